@@ -1,0 +1,44 @@
+"""What meta-train says of each item on its own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from recmeta.types import Baseline, Problem
+
+
+class ItemSums(NamedTuple):
+    """Per item id (0 = unknown): how many meta-train rows, and the sum of their labels less the mean label."""
+
+    count: Float[Array, "items"]
+    total: Float[Array, "items"]
+    mean: Float[Array, ""]
+
+
+def item_sums(problem: Problem) -> ItemSums:
+    """Count and sum the meta-train rows by item id. Under the unknown id, 0, there are none."""
+    train = problem.train
+    ids = train.entities["id"][train.row]
+    size = next(field.size for field in problem.spec.row if field.name == "id")
+    mean = jnp.asarray(problem.spec.mean, jnp.float32)
+    zeros = jnp.zeros(size)
+    return ItemSums(zeros.at[ids].add(1.0), zeros.at[ids].add(train.label - mean), mean)
+
+
+def _mean(sums: ItemSums, key, context, support, query) -> Array:
+    ids = query.x["id"]
+    return sums.mean + sums.total[ids] / jnp.maximum(sums.count[ids], 1)
+
+
+def _count(sums: ItemSums, key, context, support, query) -> Array:
+    return sums.count[query.x["id"]]
+
+
+item_mean = Baseline(item_sums, _mean, rates=True)
+"""The item's mean meta-train label; an unknown item has the mean of all."""
+
+popularity = Baseline(item_sums, _count, rates=False)
+"""The item's number of meta-train rows; it ranks, and predicts no label."""

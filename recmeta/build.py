@@ -1,0 +1,198 @@
+"""Config to objects: the only call of Hydra's instantiate, and every check that needs no data."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from recmeta.baselines import BASELINES
+from recmeta.metrics import Metric
+from recmeta.metrics import metric as parse_metric
+from recmeta.model import make_model
+from recmeta.types import Baseline, Interactions, Learner, Objective, Problem, Reporter, UserError
+
+SUPPLIED: Mapping[str, tuple[str, ...]] = {
+    "dataset": (),
+    "protocol": ("interactions",),
+    "encoder": ("spec", "rngs"),
+    "scorer": ("widths", "rngs"),
+    "learner": ("spec", "model", "objective"),
+    "objective": (),
+    "optimizer": (),
+}
+"""What Python passes to each group's component; everything else it takes stands in its yaml."""
+
+
+class Parts(NamedTuple):
+    """The components as partials, each checked against its signature; ``learner`` is None for the baselines alone."""
+
+    dataset: Callable[[], Interactions]
+    protocol: Callable[[Interactions], Problem]
+    encoder: Callable[..., Any]
+    scorer: Callable[..., Any]
+    learner: Callable[..., Learner] | None
+    objective: Callable[[], Objective]
+    optimizer: Callable[[], optax.GradientTransformation]
+    reporters: tuple[Callable[[], Reporter], ...]
+    baselines: Mapping[str, Baseline]
+    metrics: tuple[Metric, ...]
+    metric: Metric
+
+
+def build(config: Mapping[str, Any]) -> Parts:
+    """Make the components of a resolved config.
+
+    Args:
+        config: plain values, the groups under their names.
+
+    Raises:
+        UserError: for a setting that a component does not take, lacks, or that is of the wrong type or range.
+    """
+    _check_root(config)
+    groups = {group: component(group, config[group], given) for group, given in SUPPLIED.items()}
+    reporters = tuple(
+        made for name, block in config["reporter"].items() if (made := component(f"reporter.{name}", block, ()))
+    )
+    unknown = [name for name in config["baselines"] if name not in BASELINES]
+    if unknown:
+        raise UserError(f"baselines={unknown[0]}: no such baseline; there are {', '.join(BASELINES)}")
+    baselines = {name: BASELINES[name] for name in config["baselines"]}
+    metrics = tuple(parse_metric(name) for name in config["metrics"])
+    return Parts(**groups, reporters=reporters, baselines=baselines, metrics=metrics, metric=parse_metric(config["metric"]))
+
+
+def _check_root(config: Mapping[str, Any]) -> None:
+    seeds = config["seeds"]
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise UserError(f"seeds={seeds}: give one or more different whole numbers from 0 on, as seeds=[0,1,2]")
+    for key in ("steps", "eval_every", "batch"):
+        if config[key] < 1:
+            raise UserError(f"{key}={config[key]}: must be at least 1")
+    if config["steps"] % config["eval_every"]:
+        raise UserError(f"steps={config['steps']} is not a multiple of eval_every={config['eval_every']}")
+    if config["patience"] is not None and config["patience"] < 1:
+        raise UserError(f"patience={config['patience']}: must be at least 1, or null for no early stopping")
+    if config["metric"] not in config["metrics"]:
+        raise UserError(f"metric={config['metric']} is not one of metrics={list(config['metrics'])}; add it there")
+    if not config["name"] or set(config["name"]) & set('/\\:*?"<>|'):
+        raise UserError(f"name={config['name']!r}: it names a folder, so give it none of / \\ : * ? \" < > |")
+
+
+def component(group: str, block: Mapping[str, Any], given: tuple[str, ...]) -> Callable[..., Any] | None:
+    """Make the partial of one component and check it against its signature.
+
+    Args:
+        group: where it stands in the config, for messages.
+        block: ``_target_``, ``_partial_: true``, ``_convert_: all``, and its settings.
+        given: the names of the arguments that Python will pass.
+
+    Returns:
+        The partial, its settings converted to the annotated types; None where there is no target.
+    """
+    if block.get("_target_") is None:
+        return None
+    try:
+        made = instantiate(dict(block))
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise UserError(f"{group}._target_={block['_target_']}: {_line(cause)}") from error
+    if not hasattr(made, "func"):
+        raise UserError(f"{group}._partial_ must be true: recmeta passes {', '.join(given) or 'nothing'} itself")
+    parameters = inspect.signature(made.func).parameters
+    settings = [name for name in parameters if name not in given]
+    for key in made.keywords:
+        if key not in settings and not _takes_any(parameters):
+            raise UserError(f"{group}.{key}: {_name(block)} has no such setting; it has {', '.join(settings) or 'none'}")
+    for key in settings:
+        parameter = parameters[key]
+        keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if keyword and parameter.default is parameter.empty and key not in made.keywords:
+            raise UserError(f"{group}.{key} is missing: {_name(block)} needs it")
+    hints = _hints(made.func)
+    made.keywords.update({key: _checked(group, key, value, hints.get(key)) for key, value in made.keywords.items()})
+    return made
+
+
+def _name(block: Mapping[str, Any]) -> str:
+    return str(block["_target_"]).rpartition(".")[2]
+
+
+def _takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError:
+        # Another package's annotations may name what it imports for type checkers only.
+        return {}
+
+
+def _checked(group: str, key: str, value: Any, hint: Any) -> Any:
+    """Convert a setting to its annotated type, strictly: text is no number, 0.5 is no whole number."""
+    if hint is None:
+        return value
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticSchemaGenerationError:
+        return value
+    try:
+        # Through Python's types a list is no tuple; YAML knows lists alone.
+        return adapter.validate_python(_tuples(value), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, (group, key)))
+        raise UserError(f"{place}={value}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
+    """Check the rules between components that need the data.
+
+    Raises:
+        UserError: for a combination that cannot work.
+    """
+    spec = problem.spec
+    if objective.binary and not set(spec.levels) <= {0.0, 1.0}:
+        raise UserError(
+            f"objective: this one needs labels of 0 and 1, and there are labels from {spec.low:g} to {spec.high:g}; "
+            "set protocol.labels=liked, or objective=mse"
+        )
+    for metric in parts.metrics:
+        cutoff = metric.name.partition("@")[2]
+        if cutoff and int(cutoff) >= spec.query:
+            raise UserError(
+                f"metrics={metric.name}: with protocol.query={spec.query} candidates a cut-off must be below "
+                f"{spec.query}, else every ranking scores alike"
+            )
+
+
+def make_learner(parts: Parts, problem: Problem, objective: Objective) -> Learner | None:
+    """Build the model and the learner for a problem; None for the baselines alone."""
+    if parts.learner is None:
+        return None
+    model = make_model(parts.encoder, parts.scorer, problem.spec, objective)
+    return parts.learner(spec=problem.spec, model=model, objective=objective)
+
+
+def unused_parts(learner: Learner) -> list[str]:
+    """The groups whose component the learner makes no use of."""
+    shapes = jax.eval_shape(learner.init, jax.random.key(0))
+    return [group for group in ("encoder", "scorer") if group not in shapes]

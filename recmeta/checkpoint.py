@@ -1,0 +1,143 @@
+"""Checkpoints: save and restore any state, bit for bit. Thin over orbax.
+
+A state is written as one flat mapping from leaf path to plain numpy array. Names, shapes and dtypes are compared with
+what is asked for before anything is read: orbax itself would cast to another dtype without a word.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from recmeta.types import UserError
+
+
+class Checkpoints(NamedTuple):
+    """The checkpoints of one run.
+
+    Attributes:
+        save: ``(step, state)``. Atomic: a save that is interrupted leaves the previous ones as they were. Checkpoints
+            of this step or of later ones (of an earlier run) go. Raises `UserError` where the disk is full.
+        restore: ``like -> (state, step)`` of the latest, or None where there is none. ``like`` gives structure, shapes,
+            dtypes and placement (arrays, or `jax.ShapeDtypeStruct`). Raises `UserError` where the one on disk differs.
+        close: lets go of what orbax holds.
+    """
+
+    save: Callable[[int, PyTree], None]
+    restore: Callable[[PyTree], tuple[Any, int] | None]
+    close: Callable[[], None]
+
+
+def open(directory: str | Path, *, keep: int = 2, fresh: bool = False) -> Checkpoints:
+    """Opens a run's checkpoints; once serves the whole run.
+
+    Args:
+        directory: where they are; made where it is missing.
+        keep: how many of the latest stay.
+        fresh: forget the ones that are there.
+
+    Returns:
+        What saves, restores and closes.
+    """
+    import orbax.checkpoint as ocp  # here: it takes a third of a second
+
+    # orbax tells each step of each save at INFO, and Hydra lets INFO through.
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    directory = Path(directory).absolute()
+    if fresh and directory.exists():
+        shutil.rmtree(directory)
+    # Synchronous: a save takes tens of milliseconds, and one that returned is on disk.
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
+    )
+    manager = ocp.CheckpointManager(directory, options=options, item_handlers=ocp.StandardCheckpointHandler())
+    return Checkpoints(partial(_save, manager), partial(_restore, manager), manager.close)
+
+
+def _save(manager: Any, step: int, state: PyTree) -> None:
+    import orbax.checkpoint as ocp
+
+    # orbax would skip a step that is not later than its latest, in silence.
+    for stale in [saved for saved in manager.all_steps() if saved >= step]:
+        manager.delete(stale)
+    arrays = _stored({name: _to_numpy(leaf) for name, leaf in _leaves(state)})
+    try:
+        manager.save(step, args=ocp.args.StandardSave(arrays), force=True)
+    except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
+        if "No space left" not in str(error):
+            raise
+        raise UserError(f"no space left for {manager.directory}: free some, and the same command resumes") from error
+
+
+def _restore(manager: Any, like: PyTree) -> tuple[Any, int] | None:
+    import orbax.checkpoint as ocp
+
+    step = manager.latest_step()
+    if step is None:
+        return None
+    leaves = _leaves(like)
+    shapes = {name: _shape(leaf) for name, leaf in leaves}
+    _check_fits(manager.directory, _stored(shapes), manager.item_metadata(step).tree)
+    arrays = manager.restore(step, args=ocp.args.StandardRestore(_stored(shapes)))
+    empty = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items() if name not in arrays}
+    values = [_from_numpy((arrays | empty)[name], leaf) for name, leaf in leaves]
+    return jax.tree.unflatten(jax.tree.structure(like), values), step
+
+
+def _check_fits(directory: Path, wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    def describe(leaf: Any) -> str:
+        return "nothing" if leaf is None else f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
+
+    for name in sorted({*wanted, *stored}):
+        here, there = describe(wanted.get(name)), describe(stored.get(name))
+        if here != there:
+            raise UserError(
+                f"the checkpoint in {directory} is of another run: {name} is {there} there and {here} here; "
+                "remove the folder, or set force=true"
+            )
+
+
+def _leaves(tree: PyTree) -> list[tuple[str, Any]]:
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def _stored(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are written: orbax refuses arrays without elements, which say nothing but their shape."""
+    return {name: leaf for name, leaf in leaves.items() if 0 not in leaf.shape}
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
+
+
+def _to_numpy(leaf: Any) -> np.ndarray:
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    if _is_key(leaf):
+        return jax.eval_shape(jax.random.key_data, leaf)
+    leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+def _from_numpy(array: np.ndarray, like: Any) -> Any:
+    if isinstance(like, bool | int | float):
+        return type(like)(array)
+    if isinstance(like, np.ndarray | np.generic):
+        return array if isinstance(like, np.ndarray) else array[()]
+    # A copy: where jax merely borrowed numpy's memory, the buffer could not be donated.
+    value = jnp.array(array, copy=True)
+    if _is_key(like):
+        value = jax.random.wrap_key_data(value, impl=jax.random.key_impl(jnp.empty((), like.dtype)))
+    # Placed as before where it was placed on purpose; else left free, or the next compilation would differ.
+    return jax.device_put(value, like.sharding) if getattr(like, "committed", False) else value

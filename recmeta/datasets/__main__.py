@@ -1,0 +1,105 @@
+"""``python -m recmeta.datasets list | get NAME | describe NAME | verify [NAME]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from recmeta.datasets.fetch import cache_directory, cached, fetch
+from recmeta.datasets.registry import DATASETS, Entry, lookup
+from recmeta.types import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; the exit code is 0, or 2 where the user can put it right."""
+    parser = argparse.ArgumentParser(prog="recmeta-data", description="Fetches, describes and verifies data sets.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="the data sets there are")
+    for command, about in (("get", "fetch into the cache"), ("describe", "counts, licence, citation")):
+        commands.add_parser(command, help=about).add_argument("name")
+    commands.add_parser("verify", help="hash the cached files again").add_argument("name", nargs="?")
+    given = parser.parse_args(arguments)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    try:
+        if given.command == "list":
+            _list(console)
+        elif given.command == "get":
+            _get(console, lookup(given.name))
+        elif given.command == "describe":
+            _describe(console, lookup(given.name))
+        else:
+            _verify(console, given.name)
+    except UserError as error:
+        print(f"recmeta-data: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _list(console: Console) -> None:
+    listing = Table("name", "version", "cached", "summary", box=None, pad_edge=False)
+    for entry in DATASETS.values():
+        listing.add_row(entry.name, entry.version, _state(entry), entry.summary)
+    console.print(listing)
+
+
+def _get(console: Console, entry: Entry) -> None:
+    if not entry.sources:
+        console.print(f"{entry.name}: nothing to fetch")
+        return
+    found = fetch(entry.name, entry.sources)
+    console.print(f"{entry.name}: {'fetched from' if found.fresh else 'cached, from'} {found.source.label}")
+    console.print(f"file     {found.path}")
+    console.print(f"licence  {entry.licence}")
+
+
+def _describe(console: Console, entry: Entry) -> None:
+    console.print(f"{entry.name} {entry.version}: {entry.summary}")
+    for source in entry.sources:
+        console.print(f"source   {source.label}: {source.filename}, {source.size:,} bytes, sha256 {source.sha256}")
+    if entry.licence:
+        console.print(f"licence  {entry.licence}")
+    if entry.citation:
+        console.print(f"cite     {entry.citation}")
+    # A description fetches nothing: what is not cached is not counted.
+    if entry.load is None or _state(entry) == "no":
+        return
+    data = entry.load()
+    for count, value in data.counts.items():
+        console.print(f"count    {count.replace('_', ' ')}: {value:,}")
+    for side, entities in (("users", data.users), ("items", data.items)):
+        kinds = ", ".join(f"{feature} ({column.kind})" for feature, column in entities.features.items())
+        console.print(f"features {side}: {kinds}")
+    for metric, value in (data.attainable or {}).items():
+        console.print(f"best     {metric}: {value:.4f}")
+    console.print(f"data     sha256 {data.sha256}")
+
+
+def _verify(console: Console, name: str | None) -> None:
+    entries = [lookup(name)] if name else [entry for entry in DATASETS.values() if _state(entry) == "yes"]
+    if not entries:
+        console.print("nothing is cached")
+    for entry in entries:
+        if not entry.sources:
+            console.print(f"{entry.name}: nothing to verify")
+            continue
+        found = cached(entry.name, entry.sources)
+        if found is None:
+            place = cache_directory(entry.name)
+            raise UserError(f"{entry.name} is not cached in {place}; fetch it with: recmeta-data get {entry.name}")
+        console.print(f"{entry.name}: {found.path} is intact, sha256 {found.source.sha256}")
+
+
+def _state(entry: Entry) -> str:
+    """Whether the data set's file is in the cache: yes, no, or - where there is none to cache."""
+    if not entry.sources:
+        return "-"
+    place = cache_directory(entry.name)
+    return "yes" if any((place / source.filename).is_file() for source in entry.sources) else "no"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

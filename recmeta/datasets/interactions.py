@@ -1,0 +1,172 @@
+"""Rows and feature tables → `Interactions`: coding of ids, canonical order, counts and the data hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from recmeta.types import Column, Entities, Interactions, UserError
+
+
+def make_interactions(
+    name: str,
+    rows: pl.DataFrame,
+    *,
+    label_range: tuple[float, float],
+    like: float,
+    users: pl.DataFrame | None = None,
+    items: pl.DataFrame | None = None,
+    notes: Sequence[str] = (),
+    attainable: Mapping[str, float] | None = None,
+) -> Interactions:
+    """Codes ids, drops repeated pairs, puts rows in canonical order, and hashes the result.
+
+    Codes follow the ids sorted as text (by code point); rows are sorted by user, time and item. So nothing depends on
+    the order of the source's rows or columns. Of a repeated (user, item) pair the latest row is kept; where there is no
+    time, or a tie, the last one in the source. A feature row whose id has no interaction is left out, and counted.
+
+    Args:
+        name: the data set's name; not hashed.
+        rows: text columns ``user`` and ``item``, float ``label``, and optionally integer ``time`` (seconds).
+        label_range: the lowest and highest label possible.
+        like: the label from which a row counts as liked, within ``label_range``.
+        users, items: the first column is the id (text, unique); each other column is a feature, whose dtype says its
+            kind: String is categorical, List(String) is multi, Float64 is numeric; null is unknown.
+        notes: lines for the user; not hashed.
+        attainable: the best expected error per metric; not hashed.
+
+    Raises:
+        UserError: no rows, an empty label range, or ``like`` outside it.
+    """
+    low, high = (float(bound) for bound in label_range)
+    if rows.is_empty():
+        raise UserError(f"{name}: there are no interactions; at least one is needed")
+    if not low < high:
+        raise UserError(f"{name}: label_range=[{low:g}, {high:g}] is empty; the first bound must be below the second")
+    if not low <= like <= high:
+        raise UserError(f"{name}: like={like:g} is outside the label range; give a number from {low:g} to {high:g}")
+    kept = _latest(rows)
+    user_ids, item_ids = (kept[side].unique().sort() for side in ("user", "item"))
+    coded = kept.with_columns(
+        kept["user"].cast(pl.Enum(user_ids)).to_physical().cast(pl.Int32),
+        kept["item"].cast(pl.Enum(item_ids)).to_physical().cast(pl.Int32),
+    ).sort([column for column in ("user", "time", "item") if column in kept.columns])
+    counts = {
+        "rows": rows.height,
+        "duplicates": rows.height - kept.height,
+        "interactions": kept.height,
+        "users": len(user_ids),
+        "items": len(item_ids),
+        **_feature_counts("user", user_ids, users),
+        **_feature_counts("item", item_ids, items),
+    }
+    data = Interactions(
+        name=name,
+        user=coded["user"].to_numpy(),
+        item=coded["item"].to_numpy(),
+        label=coded["label"].cast(pl.Float32).to_numpy(),
+        time=coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
+        users=_entities(user_ids, users),
+        items=_entities(item_ids, items),
+        label_range=(low, high),
+        like=float(like),
+        counts=counts,
+        sha256="",
+        notes=(*notes, *_losses(counts)),
+        attainable=attainable,
+    )
+    return replace(data, sha256=fingerprint(data))
+
+
+def fingerprint(data: Interactions) -> str:
+    """The data hash: sha256 of ids, features, codes, labels, times, label range and like; the same on any platform.
+
+    The name, counts and notes say where the data came from, not what it is: they are left out.
+    """
+    digest = hashlib.sha256()
+    for tag, content in _parts(data):
+        digest.update(f"{tag}:{len(content)};".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _latest(rows: pl.DataFrame) -> pl.DataFrame:
+    """The last row of each (user, item) pair."""
+    ordered = rows.sort("time", maintain_order=True) if "time" in rows.columns else rows
+    return ordered.unique(["user", "item"], keep="last", maintain_order=True)
+
+
+def _entities(ids: pl.Series, table: pl.DataFrame | None) -> Entities:
+    """Ids in code order, with their features in the order of the features' names."""
+    names = np.array(ids.to_list(), dtype=np.str_)
+    if table is None:
+        return Entities(names)
+    key = table.columns[0]
+    aligned = ids.to_frame(key).join(table, on=key, how="left", maintain_order="left")
+    return Entities(names, {feature: _column(aligned[feature]) for feature in sorted(table.columns[1:])})
+
+
+def _column(values: pl.Series) -> Column:
+    """A feature as `Column`; its dtype says its kind."""
+    if values.dtype == pl.Float64:
+        return Column("numeric", values.fill_null(np.nan).to_numpy())
+    if values.dtype == pl.String:
+        return Column("categorical", np.array(values.fill_null("").to_list(), dtype=np.str_))
+    several = np.empty(len(values), dtype=object)
+    # A set has no order: sorting makes equal sets equal.
+    several[:] = [tuple(sorted({value for value in entry or () if value})) for entry in values.to_list()]
+    return Column("multi", several)
+
+
+def _feature_counts(side: str, ids: pl.Series, table: pl.DataFrame | None) -> dict[str, int]:
+    """How many ids lack a feature row, and how many feature rows are of ids without an interaction."""
+    if table is None:
+        return {}
+    known = table.to_series(0)
+    return {
+        f"{side}s_without_features": len(ids) - ids.is_in(known.implode()).sum(),
+        f"{side}_rows_without_interactions": len(known) - known.is_in(ids.implode()).sum(),
+    }
+
+
+def _losses(counts: Mapping[str, int]) -> Iterator[str]:
+    """A line for each thing that was lost on the way in."""
+    if counts["duplicates"]:
+        yield f"{counts['duplicates']} of {counts['rows']} rows repeat a (user, item) pair: the latest of each is kept"
+    for side in ("user", "item"):
+        if unknown := counts.get(f"{side}s_without_features"):
+            yield f"{unknown} of {counts[f'{side}s']} {side}s have no row in the feature file: their features are unknown"
+        if unused := counts.get(f"{side}_rows_without_interactions"):
+            yield f"{unused} rows of the {side} feature file have no interaction and are left out"
+
+
+def _parts(data: Interactions) -> Iterator[tuple[str, bytes]]:
+    """What is hashed, as named bytes: JSON, or little-endian numbers."""
+    yield "scale", _json([*data.label_range, data.like])
+    for side, entities in (("users", data.users), ("items", data.items)):
+        yield f"{side}.ids", _json(entities.ids.tolist())
+        for feature, column in sorted(entities.features.items()):
+            tag = f"{side}.{column.kind}.{feature}"
+            yield tag, _numbers(column.values, "<f8") if column.kind == "numeric" else _json(column.values.tolist())
+    yield "user", _numbers(data.user, "<i4")
+    yield "item", _numbers(data.item, "<i4")
+    yield "label", _numbers(data.label, "<f4")
+    if data.time is not None:
+        yield "time", _numbers(data.time, "<i8")
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _numbers(values: np.ndarray, dtype: str) -> bytes:
+    values = values.astype(dtype)
+    if values.dtype.kind == "f":
+        # One bit pattern for each value: minus zero becomes zero, every NaN becomes the same NaN.
+        values = np.where(np.isnan(values), np.nan, values + 0.0).astype(dtype)
+    return values.tobytes()

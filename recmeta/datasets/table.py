@@ -1,0 +1,144 @@
+"""Any data of one's own: a file of interactions and, optionally, files of users' and items' features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recmeta.datasets.features import check_declared, feature_table
+from recmeta.datasets.interactions import make_interactions
+from recmeta.datasets.sheet import Sheet, read_sheet
+from recmeta.types import Interactions, UserError
+
+COLUMNS: Mapping[str, str | None] = {"user": "user", "item": "item", "label": "label", "time": None}
+"""The names of the columns, unless said otherwise; without a time, there is none."""
+
+_MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
+
+
+def table(
+    *,
+    interactions: str | os.PathLike[str] | None = None,
+    users: str | os.PathLike[str] | None = None,
+    items: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    user_features: Mapping[str, Mapping[str, Any]] | None = None,
+    item_features: Mapping[str, Mapping[str, Any]] | None = None,
+    separator: str | None = None,
+    label_range: Sequence[float] | None = None,
+    like: float | None = None,
+    name: str = "table",
+) -> Interactions:
+    """Interactions from CSV, TSV or Parquet files; ids are read as text.
+
+    Of a repeated (user, item) pair the latest row is kept (without a time, the last in the file), and counted. An id
+    without a row in a feature file has unknown features; it is counted too.
+
+    Args:
+        interactions: the file of interactions. Relative paths start at the working directory; ``~`` is expanded.
+        users, items: files of features, one row per id.
+        columns: names of the columns ``user``, ``item``, ``label`` and ``time``, in the feature files too. A ``time``
+            is in seconds (fractions are dropped) or an ISO date; it is read only if named.
+        user_features, item_features: feature → ``{"kind": categorical | multi | numeric, "separator": ...}``. Other
+            columns are left out. Where nothing is declared, kinds are inferred and noted.
+        separator: of text files, in place of the suffix's.
+        label_range: the lowest and highest label possible; by default those seen, which is noted.
+        like: the label from which a row counts as liked; by default three quarters up the range, which is noted.
+        name: the data set's name.
+
+    Raises:
+        UserError: whatever is wrong with a setting or a file, with the line and the column.
+    """
+    if interactions is None:
+        raise UserError("dataset.interactions is not set: name a CSV, TSV or Parquet file")
+    named = _named(columns or {})
+    sides = {"user": (users, user_features or {}), "item": (items, item_features or {})}
+    for side, (path, declared) in sides.items():
+        check_declared(side, declared)
+        if declared and path is None:
+            raise UserError(f"dataset.{side}_features needs a file: set dataset.{side}s")
+    sheet = read_sheet(Path(interactions), separator)
+    rows = _rows(sheet, named)
+    low, high, range_notes = _label_range(sheet, rows["label"], named["label"], label_range)
+    threshold = low + 0.75 * (high - low) if like is None else like
+    notes = [*range_notes, *([f"like is {threshold:g}: three quarters up the label range"] if like is None else [])]
+    tables: dict[str, pl.DataFrame] = {}
+    for side, (path, declared) in sides.items():
+        if path is not None:
+            tables[side], inferred = feature_table(read_sheet(Path(path), separator), str(named[side]), side, declared)
+            notes += inferred
+    return make_interactions(
+        name,
+        rows,
+        label_range=(low, high),
+        like=threshold,
+        users=tables.get("user"),
+        items=tables.get("item"),
+        notes=notes,
+    )
+
+
+def _named(columns: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """All four names, each checked to be there and used once."""
+    unknown = sorted(set(columns) - set(COLUMNS))
+    if unknown:
+        raise UserError(f"dataset.columns.{unknown[0]}: unknown; the columns are {', '.join(COLUMNS)}")
+    named = {**COLUMNS, **columns}
+    unset = [role for role, column in named.items() if column is None and role != "time"]
+    if unset:
+        raise UserError(f"dataset.columns.{unset[0]} is not set: name the column")
+    taken = [column for column in named.values() if column is not None]
+    if len(set(taken)) < len(taken):
+        raise UserError(f"dataset.columns: {', '.join(taken)} name a column twice; each must be another column")
+    return named
+
+
+def _rows(sheet: Sheet, named: Mapping[str, str | None]) -> pl.DataFrame:
+    """The interactions as `make_interactions` takes them."""
+    columns: dict[str, pl.Series] = {}
+    for role in (role for role, column in named.items() if column is not None):
+        column = str(named[role])
+        values = sheet.column(column, f"dataset.columns.{role}")
+        if isinstance(values.dtype, pl.List):
+            raise UserError(f"{sheet.path}, column {column!r}: holds lists; a {role} must be a single value")
+        sheet.refuse(values.is_null(), column, f"is no {role}; every row needs one")
+        columns[role] = values
+    label = columns["label"].str.strip_chars().cast(pl.Float64, strict=False)
+    sheet.refuse(label.is_null() | ~label.is_finite(), str(named["label"]), "is not a finite number; a label must be")
+    columns["label"] = label
+    if "time" in columns:
+        seconds = _seconds(columns["time"])
+        problem = "is no time; give seconds, or a date such as 2024-05-31 or 2024-05-31 18:00:00"
+        sheet.refuse(seconds.is_null(), str(named["time"]), problem)
+        columns["time"] = seconds
+    return pl.DataFrame(columns)
+
+
+def _seconds(values: pl.Series) -> pl.Series:
+    """Whole seconds since 1970 (UTC) of numbers and dates; null where it is neither."""
+    text = pl.col("text").str.strip_chars()
+    number = text.cast(pl.Float64, strict=False)
+    finite = pl.when(number.is_finite()).then(number.floor()).cast(pl.Int64, strict=False)
+    moments = [text.str.to_datetime(form, strict=False).dt.epoch("s") for form in _MOMENTS]
+    return values.to_frame("text").select(pl.coalesce(finite, *moments)).to_series()
+
+
+def _label_range(
+    sheet: Sheet, label: pl.Series, column: str | None, declared: Sequence[float] | None
+) -> tuple[float, float, list[str]]:
+    """Lowest and highest label possible, and a line for the user where it was not declared."""
+    if declared is not None:
+        if len(declared) != 2 or not declared[0] < declared[1]:
+            raise UserError(f"dataset.label_range={list(declared)}: give the lowest and the highest label, as [1, 5]")
+        low, high = (float(bound) for bound in declared)
+        problem = f"is outside dataset.label_range, {low:g} to {high:g}"
+        sheet.refuse((label < low) | (label > high), str(column), problem)
+        return low, high, []
+    low, high = (float(bound) for bound in (label.to_numpy().min(), label.to_numpy().max()))
+    if low == high:
+        raise UserError(f"{sheet.path}: every label is {low:g}; set dataset.label_range, such as [0, 1]")
+    return low, high, [f"label range is {low:g} to {high:g}, as seen; set dataset.label_range if it is wider"]

@@ -1,0 +1,50 @@
+"""Encoders that look at one row at a time: `features` (ids and everything declared) and `ids` alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge
+from flax import nnx
+
+from recmeta.encoders.fields import Fields
+from recmeta.types import DataSpec, Encoding, Features, Support
+
+
+class Static(nnx.Module):
+    """Context and rows embedded each by itself; the support is not read.
+
+    Args:
+        context, row: the two sides.
+    """
+
+    def __init__(self, context: Fields, row: Fields):
+        self.context, self.row = context, row
+        self.widths = (context.width, row.width)
+
+    def __call__(self, context: Features, support: Support, x: Features | None) -> Encoding:
+        """Encode the rows ``x``, or the support's."""
+        return Encoding(self.context(context)[None], self.row(support.x if x is None else x))
+
+
+def features(*, spec: DataSpec, rngs: nnx.Rngs, width: Annotated[int, Ge(1)]) -> Static:
+    """Embed ids and all declared features, side by side.
+
+    Args:
+        spec: the fields.
+        rngs: randomness.
+        width: of each field's embedding.
+    """
+    return Static(Fields(spec.context, width=width, rngs=rngs), Fields(spec.row, width=width, rngs=rngs))
+
+
+def ids(*, spec: DataSpec, rngs: nnx.Rngs, width: Annotated[int, Ge(1)]) -> Static:
+    """Embed ids alone. Where a side's ids are always new (a cold user), it is one learned vector.
+
+    Args:
+        spec: the fields.
+        rngs: randomness.
+        width: of each embedding.
+    """
+    context, row = ([field for field in fields if field.name == "id"] for fields in (spec.context, spec.row))
+    return Static(Fields(context, width=width, rngs=rngs), Fields(row, width=width, rngs=rngs))

@@ -1,0 +1,46 @@
+"""MAML: an initialisation from which a few gradient steps on the support do well on the query."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+
+from recmeta.learners import inner
+from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.types import DataSpec, Learner, Model, Objective
+
+
+def maml(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    inner_steps: Annotated[int, Ge(0)],
+    inner_rate: Annotated[float, Gt(0)],
+    first_order: bool,
+    adapts: inner.Adapts,
+) -> Learner:
+    """Learn the initialisation by the gradient of the query loss through the inner loop.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        inner_steps: gradient steps on the support.
+        inner_rate: their size.
+        first_order: leave out the second derivatives (FOMAML).
+        adapts: "head" (the scorer, as MeLU's decision layers) or "all".
+
+    Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, algorithm 1 and section 5.2; Lee et al., MeLU,
+    KDD 2019.
+    """
+    del spec
+
+    def adapt(params, context, support, depth=None) -> Adapted:
+        params = inner.adapt(
+            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
+            depth=depth, first_order=first_order,
+        )  # fmt: skip
+        return Adapted(params, context, support)
+
+    predict = score_query(model)
+    return Learner(model.init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)

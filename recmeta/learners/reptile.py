@@ -1,0 +1,62 @@
+"""Reptile: move the initialisation towards where each task's own training ends."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import jax
+from annotated_types import Ge, Gt
+from jaxtyping import PRNGKeyArray
+
+from recmeta.learners import inner
+from recmeta.learners.episode import Adapted, pool, score_query
+from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task
+
+
+def reptile(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    inner_steps: Annotated[int, Ge(1)],
+    inner_rate: Annotated[float, Gt(0)],
+    adapts: inner.Adapts,
+) -> Learner:
+    """Learn the initialisation by its mean distance to the adapted parameters, which needs no second derivative.
+
+    A meta-train task does not tell support from query: its inner loop descends on all its drawn rows.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        inner_steps: gradient steps, each on all rows of the draw.
+        inner_rate: their size.
+        adapts: "all", or "head" (what does not adapt is then never trained).
+
+    Reference: Nichol et al., On first-order meta-learning algorithms, 2018, algorithm 2 (the batched version); the
+    outer optimizer receives ``params - adapted`` as the gradient.
+    """
+    del spec
+
+    def descend(params, context, support, depth=None) -> Params:
+        return inner.adapt(
+            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate, depth=depth
+        )
+
+    def adapt(params, context, support, depth=None) -> Adapted:
+        return Adapted(descend(params, context, support, depth), context, support)
+
+    def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
+        del key
+
+        def move(task: Task, label):
+            rows = pool(task, label)
+            before = objective.loss(
+                model.score(params, model.encode(params, task.context, rows, None)), rows.y, rows.mask
+            )
+            adapted = descend(params, task.context, rows)
+            return jax.tree.map(lambda start, end: start - end, params, adapted), before
+
+        moves, losses = jax.vmap(move)(batch.task, batch.label)
+        return jax.tree.map(lambda move: move.mean(0), moves), {"loss": losses.mean()}
+
+    return Learner(model.init, adapt, score_query(model), meta_grad, inner_steps)

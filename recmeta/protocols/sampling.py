@@ -1,0 +1,95 @@
+"""Support and query drawn afresh at each visit, on the device.
+
+A draw is two steps, so that the sequential one can be done for many training steps at once: `draw` picks tasks and row
+positions (randomness, integers only), `gather` fetches what stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from recmeta.types import Batch, Query, Support, Task, Tasks
+
+
+class Draw(NamedTuple):
+    """Which tasks, which of their rows (support first), and how many support rows count."""
+
+    task: Int[Array, "T"]
+    position: Int[Array, "T m"]
+    shots: Int[Array, "T"]
+
+
+def distinct(key: PRNGKeyArray, count: Int[Array, ""], number: int) -> Int[Array, "number"]:
+    """Draw distinct positions below ``count``, uniformly and in random order.
+
+    A Fisher-Yates shuffle cut off after ``number`` swaps, of an array that is never built: only the places that were
+    swapped are remembered, so the cost does not depend on ``count``.
+
+    Args:
+        key: randomness.
+        count: how many positions there are; at least ``number``.
+        number: how many to draw.
+    """
+    here = jnp.arange(number)
+    there = jax.random.randint(key, (number,), here, count)
+
+    def value(places: Array, values: Array, place: Array) -> Array:
+        latest = jnp.max(jnp.where(places == place, here, -1))
+        return jnp.where(latest >= 0, values[latest], place)
+
+    def swap(carry: tuple[Array, Array], step: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
+        places, values = carry
+        i, j = step
+        taken = value(places, values, j)
+        left = value(places, values, i)
+        return (places.at[i].set(j), values.at[i].set(left)), taken
+
+    empty = jnp.full((number,), -1)
+    _, drawn = jax.lax.scan(swap, (empty, empty), (here, there))
+    return drawn
+
+
+def window(key: PRNGKeyArray, count: Int[Array, ""], number: int) -> Int[Array, "number"]:
+    """Draw ``number`` consecutive positions below ``count``, the start uniform; ``count`` is at least ``number``."""
+    return jax.random.randint(key, (), 0, count - number + 1) + jnp.arange(number)
+
+
+POSITIONS: dict[str, Callable[[PRNGKeyArray, Array, int], Array]] = {"random": distinct, "time": window}
+"""Order of a task's rows -> how rows are drawn: anywhere, or a stretch of the entity's history."""
+
+
+def draw(key: PRNGKeyArray, tasks: Tasks, number: int, *, order: str, support: int, query: int, shots: tuple[int, ...]):
+    """Draw tasks uniformly, with replacement, and from each its support and query rows.
+
+    Args:
+        key: randomness.
+        tasks: where to draw from.
+        number: how many tasks.
+        order: a key of `POSITIONS`.
+        support, query: how many rows of each; every task has at least their sum.
+        shots: the support sizes to draw from, uniformly; none above ``support``.
+    """
+    key_task, key_rows, key_shots = jax.random.split(key, 3)
+    task = jax.random.randint(key_task, (number,), 0, tasks.count.shape[0])
+    positions = jax.vmap(partial(POSITIONS[order], number=support + query))
+    position = positions(jax.random.split(key_rows, number), tasks.count[task])
+    size = jax.random.choice(key_shots, jnp.array(shots), (number,))
+    return Draw(task, position, size)
+
+
+def gather(tasks: Tasks, drawn: Draw, *, support: int) -> Batch:
+    """Fetch the features and labels of drawn rows; the first ``support`` positions of each are its support."""
+    index = tasks.start[drawn.task][:, None] + drawn.position
+    row, label = tasks.row[index], tasks.label[index]
+    x = {name: values[row] for name, values in tasks.entities.items()}
+    context = {name: values[tasks.entity[drawn.task]] for name, values in tasks.contexts.items()}
+    mask = jnp.arange(support) < drawn.shots[:, None]
+    first, rest = ({name: values[:, part] for name, values in x.items()} for part in (slice(support), slice(support, None)))
+    query = Query(rest, jnp.ones(label[:, support:].shape, bool))
+    return Batch(Task(context, Support(first, label[:, :support], mask), query), label[:, support:])

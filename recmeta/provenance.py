@@ -1,0 +1,83 @@
+"""What a number depends on, hashed and written down: config, code, versions, device; and what it cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+WITHOUT_EFFECT = ("reporter", "name", "output", "force")
+"""Root keys that cannot change a number."""
+
+PACKAGES = ("recmeta", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core", "orbax-checkpoint", "polars", "wandb")
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Hash a resolved config, less what cannot change a number."""
+    effective = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    return hashlib.sha256(json.dumps(effective, sort_keys=True).encode()).hexdigest()
+
+
+def code_hash() -> str:
+    """Hash recmeta's own source files."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Versions, device and flags."""
+    devices = jax.devices()
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "platform": platform.platform(),
+        "device": {"kind": devices[0].device_kind, "platform": devices[0].platform, "count": len(devices)},
+        "cpus": os.cpu_count(),
+        "flags": {name: os.environ[name] for name in ("XLA_FLAGS", "JAX_ENABLE_X64") if name in os.environ},
+    }
+
+
+def peak_mb() -> float:
+    """The most memory this process has held so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+class Compilations(NamedTuple):
+    """How many programs were compiled (or loaded from the cache), and the seconds that lowering and compiling took."""
+
+    count: int
+    seconds: float
+
+
+def count_compilations() -> Callable[[], Compilations]:
+    """Start counting; the function returned says what has been compiled since."""
+    durations: list[float] = []
+    backend: list[float] = []
+
+    def listen(event: str, duration: float, **_: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            backend.append(duration)
+        if event in ("/jax/core/compile/backend_compile_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration"):
+            durations.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return lambda: Compilations(len(backend), sum(durations))
+
+
+def stopwatch() -> Callable[[], float]:
+    """Start a clock; the function returned says how many seconds have passed."""
+    began = time.perf_counter()
+    return lambda: time.perf_counter() - began

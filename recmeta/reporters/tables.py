@@ -1,0 +1,124 @@
+"""What a summary says, as rich tables and lines: scores, what adaptation did, the verdict, speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+MISSING = "—"
+MOST_STEPS = 8
+"""Columns of the adaptation table; more inner steps than that are shown evenly thinned."""
+
+
+def report(summary: Mapping[str, Any]) -> Iterator[Table | str]:
+    """The tables and lines of a finished run, in reading order.
+
+    Args:
+        summary: what ``summary.json`` holds, and optionally ``attainable``: ``{metric: the best there is}``.
+    """
+    metric = summary["metric"]
+    scenarios = sorted(summary["scores"], key=lambda scenario: scenario != metric["scenario"])
+    for scenario in scenarios:
+        yield score_table(scenario, summary["scores"][scenario], metric, summary.get("attainable") or {})
+        if found := summary.get("adaptation", {}).get(scenario):
+            yield adaptation_table(scenario, found)
+            yield adaptation_line(scenario, found)
+        if verdict := summary.get("verdict", {}).get(scenario):
+            yield f"{scenario}: {verdict['text']}"
+    yield speed_line(summary.get("speed", {}))
+
+
+def score_table(
+    scenario: str, scores: Mapping[str, Any], metric: Mapping[str, Any], attainable: Mapping[str, float]
+) -> Table:
+    """A scenario's methods, the best first by the headline metric; those that it cannot judge come last."""
+    headline, sign = metric["name"], -1 if metric["goal"] == "max" else 1
+    names = dict.fromkeys([headline, *(name for method in scores.values() for name in method)])
+
+    def rank(method: str) -> tuple[bool, float]:
+        mean = scores[method].get(headline, {}).get("mean")
+        return (mean is None, 0.0 if mean is None else sign * mean)
+
+    better = "higher" if sign < 0 else "lower"
+    table = Table(
+        title=scenario,
+        caption=f"best {headline} first ({better} is better); ± is half the 95 % interval",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("method", no_wrap=True)
+    for name in [*names, "tasks", "seeds"]:
+        table.add_column(name, justify="right")
+    for method in sorted(scores, key=rank):
+        found = scores[method]
+        counts = [str(max((score.get(of) or 0 for score in found.values()), default=0)) for of in ("tasks", "seeds")]
+        cells = [score_cell(found.get(name)) for name in names]
+        table.add_row(method, *cells, *counts, style="bold" if method == "model" else None)
+    if known := {name: attainable[name] for name in names if attainable.get(name) is not None}:
+        table.add_section()
+        table.add_row("attainable", *(number(known.get(name)) for name in names), style="dim")
+    return table
+
+
+def adaptation_table(scenario: str, found: Mapping[str, Any]) -> Table:
+    """The error by support size (rows) and inner steps taken (columns)."""
+    table = Table(title=f"{scenario}: MAE by shots and inner steps", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("shots \\ steps", justify="right")
+    columns = spread(range(len(found["steps"])), MOST_STEPS)
+    for column in columns:
+        table.add_column(str(found["steps"][column]), justify="right")
+    for shots, errors in zip(found["shots"], found["mae"], strict=True):
+        table.add_row(str(shots), *(number(errors[column]) for column in columns))
+    return table
+
+
+def adaptation_line(scenario: str, found: Mapping[str, Any]) -> str:
+    """How much adaptation moves a prediction; that it moves none is said aloud."""
+    if found.get("no_op"):
+        return f"{scenario}: adaptation is a no-op: the inner loop changes no prediction"
+    return f"{scenario}: adaptation changes a prediction by {number(found.get('mean_abs_change'))} on average"
+
+
+def speed_line(speed: Mapping[str, Any]) -> str:
+    """How fast the run was; what was not measured is left out."""
+    forms = {
+        "compile_s": "compiled in {:.1f} s",
+        "train_tasks_per_s": "trained {:,.0f} tasks/s",
+        "eval_tasks_per_s": "evaluated {:,.0f} tasks/s",
+        "wall_s": "{:.1f} s in all",
+        "peak_mb": "peak {:,.0f} MB",
+    }
+    return "speed: " + ", ".join(form.format(speed[key]) for key, form in forms.items() if speed.get(key) is not None)
+
+
+def score_cell(score: Mapping[str, Any] | None) -> str:
+    """A mean and half its interval.
+
+    >>> score_cell({"mean": 0.75, "ci95": [0.7, 0.8]})
+    '0.7500 ±0.0500'
+    """
+    if score is None or score.get("mean") is None:
+        return MISSING
+    low, high = score.get("ci95") or (None, None)
+    interval = "" if low is None or high is None else f" ±{(high - low) / 2:.4f}"
+    return f"{score['mean']:.4f}{interval}"
+
+
+def number(value: float | None) -> str:
+    """Four decimals, or a dash where there is none."""
+    return MISSING if value is None else f"{value:.4f}"
+
+
+def spread(values: Sequence[int], most: int) -> list[int]:
+    """At most ``most`` of them, evenly, the first and the last among them.
+
+    >>> spread(range(11), 3)
+    [0, 5, 10]
+    """
+    if len(values) <= most:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]

@@ -1,0 +1,150 @@
+"""The compiled chunk, and the host loop around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from recmeta.evaluate import learner_predictions, measure
+from recmeta.metrics import Metric
+from recmeta.types import Batch, Learner, Objective, Params, Problem, Tasks
+
+
+class TrainState(NamedTuple):
+    """One seed's training; with a leading axis ``S``, all seeds'."""
+
+    params: Params
+    opt_state: PyTree
+    key: PRNGKeyArray
+    step: Int[Array, "*S"]
+
+
+class Best(NamedTuple):
+    """Per seed, the parameters that did best on meta-validation, and whether that seed has stopped looking."""
+
+    params: Params
+    value: Float[Array, "*S"]
+    step: Int[Array, "*S"]
+    stopped: Bool[Array, "*S"]
+
+
+class Progress(NamedTuple):
+    """All that a run must keep to go on where it was."""
+
+    state: TrainState
+    best: Best
+
+
+class Chunk(NamedTuple):
+    """What a chunk of steps reports: per seed, the mean training metrics and the meta-validation metrics."""
+
+    step: int
+    train: dict[str, Float[Array, "S"]]
+    validation: dict[str, Float[Array, "S"]]
+    stopped: Bool[Array, "S"]
+
+
+def start(learner: Learner, optimizer: optax.GradientTransformation, seeds: Sequence[int], goal: str) -> Progress:
+    """Initialise every seed. A seed's numbers depend on that seed alone, not on which others run beside it."""
+
+    def one(seed: Array) -> Progress:
+        key_init, key = jax.random.split(jax.random.key(seed))
+        params = learner.init(key_init)
+        worst = jnp.array(jnp.inf if goal == "min" else -jnp.inf)
+        zero = jnp.array(0)
+        state = TrainState(params, optimizer.init(params), key, zero)
+        return Progress(state, Best(jax.tree.map(jnp.copy, params), worst, zero, jnp.array(False)))
+
+    return jax.jit(jax.vmap(one))(jnp.array(seeds, jnp.uint32))
+
+
+def make_chunk(
+    learner: Learner,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    problem: Problem,
+    metrics: Sequence[Metric],
+    *,
+    metric: Metric,
+    steps: int,
+    batch: int,
+    patience: int | None,
+) -> Callable[[Progress, Tasks, Batch], tuple[Progress, dict, dict]]:
+    """Compile-ready chunk: ``steps`` outer steps, then meta-validation, then the choice of the best so far.
+
+    The seeds are a vmapped axis, tasks are drawn inside, and nothing returns to the host in between.
+
+    Args:
+        learner, objective, optimizer, problem: the parts.
+        metrics: reported on meta-validation, at the headline support size.
+        metric: the one that chooses.
+        steps: outer steps per chunk.
+        batch: tasks per outer step.
+        patience: chunks without a better value after which a seed stops looking; None: never.
+    """
+    sign = 1 if metric.goal == "min" else -1
+    everything = {measured.name: measured for measured in (*metrics, metric)}.values()
+
+    def outer_step(tasks: Tasks, state: TrainState, drawn: PyTree) -> tuple[TrainState, dict[str, Array]]:
+        key = jax.random.fold_in(state.key, 2 * state.step + 1)
+        gradient, reported = learner.meta_grad(state.params, problem.gather(tasks, drawn), key)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return TrainState(params, opt_state, state.key, state.step + 1), reported
+
+    def validate(params: Params, validation: Batch) -> dict[str, Array]:
+        shots, depths = jnp.array([problem.headline]), jnp.array([learner.steps])
+        predictions = learner_predictions(learner, objective, problem.spec, params, validation, shots, depths)
+        scores = measure(list(everything), problem.spec, predictions, validation)
+        return {name: jnp.nanmean(values) for name, values in scores.items()}
+
+    def one(progress: Progress, tasks: Tasks, validation: Batch):
+        state, best = progress
+        numbers = 2 * (state.step + jnp.arange(steps))
+        keys = jax.vmap(partial(jax.random.fold_in, state.key))(numbers)
+        # Drawn for the whole chunk at once: row positions are drawn one after the other, and that is paid once here.
+        drawn = jax.vmap(lambda key: problem.draw(key, tasks, batch))(keys)
+        state, reported = jax.lax.scan(partial(outer_step, tasks), state, drawn)
+        scores = validate(state.params, validation)
+        best = choose(best, state, scores[metric.name], sign, None if patience is None else patience * steps)
+        return Progress(state, best), jax.tree.map(jnp.mean, reported), scores
+
+    return jax.jit(jax.vmap(one, (0, None, None)), donate_argnums=0)
+
+
+def choose(best: Best, state: TrainState, value: Array, sign: int, patience: int | None) -> Best:
+    """Keep the better parameters of one seed, and stop looking after ``patience`` steps without any.
+
+    A value that is not a number is never better. A seed that has stopped stays as it is, so that a seed's result does
+    not depend on how long others go on beside it.
+    """
+    better = (sign * value < sign * best.value) & ~best.stopped
+    params, value, step = jax.tree.map(
+        partial(jnp.where, better), (state.params, value, state.step), (best.params, best.value, best.step)
+    )
+    stopped = best.stopped if patience is None else best.stopped | (state.step - step >= patience)
+    return Best(params, value, step, stopped)
+
+
+def train(progress: Progress, chunk: Callable, problem: Problem, *, steps: int) -> Iterator[tuple[Progress, Chunk]]:
+    """Run chunks until the steps are done or every seed has stopped.
+
+    Args:
+        progress: from `start`, or restored; it is donated.
+        chunk: from `make_chunk`.
+        problem: its tasks.
+        steps: outer steps in all; a multiple of the chunk's.
+
+    Yields:
+        The progress after each chunk (valid until the next is asked for), and what to report.
+    """
+    while int(progress.state.step[0]) < steps and not bool(progress.best.stopped.all()):
+        progress, reported, scores = chunk(progress, problem.train, problem.validation)
+        reported, scores, stopped = jax.device_get((reported, scores, progress.best.stopped))
+        yield progress, Chunk(int(progress.state.step[0]), reported, scores, stopped)
