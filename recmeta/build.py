@@ -58,7 +58,12 @@ def build(config: Mapping[str, Any]) -> Parts:
         UserError: for a setting that a component does not take, lacks, or that is of the wrong type or range.
     """
     _check_root(config)
-    groups = {group: component(group, config[group], given) for group, given in SUPPLIED.items()}
+    metrics = tuple(parse_metric(name) for name in config["metrics"])
+    metric = parse_metric(config["metric"])
+    if metric not in metrics:
+        raise UserError(f"metric={metric.name} is not one of metrics=[{','.join(config['metrics'])}]; add it there")
+    # Any: None where a group has no target, which only the learner's may lack.
+    groups: dict[str, Any] = {group: component(group, config[group], given) for group, given in SUPPLIED.items()}
     reporters = tuple(
         made for name, block in config["reporter"].items() if (made := component(f"reporter.{name}", block, ()))
     )
@@ -66,8 +71,9 @@ def build(config: Mapping[str, Any]) -> Parts:
     if unknown:
         raise UserError(f"baselines={unknown[0]}: no such baseline; there are {', '.join(BASELINES)}")
     baselines = {name: BASELINES[name] for name in config["baselines"]}
-    metrics = tuple(parse_metric(name) for name in config["metrics"])
-    return Parts(**groups, reporters=reporters, baselines=baselines, metrics=metrics, metric=parse_metric(config["metric"]))
+    if groups["learner"] is None and not baselines:
+        raise UserError("learner=none and baselines=[]: there is nothing to run; name a baseline or a learner")
+    return Parts(**groups, reporters=reporters, baselines=baselines, metrics=metrics, metric=metric)
 
 
 def _check_root(config: Mapping[str, Any]) -> None:
@@ -81,10 +87,6 @@ def _check_root(config: Mapping[str, Any]) -> None:
         raise UserError(f"steps={config['steps']} is not a multiple of eval_every={config['eval_every']}")
     if config["patience"] is not None and config["patience"] < 1:
         raise UserError(f"patience={config['patience']}: must be at least 1, or null for no early stopping")
-    if config["metric"] not in config["metrics"]:
-        raise UserError(f"metric={config['metric']} is not one of metrics={list(config['metrics'])}; add it there")
-    if not config["name"] or set(config["name"]) & set('/\\:*?"<>|'):
-        raise UserError(f"name={config['name']!r}: it names a folder, so give it none of / \\ : * ? \" < > |")
 
 
 def component(group: str, block: Mapping[str, Any], given: tuple[str, ...]) -> Callable[..., Any] | None:
@@ -111,7 +113,9 @@ def component(group: str, block: Mapping[str, Any], given: tuple[str, ...]) -> C
     settings = [name for name in parameters if name not in given]
     for key in made.keywords:
         if key not in settings and not _takes_any(parameters):
-            raise UserError(f"{group}.{key}: {_name(block)} has no such setting; it has {', '.join(settings) or 'none'}")
+            raise UserError(
+                f"{group}.{key}: {_name(block)} has no such setting; it has {', '.join(settings) or 'none'}"
+            )
     for key in settings:
         parameter = parameters[key]
         keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
@@ -150,9 +154,9 @@ def _checked(group: str, key: str, value: Any, hint: Any) -> Any:
         # Through Python's types a list is no tuple; YAML knows lists alone.
         return adapter.validate_python(_tuples(value), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, (group, key)))
-        raise UserError(f"{place}={value}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+        said = error.errors()[0]["msg"].replace("tuple", "list").replace("Tuple", "list")
+        shown = "null" if value is None else value
+        raise UserError(f"{group}.{key}={shown}: {said[0].lower()}{said[1:]}") from error
 
 
 def _tuples(value: Any) -> Any:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 
 import jax
 import platformdirs
-from hydra.errors import MissingConfigException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+
+from recmeta import schema
+
+_NO_NAME = "Config group override must be"
+"""How Hydra's ValueError for a group that is set to what is no name (``learner=3``, ``=3``) begins."""
 
 
 def configure_jax() -> None:
@@ -21,21 +28,30 @@ def configure_jax() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def refuse(error: BaseException) -> int:
-    """Say an error in one line on standard error; returns the exit code."""
-    print(f"recmeta: {explain(error)}", file=sys.stderr)
-    return 2
+def say(line: str) -> None:
+    """Say a line on standard error."""
+    print(f"recmeta: {line}", file=sys.stderr)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether Hydra refuses what was typed; any other ValueError is a defect."""
+    return isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(_NO_NAME)
 
 
 def explain(error: BaseException) -> str:
     """One line: what, where, and what is allowed instead."""
-    if isinstance(error, MissingConfigException) and error.options:
+    if isinstance(error, MissingConfigException):
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        return f"{group}={choice}: no such choice; there are {', '.join(error.options)}"
+        return f"{group}={choice}: no such choice; there are {_listed(error.options or schema.choices(group))}"
+    if str(error).startswith(_NO_NAME):
+        return _no_name(sys.argv[1:])
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: can't be read ({_line(error)}); write key=value"
+    typed = _override(error)
     for cause in _causes(error):
         if isinstance(cause, OmegaConfBaseException):
-            return f"{_override(error)}{_line(cause)}{_allowed(cause)}"
-    return _line(error)
+            return _no_key(typed, cause) or _wrong_type(typed) or f"{typed}: {_line(cause)}".removeprefix(": ")
+    return " ".join(str(error).split())
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -50,15 +66,40 @@ def _line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
+def _listed(names: object) -> str:
+    return ", ".join(map(str, names)) if isinstance(names, list) and names else "none"
+
+
 def _override(error: BaseException) -> str:
     """The override a composition error is about, from Hydra's own message."""
-    first = _line(error)
-    marks = first.split("'")
-    return f"{marks[1]}: " if first.startswith(("Could not override", "Error merging override")) and len(marks) > 1 else ""
+    found = re.search(r"^To append to your config use \+(.+)|^Error merging override (.+)", str(error), re.MULTILINE)
+    return (found[1] or found[2]) if found else ""
 
 
-def _allowed(cause: OmegaConfBaseException) -> str:
+def _no_key(typed: str, cause: OmegaConfBaseException) -> str:
+    """For a key that does not exist: which ones do."""
     parent = cause.parent_node
-    if "not in struct" not in str(cause) or not isinstance(parent, DictConfig):
+    if not re.search(r"not in (struct|'Root')", str(cause)) or not isinstance(parent, DictConfig):
         return ""
-    return f"; there are {', '.join(str(key) for key in parent if not str(key).startswith('_'))}"
+    where = str(cause.full_key).rpartition(".")[0]
+    keys = [key for key in parent if not str(key).startswith("_") and key != "hydra"]
+    return f"{typed or cause.full_key}: no such key; {where or 'the config'} has {_listed(keys)}"
+
+
+def _wrong_type(typed: str) -> str:
+    """For one of the root's own keys: what it must be."""
+    key, _, value = typed.partition("=")
+    kind = schema.kind(key) if value else ""
+    return kind and f"{typed}: must be {kind}"
+
+
+def _no_name(typed: list[str]) -> str:
+    """For a group that is set to what is no name, or no group at all."""
+    for text in typed:
+        key, equals, _ = text.partition("=")
+        if equals and key in ("", *schema.GROUPS, "experiment"):
+            override = OverridesParser.create().parse_override(text)
+            if not isinstance(override.value(), str | list):
+                there = f"there are {_listed(schema.choices(key))}" if key else "write key=value"
+                return f"{text}: no such choice; {there}"
+    return "a group is chosen by name, as learner=ridge"

@@ -16,7 +16,11 @@ from recmeta.metrics import Metric
 from recmeta.types import Baseline, Batch, DataSpec, Learner, Objective, Params, Problem, Support
 
 TASKS_AT_ONCE = 64
-"""Tasks adapted together; more are taken in turns inside the program, so that memory does not grow with their number."""
+"""Tasks adapted together; more are taken in turns inside the program: memory does not grow with their number."""
+
+
+Scored = Callable[["Predictions", Batch], dict[str, Array]]
+"""Each metric of each task, for the predictions of one method and one seed at all support sizes."""
 
 
 class Predictions(NamedTuple):
@@ -94,7 +98,10 @@ def measure(
 
     def value(metric: Metric) -> Array:
         read = {"prediction": flat.label, "score": flat.score}[metric.reads]
-        one = partial(metric.value, like=spec.like)
+
+        def one(values: Array, label: Array, mask: Array) -> Array:
+            return metric.value(values, label, mask, spec.like)
+
         tasks = jax.vmap(jax.vmap(one), (0, None, None))(read, batch.label, batch.task.query.mask)
         return tasks.reshape(*leading, -1)
 
@@ -126,8 +133,13 @@ def task_scores(
     return pl.DataFrame(columns | values)
 
 
+def make_scored(metrics: Sequence[Metric], spec: DataSpec) -> Scored:
+    """Compile-ready `measure`. One program serves every method and seed: made once, and passed to all."""
+    return jax.jit(partial(measure, metrics, spec))
+
+
 def evaluate_learner(
-    learner: Learner, objective: Objective, problem: Problem, params: Params, seeds: Sequence[int], metrics: Sequence[Metric]
+    learner: Learner, objective: Objective, problem: Problem, params: Params, seeds: Sequence[int], scored: Scored
 ) -> tuple[pl.DataFrame, dict[str, dict]]:
     """Test a learner at all support sizes and all depths, on each scenario.
 
@@ -135,7 +147,7 @@ def evaluate_learner(
         learner, objective, problem: what is tested, on what.
         params: with a leading seeds axis.
         seeds: the seeds, in that axis' order.
-        metrics: to compute; "mae" is computed for the adaptation report in any case.
+        scored: from `make_scored`.
 
     Returns:
         The task scores at full depth, and per scenario the adaptation report of DESIGN section 5.
@@ -150,11 +162,13 @@ def evaluate_learner(
         full = jax.tree.map(lambda values: values[:, :, -1], predictions)
         error = jnp.abs(predictions.label - batch.label).mean((0, 3, 4))
         change = jnp.abs(full.label - predictions.label[:, :, 0]).mean((0, 2, 3))
-        return measure(metrics, spec, full, batch), error, change
+        return full, error, change
 
     frames, reports = [], {}
     for scenario, batch in problem.test.items():
-        scores, error, change = jax.device_get(test(params, batch))
+        full, error, change = test(params, batch)
+        each = [scored(jax.tree.map(lambda values, at=at: values[at], full), batch) for at in range(len(seeds))]
+        scores = jax.tree.map(lambda *values: np.stack(values), *jax.device_get(each))
         frames.append(
             task_scores(
                 scores, scenario=scenario, method="model", seeds=seeds, shots=problem.shots,
@@ -173,24 +187,27 @@ def evaluate_learner(
 
 
 NO_OP = 0.001 / 4
-"""An inner loop that moves predictions by less than this share of the label range (0.001 star of 1 to 5) does nothing."""
+"""An inner loop that moves predictions by less than this share of the label range (0.001 star of 1 to 5) is idle."""
 
 
 def evaluate_baselines(
-    baselines: Mapping[str, Baseline], problem: Problem, key: PRNGKeyArray, metrics: Sequence[Metric]
+    baselines: Mapping[str, Baseline], problem: Problem, key: PRNGKeyArray, scored: Scored
 ) -> pl.DataFrame:
     """Fit baselines on meta-train and meta-validation, and test them at all support sizes, on each scenario."""
     spec, shots = problem.spec, jnp.array(problem.shots)
+    states = {name: baseline.fit(problem) for name, baseline in baselines.items()}
+
+    @jax.jit
+    def test(states, key: PRNGKeyArray, batch: Batch) -> dict[str, Predictions]:
+        predict = partial(baseline_predictions, key=key, spec=spec, batch=batch, shots=shots)
+        return {name: predict(baseline, states[name]) for name, baseline in baselines.items()}
+
     frames = []
-    for name, baseline in baselines.items():
-        state = baseline.fit(problem)
-
-        @jax.jit
-        def test(state, key: PRNGKeyArray, batch: Batch, baseline: Baseline = baseline):
-            return measure(metrics, spec, baseline_predictions(baseline, state, key, spec, batch, shots), batch)
-
-        for scenario, batch in problem.test.items():
-            scores = jax.device_get(test(state, key, batch))
+    for scenario, batch in problem.test.items():
+        predictions = test(states, key, batch)
+        # A dict comes out of a compiled function with its keys sorted; the table keeps the order asked for.
+        for name in baselines:
+            scores = jax.device_get(scored(predictions[name], batch))
             frames.append(
                 task_scores(
                     {metric: values[None] for metric, values in scores.items()}, scenario=scenario, method=name,

@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import polars as pl
-from omegaconf import OmegaConf
+import yaml
 
 from recmeta import build, checkpoint, evaluate, provenance, statistics, train
 from recmeta.reporters import compose, files
+from recmeta.reporters.files import to_json, write
 from recmeta.types import Interactions, Learner, Objective, Problem, Reporter, Run, UserError
 
 Config = Mapping[str, Any]
@@ -38,7 +39,7 @@ def run(config: Config, overrides: Sequence[str], *, multirun: bool = False) -> 
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
     parts = build.build(config)
     reporter = compose(files(), *(make() for make in parts.reporters))
-    directory = Path(config["output"]) / config["name"] / provenance.config_hash(config)[:12]
+    directory = run_directory(config)
     done = finished(directory, config)
     if done and not config["force"]:
         for line in (f"already done, skipped: {directory} (force=true runs it again)", *verdicts(done)):
@@ -51,29 +52,55 @@ def run(config: Config, overrides: Sequence[str], *, multirun: bool = False) -> 
     build.check_problem(parts, problem, objective)
     learner = build.make_learner(parts, problem, objective)
     make_directory(directory)
-    with closing(checkpoint.open(directory / "checkpoints", fresh=config["force"])) as checkpoints:
-        error: BaseException | None = None
-        try:
-            progress, step = prepare(learner, parts, config, checkpoints)
-            about = describe(config, overrides, directory, data, problem, step, multirun)
-            reporter.start(about)
-            for line in notes(data, problem, learner, config):
-                reporter.note(line)
-            model = learner and (learner, objective, progress)
-            summary, scores = measured(model, parts, problem, config, reporter, checkpoints)
-            peak, wall, compiling = provenance.peak_mb(), clock(), compiled()
-            summary["speed"] |= {"compile_s": compiling.seconds, "wall_s": wall, "peak_mb": peak}
-            cost = {"wall_s": wall, "compile_s": compiling.seconds, "compilations": compiling.count, "peak_mb": peak}
-            head = {"schema": 1, "status": "complete", "name": config["name"], "hashes": about.hashes}
-            attainable = {"attainable": dict(data.attainable)} if data.attainable else {}
-            summary = head | summary | attainable
-            reporter.finish(summary, scores, {**about.provenance, **cost})
-            return summary
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            reporter.close(error)
+    checkpoints = checkpoint.open(directory / "checkpoints", fresh=config["force"])
+    error: BaseException | None = None
+    try:
+        progress, step = prepare(learner, parts, config, checkpoints)
+        about = describe(config, overrides, directory, data, problem, step, multirun)
+        reporter.start(about)
+        for line in notes(data, problem, learner, config):
+            reporter.note(line)
+        model = (learner, objective, progress) if learner and progress else None
+        summary, scores = measured(model, parts, problem, config, reporter, checkpoints)
+        peak, wall, compiling = provenance.peak_mb(), clock(), compiled()
+        summary["speed"] |= {"compile_s": compiling.seconds, "wall_s": wall, "peak_mb": peak}
+        cost = {"wall_s": wall, "compile_s": compiling.seconds, "compilations": compiling.number, "peak_mb": peak}
+        head = {"schema": 1, "status": "complete", "name": config["name"], "hashes": about.hashes}
+        attainable = {"attainable": dict(data.attainable)} if data.attainable else {}
+        summary = head | summary | attainable
+        reporter.finish(summary, scores, {**about.provenance, **cost})
+        return summary
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        checkpoints.close()
+        reporter.close(error)
+
+
+def run_directory(config: Config) -> Path:
+    """Where the run of a config is written: one directory per config.
+
+    Raises:
+        UserError: where the name can't be a folder's.
+    """
+    name = config["name"]
+    if name in ("", ".", "..") or set(name) & set('/\\:*?"<>|'):
+        raise UserError(f'name={name}: it names a folder, so give it none of / \\ : * ? " < > |')
+    return Path(config["output"]) / name / provenance.config_hash(config)[:12]
+
+
+def record_failure(config: Config, overrides: Sequence[str], error: BaseException) -> None:
+    """Write down a failed point of a sweep where its run would be, if that is known; numbers that are there stand."""
+    if not config:
+        return
+    with suppress(UserError):
+        directory = run_directory(config)
+        if (directory / "summary.json").exists():
+            return
+        make_directory(directory)
+        said = {"error": " ".join(str(error).split()), "type": type(error).__name__, "overrides": list(overrides)}
+        write(directory / "failure.json", to_json(said))
 
 
 def finished(directory: Path, config: Config) -> dict[str, Any] | None:
@@ -82,13 +109,15 @@ def finished(directory: Path, config: Config) -> dict[str, Any] | None:
     Raises:
         UserError: where the directory belongs to another config.
     """
-    there = directory / "config.yaml"
-    if there.exists():
-        other = OmegaConf.to_container(OmegaConf.load(there))
-        if not isinstance(other, dict) or provenance.config_hash(other) != provenance.config_hash(config):
-            raise UserError(f"{directory} holds a run of another config; remove it, or give another name=")
-    summary = directory / "summary.json"
-    return json.loads(summary.read_text()) if summary.exists() else None
+    there, summary = directory / "config.yaml", directory / "summary.json"
+    try:
+        other = yaml.safe_load(there.read_text()) if there.exists() else config
+        done = json.loads(summary.read_text()) if summary.exists() else None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{directory} is damaged ({' '.join(str(error).split())}); remove it") from error
+    if not isinstance(other, Mapping) or provenance.config_hash(other) != provenance.config_hash(config):
+        raise UserError(f"{directory} holds a run of another config; remove it, or give another name=")
+    return done
 
 
 def make_directory(directory: Path) -> None:
@@ -104,7 +133,9 @@ def make_directory(directory: Path) -> None:
         raise UserError(f"output: can't make {directory}: {why}; give another output=") from error
 
 
-def prepare(learner: Learner | None, parts: build.Parts, config: Config, checkpoints: checkpoint.Checkpoints):
+def prepare(
+    learner: Learner | None, parts: build.Parts, config: Config, checkpoints: checkpoint.Checkpoints
+) -> tuple[train.Progress | None, int]:
     """The progress to start from, fresh or restored, and its step."""
     if learner is None:
         return None, 0
@@ -113,7 +144,13 @@ def prepare(learner: Learner | None, parts: build.Parts, config: Config, checkpo
 
 
 def describe(
-    config: Config, overrides: Sequence[str], directory: Path, data: Interactions, problem: Problem, step: int, multirun: bool
+    config: Config,
+    overrides: Sequence[str],
+    directory: Path,
+    data: Interactions,
+    problem: Problem,
+    step: int,
+    multirun: bool,
 ) -> Run:
     """What reporters are told at the start."""
     hashes = {
@@ -156,13 +193,14 @@ def measured(
     """Train, then touch the test tasks, once: the summary's numbers and the task scores."""
     frames: list[pl.DataFrame] = []
     adaptation: dict[str, Any] = {}
+    scored = evaluate.make_scored(parts.metrics, problem.spec)
     speed: dict[str, float | None] = {"train_tasks_per_s": None, "eval_tasks_per_s": None}
     if model is not None:
-        learner, objective, progress = model
+        learner, objective, _ = model
         best, speed["train_tasks_per_s"] = trained(model, parts, problem, config, reporter, checkpoints)
         clock = provenance.stopwatch()
         scores, adaptation = evaluate.evaluate_learner(
-            learner, objective, problem, best.params, config["seeds"], parts.metrics
+            learner, objective, problem, best.params, config["seeds"], scored
         )
         tasks = sum(len(names) for names in problem.names.values())
         adapted = tasks * len(problem.shots) * (learner.steps + 1) * len(config["seeds"])
@@ -170,9 +208,7 @@ def measured(
         speed["eval_tasks_per_s"] = adapted / clock()
         frames.append(scores)
     if parts.baselines:
-        frames.append(evaluate.evaluate_baselines(parts.baselines, problem, jax.random.key(0), parts.metrics))
-    if not frames:
-        raise UserError("learner=none and baselines=[]: there is nothing to run")
+        frames.append(evaluate.evaluate_baselines(parts.baselines, problem, jax.random.key(0), scored))
     scores = pl.concat(frames)
     name, goal = parts.metric.name, parts.metric.goal
     table = statistics.summarise(scores, problem.headline)
@@ -205,12 +241,14 @@ def trained(
     seconds: list[float] = []
     clock = provenance.stopwatch()
     per_chunk = config["batch"] * config["eval_every"] * len(config["seeds"])
-    for progress, reported in train.train(progress, chunk, problem, steps=config["steps"]):
+    for latest, reported in train.train(progress, chunk, problem, steps=config["steps"]):
+        progress = latest
         seconds.append(clock())
         rate = {"tasks_per_s": [per_chunk / seconds[-1] / len(config["seeds"])] * len(config["seeds"])}
-        checkpoints.save(reported.step, progress)
+        # Logged first: what was logged after the checkpoint that a run resumes from is dropped, and logged again.
         reporter.log(reported.step, "train", per_seed(reported.train) | rate)
         reporter.log(reported.step, "validation", per_seed(reported.validation))
+        checkpoints.save(reported.step, progress)
         clock = provenance.stopwatch()
     if not bool(jnp.isfinite(progress.best.value).all()):
         raise UserError(
@@ -229,4 +267,3 @@ def per_seed(values: Mapping[str, Any]) -> dict[str, list[float]]:
 def verdicts(summary: Config) -> list[str]:
     """The verdict lines of a summary."""
     return [f"{scenario}: {verdict['text']}" for scenario, verdict in summary["verdict"].items()]
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import PRNGKeyArray
 
@@ -29,7 +30,7 @@ def make_model(
 
     # Shapes and structure alone: no table is allocated here.
     encoder_def, *_ = jax.eval_shape(split_encoder, jax.random.key(0))
-    widths = nnx.eval_shape(lambda: encoder(spec=spec, rngs=nnx.Rngs(0))).widths
+    widths: tuple[int, int] = nnx.eval_shape(lambda: encoder(spec=spec, rngs=nnx.Rngs(0))).widths  # pyright: ignore
 
     def split_scorer(key: PRNGKeyArray):
         return nnx.split(scorer(widths=widths, rngs=nnx.Rngs(key)), graph=False)
@@ -49,6 +50,6 @@ def make_model(
 
     def score(params: Params, encoding: Encoding):
         module = nnx.merge(scorer_def, nnx.State(params["scorer"]))
-        return objective.link(spec.mean) + module(encoding)
+        return objective.link(jnp.asarray(spec.mean)) + module(encoding)
 
     return Model(init, encode, score, widths)

@@ -23,7 +23,7 @@ def mse() -> Objective:
     """Squared error of the label; a score is the expected label itself."""
 
     def loss(score: Array, label: Array, mask: Array) -> Array:
-        return masked_mean(jnp.square(score - label), mask)
+        return masked_mean(jnp.square(jnp.where(mask, score - label, 0)), mask)
 
     return Objective(loss, lambda score: score, lambda label: label, binary=False)
 

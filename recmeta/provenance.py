@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,23 +59,33 @@ def peak_mb() -> float:
 class Compilations(NamedTuple):
     """How many programs were compiled (or loaded from the cache), and the seconds that lowering and compiling took."""
 
-    count: int
+    number: int
     seconds: float
 
 
 def count_compilations() -> Callable[[], Compilations]:
     """Start counting; the function returned says what has been compiled since."""
-    durations: list[float] = []
-    backend: list[float] = []
+    backend, lowering = _compile_seconds()
+    done, lowered = len(backend), len(lowering)
+    return lambda: Compilations(len(backend) - done, sum(backend[done:]) + sum(lowering[lowered:]))
 
-    def listen(event: str, duration: float, **_: Any) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            backend.append(duration)
-        if event in ("/jax/core/compile/backend_compile_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration"):
-            durations.append(duration)
+
+@cache
+def _compile_seconds() -> tuple[list[float], list[float]]:
+    """The seconds of each compilation and each lowering in this process. One listener: JAX lets go of none."""
+    backend: list[float] = []
+    lowering: list[float] = []
+    heard = {
+        "/jax/core/compile/backend_compile_duration": backend,
+        "/jax/core/compile/jaxpr_to_mlir_module_duration": lowering,
+    }
+
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
+        if event in heard:
+            heard[event].append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    return lambda: Compilations(len(backend), sum(durations))
+    return backend, lowering
 
 
 def stopwatch() -> Callable[[], float]:

@@ -10,7 +10,7 @@ which a task appears), so that a user counts once, however often the experiment 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,9 +110,9 @@ def paired(difference: Float[np.ndarray, "N"]) -> Comparison:
         same = mean == 0
         return Comparison(mean, lo, hi, 1.0 if same else 0.0, n, 0.0 if same else float(np.copysign(np.inf, mean)), 0.0)
     deviation = float(difference.std(ddof=1))
-    p = float(stats.ttest_1samp(difference, 0.0).pvalue)
+    test: Any = stats.ttest_1samp(difference, 0.0)
     reach = stats.t.ppf(1 - LEVEL / 2, n - 1) + stats.t.ppf(POWER, n - 1)
-    return Comparison(mean, lo, hi, p, n, mean / deviation, float(reach * deviation / np.sqrt(n)))
+    return Comparison(mean, lo, hi, float(test.pvalue), n, mean / deviation, float(reach * deviation / np.sqrt(n)))
 
 
 def holm(p: Sequence[float] | Float[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
@@ -250,11 +250,11 @@ def _verdict(scores: dict[str, pl.DataFrame], metric: str, goal: str) -> dict[st
         "ci95": [_plain(comparison.lo), _plain(comparison.hi)],
         "p": comparison.p if comparison.n > 1 else None,
         "text": wording(comparison, best, metric, goal)
-        + (f"; {missing} tasks have {best} but not the model" if missing else ""),
+        + (f"; tasks with {best} but not the model: {missing}" if missing else ""),
     }
 
 
-def best_of(means: dict[str, float], goal: str) -> str | None:
+def best_of(means: Mapping[str, float], goal: str) -> str | None:
     """The name with the best mean, the first of equals; None where all are NaN.
 
     >>> best_of({"a": 1.0, "b": float("nan"), "c": 0.5}, "min")
@@ -282,7 +282,7 @@ def wording(
     """
     p = comparison.p if p is None else p
     if comparison.n < 2:
-        return f"not compared with {reference}: {comparison.n} tasks in common, a test needs two"
+        return f"not compared with {reference}: a test needs two tasks in common, there is {comparison.n or 'none'}"
     kind = "p" if family == 1 else f"p (Holm over {family})"
     chance = f"{kind} < 0.001" if p < 0.001 else f"{kind} = {p:.3f}"
     interval = f"95 % interval {number(comparison.lo)} … {number(comparison.hi)}, {chance}"

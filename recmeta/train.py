@@ -56,8 +56,9 @@ def start(learner: Learner, optimizer: optax.GradientTransformation, seeds: Sequ
     def one(seed: Array) -> Progress:
         key_init, key = jax.random.split(jax.random.key(seed))
         params = learner.init(key_init)
-        worst = jnp.array(jnp.inf if goal == "min" else -jnp.inf)
-        zero = jnp.array(0)
+        # Strong types: a weak one would come out of the first chunk strong, and the second chunk compile anew.
+        worst = jnp.array(jnp.inf if goal == "min" else -jnp.inf, jnp.float32)
+        zero = jnp.array(0, jnp.int32)
         state = TrainState(params, optimizer.init(params), key, zero)
         return Progress(state, Best(jax.tree.map(jnp.copy, params), worst, zero, jnp.array(False)))
 

@@ -22,7 +22,7 @@ Params = PyTree
 
 Features = Mapping[str, Array]
 """Field name -> values, the leading axes being the rows'. Categorical: int ``[...]``, 0 = unknown. Multi-valued: int
-``[..., m]``, 0 = nothing there. Numeric: float ``[..., 2]``: the standardised value (0 if missing), and 1 if missing."""
+``[..., m]``, 0 = nothing there. Numeric: float ``[..., 2]``: the standardised value (0 if missing), 1 if missing."""
 
 KINDS = ("categorical", "multi", "numeric")
 """The kinds of feature that a data set may declare."""
@@ -157,7 +157,7 @@ class Batch(NamedTuple):
 
 
 class Tasks(NamedTuple):
-    """Many tasks, whole, as ragged rows: task ``t`` has rows ``start[t] : start[t] + count[t]``.
+    """Many tasks, whole, as ragged rows: task ``t`` has rows ``start[t] : start[t] + size[t]``.
 
     The rows of a task stand in time order where there is one. ``contexts`` and ``entities`` are the feature tables
     that ``entity`` and ``row`` index.
@@ -165,7 +165,7 @@ class Tasks(NamedTuple):
 
     entity: Int[Array, "T"]
     start: Int[Array, "T"]
-    count: Int[Array, "T"]
+    size: Int[Array, "T"]
     row: Int[Array, "n"]
     label: Float[Array, "n"]
     contexts: Features

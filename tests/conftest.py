@@ -19,3 +19,68 @@ import pytest
 def key() -> jax.Array:
     """A PRNG key, the same in every test."""
     return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def frames():
+    """A small data set as tables: rows, users, items. 40 users of 12 to 16 rows, 30 items; two users of 3 rows."""
+    import numpy as np
+    import polars as pl
+
+    rng = np.random.default_rng(0)
+    count = np.concatenate([rng.integers(12, 17, 40), [3, 3]])
+    user = np.repeat(np.arange(42), count)
+    item = np.concatenate([rng.choice(30, n, replace=False) for n in count])
+    level = rng.normal(0, 1, 42)[user] + rng.normal(0, 1, 30)[item]
+    label = np.clip(np.round(3 + level + rng.normal(0, 0.5, len(user))), 1, 5)
+    rows = pl.DataFrame(
+        {
+            "user": [f"u{u:02}" for u in user],
+            "item": [f"i{i:02}" for i in item],
+            "label": label,
+            "time": rng.permutation(len(user)),
+        }
+    )
+    users = pl.DataFrame(
+        {
+            "id": [f"u{u:02}" for u in range(42)],
+            "age": [None if u % 7 == 0 else float(20 + u) for u in range(42)],
+            "job": [("nurse", "cook", "poet")[u % 3] for u in range(42)],
+        }
+    )
+    items = pl.DataFrame(
+        {
+            "id": [f"i{i:02}" for i in range(30)],
+            "genre": [["drama", "crime", "farce"][: i % 4] for i in range(30)],
+            "year": [1950.0 + i for i in range(30)],
+        }
+    )
+    return rows, users, items
+
+
+@pytest.fixture(scope="session")
+def data(frames):
+    """The small data set, made into `Interactions`."""
+    from recmeta.datasets.interactions import make_interactions
+
+    rows, users, items = frames
+    return make_interactions("small", rows, users=users, items=items, label_range=(1, 5), like=4)
+
+
+@pytest.fixture(scope="session")
+def cut():
+    """``cut(data, **settings)``: the protocol user_cold at small sizes."""
+    from recmeta.protocols import user_cold
+
+    settings = {
+        "seed": 0, "order": "random", "shots": (0, 1, 3, 5), "train_shots": None, "query": 4, "headline": None,
+        "min_history": None, "max_history": None, "test": 0.2, "validation": 0.2, "validation_draws": 2,
+        "labels": "rating",
+    }  # fmt: skip
+    return lambda data, **changed: user_cold(data, **settings | changed)
+
+
+@pytest.fixture(scope="session")
+def problem(data, cut):
+    """The small data set, cut: 24 users to train on, 8 to validate on, 8 to test on."""
+    return cut(data)

@@ -123,7 +123,7 @@ def test_paired_without_spread_or_units():
     assert (one.p, one.n, one.mean) == (1.0, 1, 0.4)
     assert np.isnan(one.lo)
     assert (none.p, none.n) == (1.0, 0)
-    assert "1 tasks in common, a test needs two" in wording(one, "item_mean", "mae", "min")
+    assert "a test needs two tasks in common, there is 1" in wording(one, "item_mean", "mae", "min")
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,8 @@ def test_a_user_in_two_splits_counts_once():
 
     model, baseline = both("model", [1, 2], [3]), both("item_mean", [0, 0], [1])
     assert differences(model, baseline, "mae", over=["split"]).tolist() == [1.5, 2]
+    # The second split is in one of them only: nothing to pair there.
+    assert differences(model, baseline.filter(pl.col("split") == "a"), "mae", over=["split"]).tolist() == [1, 2]
 
 
 def test_summary_is_the_mean_and_valid_json():
@@ -247,7 +249,7 @@ def test_verdict_without_model_or_baseline():
     undefined = pl.concat([alone, scores("popularity", [[NAN, NAN]])])
     assert verdict(undefined, "mae", "min", 20)["user_cold"]["difference"] is None
     holed = pl.concat([scores("model", [[1, NAN, 3]], (0,)), scores("item_mean", [[1, 2, 4]])])
-    assert "1 tasks have item_mean but not the model" in verdict(holed, "mae", "min", 20)["user_cold"]["text"]
+    assert "tasks with item_mean but not the model: 1" in verdict(holed, "mae", "min", 20)["user_cold"]["text"]
 
 
 def test_words():

@@ -32,7 +32,7 @@ def predict(bias: Bias, key, context, support, query) -> Float[Array, "n"]:
 
     def item_level(x) -> Array:
         # max: with a shrinkage of 0, an item without rows has level 0, and not 0 / 0.
-        return bias.sums.total[x["id"]] / jnp.maximum(bias.sums.count[x["id"]] + bias.item, 1e-6)
+        return bias.sums.total[x["id"]] / jnp.maximum(bias.sums.rows[x["id"]] + bias.item, 1e-6)
 
     left = jnp.where(support.mask, support.y - bias.sums.mean - item_level(support.x), 0)
     user_level = left.sum() / jnp.maximum(support.mask.sum() + bias.user, 1e-6)

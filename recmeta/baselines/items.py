@@ -13,7 +13,7 @@ from recmeta.types import Baseline, Problem
 class ItemSums(NamedTuple):
     """Per item id (0 = unknown): how many meta-train rows, and the sum of their labels less the mean label."""
 
-    count: Float[Array, "items"]
+    rows: Float[Array, "items"]
     total: Float[Array, "items"]
     mean: Float[Array, ""]
 
@@ -30,11 +30,11 @@ def item_sums(problem: Problem) -> ItemSums:
 
 def _mean(sums: ItemSums, key, context, support, query) -> Array:
     ids = query.x["id"]
-    return sums.mean + sums.total[ids] / jnp.maximum(sums.count[ids], 1)
+    return sums.mean + sums.total[ids] / jnp.maximum(sums.rows[ids], 1)
 
 
 def _count(sums: ItemSums, key, context, support, query) -> Array:
-    return sums.count[query.x["id"]]
+    return sums.rows[query.x["id"]]
 
 
 item_mean = Baseline(item_sums, _mean, rates=True)

@@ -48,12 +48,19 @@ def feature_table(
     return pl.DataFrame([ids, *columns]), notes
 
 
-def check_declared(side: str, declared: Mapping[str, Any]) -> None:
+def check_declared(side: str, declared: Mapping[str, Any], path: object) -> None:
     """Checks declarations of features before any file is read.
 
+    Args:
+        side: "user" or "item".
+        declared: feature → ``{"kind": ..., "separator": ...}``.
+        path: the file of features, or None.
+
     Raises:
-        UserError: a kind or a key is unknown, or a separator is given to what is not multi.
+        UserError: there is no file, a kind or a key is unknown, or a separator is given to what is not multi.
     """
+    if declared and path is None:
+        raise UserError(f"dataset.{side}_features needs a file: set dataset.{side}s")
     for feature, given in declared.items():
         _checked(feature, side, given)
 

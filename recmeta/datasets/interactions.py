@@ -43,13 +43,10 @@ def make_interactions(
     Raises:
         UserError: no rows, an empty label range, or ``like`` outside it.
     """
-    low, high = (float(bound) for bound in label_range)
     if rows.is_empty():
         raise UserError(f"{name}: there are no interactions; at least one is needed")
-    if not low < high:
-        raise UserError(f"{name}: label_range=[{low:g}, {high:g}] is empty; the first bound must be below the second")
-    if not low <= like <= high:
-        raise UserError(f"{name}: like={like:g} is outside the label range; give a number from {low:g} to {high:g}")
+    low, high = (float(bound) for bound in label_range)
+    _check_scale(name, low, high, like)
     kept = _latest(rows)
     user_ids, item_ids = (kept[side].unique().sort() for side in ("user", "item"))
     coded = kept.with_columns(
@@ -60,10 +57,8 @@ def make_interactions(
         "rows": rows.height,
         "duplicates": rows.height - kept.height,
         "interactions": kept.height,
-        "users": len(user_ids),
-        "items": len(item_ids),
-        **_feature_counts("user", user_ids, users),
-        **_feature_counts("item", item_ids, items),
+        **_counts("user", user_ids, users),
+        **_counts("item", item_ids, items),
     }
     data = Interactions(
         name=name,
@@ -95,6 +90,13 @@ def fingerprint(data: Interactions) -> str:
     return digest.hexdigest()
 
 
+def _check_scale(name: str, low: float, high: float, like: float) -> None:
+    if not low < high:
+        raise UserError(f"{name}: label_range=[{low:g}, {high:g}] is empty; the first bound must be below the second")
+    if not low <= like <= high:
+        raise UserError(f"{name}: like={like:g} is outside the label range; give a number from {low:g} to {high:g}")
+
+
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:
     """The last row of each (user, item) pair."""
     ordered = rows.sort("time", maintain_order=True) if "time" in rows.columns else rows
@@ -123,14 +125,16 @@ def _column(values: pl.Series) -> Column:
     return Column("multi", several)
 
 
-def _feature_counts(side: str, ids: pl.Series, table: pl.DataFrame | None) -> dict[str, int]:
-    """How many ids lack a feature row, and how many feature rows are of ids without an interaction."""
+def _counts(side: str, ids: pl.Series, table: pl.DataFrame | None) -> dict[str, int]:
+    """How many ids there are, how many of them lack a feature row, and how many feature rows have no interaction."""
     if table is None:
-        return {}
+        return {f"{side}s": len(ids)}
     known = table.to_series(0)
+    both = len(ids.to_frame("id").join(known.to_frame("id"), on="id", how="semi"))
     return {
-        f"{side}s_without_features": len(ids) - ids.is_in(known.implode()).sum(),
-        f"{side}_rows_without_interactions": len(known) - known.is_in(ids.implode()).sum(),
+        f"{side}s": len(ids),
+        f"{side}s_without_features": len(ids) - both,
+        f"{side}_rows_without_interactions": len(known) - both,
     }
 
 
@@ -140,7 +144,7 @@ def _losses(counts: Mapping[str, int]) -> Iterator[str]:
         yield f"{counts['duplicates']} of {counts['rows']} rows repeat a (user, item) pair: the latest of each is kept"
     for side in ("user", "item"):
         if unknown := counts.get(f"{side}s_without_features"):
-            yield f"{unknown} of {counts[f'{side}s']} {side}s have no row in the feature file: their features are unknown"
+            yield f"{unknown} of {counts[f'{side}s']} {side}s have no row in the feature file: unknown features"
         if unused := counts.get(f"{side}_rows_without_interactions"):
             yield f"{unused} rows of the {side} feature file have no interaction and are left out"
 

@@ -44,9 +44,26 @@ CITATION = (
 
 # In the order of the flags at the end of a line of u.item.
 _GENRES = (
-    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror Musical "
-    "Mystery Romance Sci-Fi Thriller War Western"
-).split()
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+)
 
 _LAST_YEAR = r"^.*\((\d{4})\)"
 
@@ -107,36 +124,27 @@ def read_wheel(path: Path) -> Tables:
 def read_archive(path: Path) -> Tables:
     """Tables from GroupLens' archive: u.data (tabs), u.user and u.item (bars, Latin-1), without headers."""
     read = _reader(path, "ml-100k/u.{}")
-    flags = [f"column_{position}" for position in range(6, 6 + len(_GENRES))]
-    genres = pl.concat_list(
-        pl.when(pl.col(flag) == "1").then(pl.lit(genre)) for flag, genre in zip(flags, _GENRES, strict=True)
-    ).list.drop_nulls()
+    item = read("item", ["id", "title", "released", "video", "address", *_GENRES], separator="|")
+    marked = [pl.when(pl.col(genre) == "1").then(pl.lit(genre)) for genre in _GENRES]
     return Tables(
-        _rows(_name(read("data", header=False), "user", "item", "label", "time")),
-        _users(_name(read("user", header=False, separator="|"), "id", "age", "gender", "occupation", "zip")),
-        _items(
-            read("item", header=False, separator="|").select(
-                id="column_1", year=pl.col("column_2").str.extract(_LAST_YEAR), genres=genres
-            )
-        ),
+        _rows(read("data", ["user", "item", "label", "time"])),
+        _users(read("user", ["id", "age", "gender", "occupation", "zip"], separator="|")),
+        _items(item.select("id", year=pl.col("title").str.extract(_LAST_YEAR), genres=pl.concat_list(marked))),
     )
 
 
 def _reader(path: Path, member: str) -> Callable[..., pl.DataFrame]:
-    """A function that reads a member of a zip as text columns."""
+    """A function that reads a member of a zip as text columns, with the names given or those in its header."""
 
-    def read(suffix: str, *, header: bool = True, separator: str = "\t") -> pl.DataFrame:
+    def read(suffix: str, names: list[str] | None = None, *, separator: str = "\t") -> pl.DataFrame:
         with zipfile.ZipFile(path) as archive:
             content = archive.read(member.format(suffix))
-        # Only u.item has characters beyond ASCII in the archive; they are Latin-1.
-        text = content if header else content.decode("latin-1").encode()
-        return pl.read_csv(text, separator=separator, has_header=header, quote_char=None, infer_schema=False)
+        # What has no header is the archive's, and Latin-1.
+        text = content if names is None else content.decode("latin-1").encode()
+        frame = pl.read_csv(text, separator=separator, has_header=names is None, quote_char=None, infer_schema=False)
+        return frame if names is None else frame.rename(dict(zip(frame.columns, names, strict=True)))
 
     return read
-
-
-def _name(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
-    return frame.rename(dict(zip(frame.columns, names, strict=True)))
 
 
 def _rows(frame: pl.DataFrame) -> pl.DataFrame:

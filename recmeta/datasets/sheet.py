@@ -81,7 +81,7 @@ def read_sheet(path: Path, separator: str | None = None) -> Sheet:
         return _read_parquet(path)
     if separator is None and suffix not in SEPARATORS:
         raise UserError(
-            f"{path}: cannot tell the kind of file from {suffix!r}; name it {', '.join(SUFFIXES)}, or give dataset.separator"
+            f"{path}: unknown kind of file {suffix!r}; name it {', '.join(SUFFIXES)}, or set dataset.separator"
         )
     try:
         # "utf-8-sig" also takes the mark that spreadsheets put first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,20 +87,19 @@ def synthetic(
     """
     least, most = _bounds(per_user, items)
     world = draw_world(
-        users=users, items=items, rank=rank, mean=mean, user_bias=user_bias, item_bias=item_bias, signal=signal,
-        noise=noise, explained=explained, seed=seed,
-    )  # fmt: skip
-    rng = np.random.default_rng([seed, 1])
-    counts = rng.integers(least, most, size=users, endpoint=True)
-    user = np.repeat(np.arange(users), counts)
-    item = np.concatenate([rng.choice(items, size=count, replace=False) for count in counts])
-    label = expected_label(world, user, item) + rng.normal(0.0, noise, size=len(user))
-    # A user arrives within a year and stays for a month.
-    time = _START + rng.integers(365 * _DAY, size=users)[user] + rng.integers(30 * _DAY, size=len(user))
-    half_width = math.ceil(np.abs(label - mean).max())
-    rows = pl.DataFrame(
-        {"user": world.users["id"].gather(user), "item": world.items["id"].gather(item), "label": label, "time": time}
+        users=users,
+        items=items,
+        rank=rank,
+        mean=mean,
+        user_bias=user_bias,
+        item_bias=item_bias,
+        signal=signal,
+        noise=noise,
+        explained=explained,
+        seed=seed,
     )
+    rows = _draw_rows(world, least, most, np.random.default_rng([seed, 1]))
+    half_width = math.ceil((rows["label"] - mean).abs().to_numpy().max())
     return make_interactions(
         "synthetic",
         rows,
@@ -108,16 +107,7 @@ def synthetic(
         items=world.items,
         label_range=(mean - half_width, mean + half_width),
         like=mean,
-        attainable={
-            "mae": noise * math.sqrt(2 / math.pi),
-            "rmse": noise,
-            **{
-                f"{metric}@{shots}": value
-                for shots in SHOTS
-                if shots < items
-                for metric, value in bayes_error(world, shots).items()
-            },
-        },
+        attainable=_attainable(world),
     )
 
 
@@ -142,7 +132,8 @@ def draw_world(
     Raises:
         UserError: a number is out of its range.
     """
-    _check(users=users, items=items, rank=rank, noise=noise, signal=signal, explained=explained)
+    counts = {"users": users, "items": items, "rank": rank, "seed": seed}
+    _check(counts, {"user_bias": user_bias, "item_bias": item_bias, "signal": signal}, noise, explained)
     rng = np.random.default_rng([seed, 0])
     stated, hidden = math.sqrt(explained), math.sqrt(1 - explained)
 
@@ -227,6 +218,27 @@ def bayes_error(world: World, shots: int, *, draws: int = 1000, queries: int = 6
     return {"mae": float(np.sqrt(2 * variance / math.pi).mean()), "rmse": math.sqrt(variance.mean())}
 
 
+def _draw_rows(world: World, least: int, most: int, rng: np.random.Generator) -> pl.DataFrame:
+    """Interactions of every user with ``least`` to ``most`` items."""
+    users, items = len(world.user_bias), len(world.item_bias)
+    counts = rng.integers(least, most, size=users, endpoint=True)
+    user = np.repeat(np.arange(users), counts)
+    item = np.concatenate([rng.choice(items, size=count, replace=False) for count in counts])
+    label = expected_label(world, user, item) + rng.normal(0.0, world.noise, size=len(user))
+    # A user arrives within a year and stays for a month.
+    time = _START + rng.integers(365 * _DAY, size=users)[user] + rng.integers(30 * _DAY, size=len(user))
+    return pl.DataFrame(
+        {"user": world.users["id"].gather(user), "item": world.items["id"].gather(item), "label": label, "time": time}
+    )
+
+
+def _attainable(world: World) -> dict[str, float]:
+    """The error of the noise alone, and the best at each of `SHOTS` that there are items for."""
+    shots = [count for count in SHOTS if count < len(world.item_bias)]
+    at = {f"{metric}@{count}": value for count in shots for metric, value in bayes_error(world, count).items()}
+    return {"mae": world.noise * math.sqrt(2 / math.pi), "rmse": world.noise, **at}
+
+
 def _ids(prefix: str, count: int) -> list[str]:
     """Padded with zeros, so that the order of the text is that of the numbers."""
     width = len(str(count - 1))
@@ -242,13 +254,15 @@ def _bounds(per_user: Sequence[int], items: int) -> tuple[int, int]:
     return per_user[0], per_user[1]
 
 
-def _check(*, users: int, items: int, rank: int, noise: float, signal: float, explained: float) -> None:
-    for name, value in {"users": users, "items": items, "rank": rank}.items():
-        if value < 1:
-            raise UserError(f"dataset.{name}={value}: must be at least 1")
+def _check(counts: Mapping[str, int], deviations: Mapping[str, float], noise: float, explained: float) -> None:
+    for name, value in counts.items():
+        least = 0 if name == "seed" else 1
+        if value < least:
+            raise UserError(f"dataset.{name}={value}: must be at least {least}")
+    for name, value in deviations.items():
+        if value < 0:
+            raise UserError(f"dataset.{name}={value:g}: must not be negative")
     if noise <= 0:
         raise UserError(f"dataset.noise={noise:g}: must be above 0")
-    if signal < 0:
-        raise UserError(f"dataset.signal={signal:g}: must not be negative")
     if not 0 <= explained < 1:
         raise UserError(f"dataset.explained={explained:g}: must be at least 0 and below 1")

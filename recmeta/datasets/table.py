@@ -58,24 +58,24 @@ def table(
     named = _named(columns or {})
     sides = {"user": (users, user_features or {}), "item": (items, item_features or {})}
     for side, (path, declared) in sides.items():
-        check_declared(side, declared)
-        if declared and path is None:
-            raise UserError(f"dataset.{side}_features needs a file: set dataset.{side}s")
+        check_declared(side, declared, path)
     sheet = read_sheet(Path(interactions), separator)
     rows = _rows(sheet, named)
-    low, high, range_notes = _label_range(sheet, rows["label"], named["label"], label_range)
-    threshold = low + 0.75 * (high - low) if like is None else like
-    notes = [*range_notes, *([f"like is {threshold:g}: three quarters up the label range"] if like is None else [])]
+    low, high, notes = _label_range(sheet, rows["label"], named["label"], label_range)
+    if like is None:
+        like = low + 0.75 * (high - low)
+        notes.append(f"like is {like:g}: three quarters up the label range")
     tables: dict[str, pl.DataFrame] = {}
     for side, (path, declared) in sides.items():
         if path is not None:
-            tables[side], inferred = feature_table(read_sheet(Path(path), separator), str(named[side]), side, declared)
+            features = read_sheet(Path(path), separator)
+            tables[side], inferred = feature_table(features, str(named[side]), side, declared)
             notes += inferred
     return make_interactions(
         name,
         rows,
         label_range=(low, high),
-        like=threshold,
+        like=like,
         users=tables.get("user"),
         items=tables.get("item"),
         notes=notes,

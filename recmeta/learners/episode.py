@@ -58,5 +58,3 @@ def pool(task: Task, label: Float[Array, "n"]) -> Support:
     support, query = task.support, task.query
     x = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), dict(support.x), dict(query.x))
     return Support(x, jnp.concatenate([support.y, label]), jnp.concatenate([support.mask, query.mask]))
-
-

@@ -14,9 +14,6 @@ from recmeta.types import Features, Model, Objective, Params, Support
 Adapts = Literal["head", "all"]
 """Which parameters the inner loop changes: the scorer, or everything."""
 
-UNROLLED = 5
-"""Up to so many steps are unrolled: a little faster, and no slower to compile; more are scanned."""
-
 
 def adapt(
     model: Model,
@@ -79,5 +76,5 @@ def descend(
         size = rate if depth is None else jnp.where(number < depth, rate, 0.0)
         return jax.tree.map(lambda value, slope: value - size * slope, fast, gradient), None
 
-    fast, _ = jax.lax.scan(step, start, jnp.arange(steps), unroll=max(1, min(steps, UNROLLED)))
+    fast, _ = jax.lax.scan(step, start, jnp.arange(steps))
     return fast

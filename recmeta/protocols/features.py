@@ -1,4 +1,4 @@
-"""Raw feature columns to the numbers a model reads, fitted on the entities that meta-train has seen and on no others."""
+"""Raw feature columns to the numbers a model reads, fitted on the entities that meta-train has seen alone."""
 
 from __future__ import annotations
 

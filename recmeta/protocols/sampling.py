@@ -7,7 +7,6 @@ positions (randomness, integers only), `gather` fetches what stands there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -76,9 +75,9 @@ def draw(key: PRNGKeyArray, tasks: Tasks, number: int, *, order: str, support: i
         shots: the support sizes to draw from, uniformly; none above ``support``.
     """
     key_task, key_rows, key_shots = jax.random.split(key, 3)
-    task = jax.random.randint(key_task, (number,), 0, tasks.count.shape[0])
-    positions = jax.vmap(partial(POSITIONS[order], number=support + query))
-    position = positions(jax.random.split(key_rows, number), tasks.count[task])
+    task = jax.random.randint(key_task, (number,), 0, tasks.size.shape[0])
+    positions = jax.vmap(lambda key, size: POSITIONS[order](key, size, support + query))
+    position = positions(jax.random.split(key_rows, number), tasks.size[task])
     size = jax.random.choice(key_shots, jnp.array(shots), (number,))
     return Draw(task, position, size)
 
@@ -90,6 +89,8 @@ def gather(tasks: Tasks, drawn: Draw, *, support: int) -> Batch:
     x = {name: values[row] for name, values in tasks.entities.items()}
     context = {name: values[tasks.entity[drawn.task]] for name, values in tasks.contexts.items()}
     mask = jnp.arange(support) < drawn.shots[:, None]
-    first, rest = ({name: values[:, part] for name, values in x.items()} for part in (slice(support), slice(support, None)))
+    first, rest = (
+        {name: values[:, part] for name, values in x.items()} for part in (slice(support), slice(support, None))
+    )
     query = Query(rest, jnp.ones(label[:, support:].shape, bool))
     return Batch(Task(context, Support(first, label[:, :support], mask), query), label[:, support:])

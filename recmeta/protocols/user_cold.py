@@ -37,8 +37,9 @@ def user_cold(
 ) -> Problem:
     """Split users into meta-train, meta-validation and meta-test, and fit on meta-train all that is fitted.
 
-    A user's role and the rows of a test user's support and query depend on the user's raw id and ``seed`` only, and not
-    on who else is in the data or in which order. Every task presents its user as a new one, in training as in test: a
+    Users are ranked by a hash of their raw id and ``seed``, and the rank decides the role, so that another order of the
+    data, or a few users more, move at most the few at the cuts. Which rows are a test user's support and query depends
+    on that user and ``seed`` only. Every task presents its user as a new one, in training as in test: a
     user's id is never an input, its features are.
 
     Args:
@@ -53,7 +54,7 @@ def user_cold(
         min_history, max_history: users with fewer or more rows are left out, and counted. None: as few as the largest
             support and the query need; no upper limit.
         test, validation: shares of the users left.
-        validation_draws: how many supports and queries of each meta-validation user (random order; there is one in time order).
+        validation_draws: supports and queries per meta-validation user (in time order there is one).
         labels: "rating" as they are, or "liked": 1 where the label is at least the data set's ``like``, else 0.
 
     Raises:
@@ -177,18 +178,24 @@ def _device(tables):
     return {name: jnp.asarray(values) for name, values in tables.items()}
 
 
+def _histories(start: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """The places of some users' rows, user by user."""
+    bounds = start.tolist()
+    return np.concatenate([np.arange(bounds[user], bounds[user + 1]) for user in users])
+
+
 def _tasks(data: Interactions, ordered: np.ndarray, start: np.ndarray, tables, users: np.ndarray) -> Tasks:
     """The whole histories of some users, end to end."""
     count = start[users + 1] - start[users]
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
-    rows = ordered[np.concatenate([np.arange(start[user], start[user + 1]) for user in users])]
-    integers = (jnp.asarray(values, jnp.int32) for values in (users, first, count, data.item[rows]))
-    return Tasks(*integers, jnp.asarray(data.label[rows]), **tables)
+    rows = ordered[_histories(start, users)]
+    entity, first, size, row = (jnp.asarray(values, jnp.int32) for values in (users, first, count, data.item[rows]))
+    return Tasks(entity, first, size, row, jnp.asarray(data.label[rows]), **tables)
 
 
 def _manifest(data, ordered, start, history, roles, positions, support, eligible, item_codes) -> Split:
     """Who is trained on and who is tested on, row by row; hashed, counted, and audited for time."""
-    train_rows = np.sort(ordered[np.concatenate([np.arange(start[user], start[user + 1]) for user in roles["train"]])])
+    train_rows = np.sort(ordered[_histories(start, roles["train"])])
     frames = [_frame("train", data.user[train_rows], train_rows, "pool", 0)]
     for role, (users, position) in positions.items():
         rows = ordered[start[users][:, None] + position]
@@ -231,5 +238,3 @@ def _leak(data, train_rows, test, ordered, start) -> dict[str, float]:
     times = np.sort(data.time[train_rows])
     later = 1 - np.searchsorted(times, last, side="right") / len(times)
     return {"train_rows_later_than_test_task": float(later.mean())}
-
-

@@ -50,7 +50,7 @@ def tell_apart(values: Sequence[Any], path: str = "") -> list[dict[str, str]]:
     Returns:
         One mapping per value, from dotted keys to values as text.
     """
-    if all(value == values[0] for value in values):
+    if all(value == values[0] for value in values):  # also where there are none
         return [{} for _ in values]
     if not all(isinstance(value, Mapping) for value in values):
         return [{path: _text(value)} for value in values]
@@ -84,9 +84,13 @@ def labels(configs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
     needed = list(keys)
     for key in reversed(keys):
         fewer = [other for other in needed if other != key]
-        if len({_label(one, fewer) for one in apart}) == len(configs):
+        explains = any(other.startswith(f"{key}.") for other in fewer)  # a setting is read beside its choice
+        if not explains and len({_label(one, fewer) for one in apart}) == len(configs):
             needed = fewer
-    named = [_label(one, needed) or f"learner={choice(config.get('learner'))}" for one, config in zip(apart, configs, strict=True)]
+    named = [
+        _label(one, needed) or f"learner={choice(config.get('learner'))}"
+        for one, config in zip(apart, configs, strict=True)
+    ]
     return named, [key for key in keys if key not in needed]
 
 
@@ -110,4 +114,6 @@ def _text(value: Any) -> str:
         return choice(value) if "_target_" in value else str(dict(value))
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_text, value))}]"
-    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else str(value)
+    return (
+        {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else str(value)
+    )

@@ -1,0 +1,115 @@
+"""Baselines against numpy, from the raw rows."""
+
+from itertools import product
+
+import jax
+import numpy as np
+import polars as pl
+import pytest
+
+from recmeta.baselines import BASELINES
+from recmeta.baselines.bias import SHRINKAGES
+from recmeta.evaluate import shown
+
+
+@pytest.fixture(scope="module")
+def items(data, problem):
+    """Meta-train rows per item: how many, and their labels' sum less the mean's."""
+    rows = np.isin(data.user, np.asarray(problem.train.entity))
+    mean = data.label[rows].mean(dtype=np.float64)
+    size = len(data.items.ids)
+    count = np.bincount(data.item[rows], minlength=size)
+    return mean, count, np.bincount(data.item[rows], data.label[rows] - mean, minlength=size)
+
+
+def rows_of(problem, data, role):
+    frame = problem.split.frame.filter(pl.col("role") == role)
+    support, query = (frame.filter(pl.col("part") == part)["row"].to_numpy() for part in ("support", "query"))
+    return support.reshape(-1, 5), query.reshape(-1, 4)
+
+
+def predict(name, problem, batch, shots):
+    baseline = BASELINES[name]
+    state = baseline.fit(problem)
+    keys = jax.random.split(jax.random.key(0), len(batch.label))
+    task = batch.task
+    one = jax.vmap(lambda key, *task: baseline.predict(state, key, *task))
+    return np.asarray(one(keys, task.context, shown(task.support, shots), task.query))
+
+
+@pytest.mark.parametrize("shots", [0, 3])
+def test_constants(data, problem, items, shots):
+    batch = problem.test["user_cold"]
+    support, _ = rows_of(problem, data, "test")
+    np.testing.assert_allclose(predict("global_mean", problem, batch, shots), items[0], rtol=1e-6)
+    own = data.label[support[:, :shots]].mean(1, keepdims=True) if shots else np.full((8, 1), items[0])
+    np.testing.assert_allclose(predict("support_mean", problem, batch, shots), np.tile(own, (1, 4)), rtol=1e-6)
+
+
+def test_items(data, problem, items):
+    mean, count, total = items
+    _, query = rows_of(problem, data, "test")
+    item = data.item[query]
+    batch = problem.test["user_cold"]
+    np.testing.assert_array_equal(predict("popularity", problem, batch, 0), count[item])
+    expected = mean + total[item] / np.maximum(count[item], 1)
+    np.testing.assert_allclose(predict("item_mean", problem, batch, 0), expected, rtol=1e-5)
+    assert not BASELINES["popularity"].rates
+
+
+def test_an_unknown_item_has_the_mean_and_no_popularity(problem, items):
+    batch = problem.test["user_cold"]
+    x = dict(batch.task.query.x) | {"id": batch.task.query.x["id"] * 0}
+    unknown = batch._replace(task=batch.task._replace(query=batch.task.query._replace(x=x)))
+    np.testing.assert_allclose(predict("item_mean", problem, unknown, 0), items[0], rtol=1e-6)
+    np.testing.assert_array_equal(predict("popularity", problem, unknown, 0), 0)
+
+
+def test_random_draws_train_labels_as_often_as_they_are(problem):
+    batch = problem.test["user_cold"]
+    baseline = BASELINES["random"]
+    labels = baseline.fit(problem)
+    task = jax.tree.map(lambda values: values[0], batch.task)
+    keys = jax.random.split(jax.random.key(0), 4000)
+    drawn = np.asarray(jax.vmap(lambda key: baseline.predict(labels, key, *task))(keys))
+    np.testing.assert_array_equal(np.unique(drawn), np.unique(labels))
+    for level in np.unique(labels):
+        assert abs((drawn == level).mean() - (np.asarray(labels) == level).mean()) < 0.02
+
+
+def bias(items, data, support, query, item_shrinkage, user_shrinkage):
+    mean, count, total = items
+    level = total / np.maximum(count + item_shrinkage, 1e-6)
+    left = data.label[support] - mean - level[data.item[support]]
+    user = left.sum(1) / max(support.shape[1] + user_shrinkage, 1e-6)
+    return mean + level[data.item[query]] + user[:, None]
+
+
+def test_bias_by_hand_and_its_shrinkages_are_the_best_on_validation(data, problem, items):
+    support, query = rows_of(problem, data, "validation")
+    grid = list(product(SHRINKAGES, SHRINKAGES))
+    errors = [
+        np.abs(np.clip(bias(items, data, support, query, *pair), 1, 5) - data.label[query]).mean() for pair in grid
+    ]
+    fitted = BASELINES["user_item_bias"].fit(problem)
+    chosen = (float(fitted.item), float(fitted.user))
+    assert errors[grid.index(chosen)] == pytest.approx(min(errors), rel=1e-6)
+    assert max(errors) > min(errors) * 1.05  # there was something to choose
+    support, query = rows_of(problem, data, "test")
+    for shots in (0, 3, 5):
+        expected = bias(items, data, support[:, :shots], query, *chosen)
+        np.testing.assert_allclose(
+            predict("user_item_bias", problem, problem.test["user_cold"], shots), expected, rtol=1e-5
+        )
+
+
+def test_bias_is_chosen_at_the_headline(data, cut, items):
+    problem = cut(data, headline=1)
+    support, query = rows_of(problem, data, "validation")
+    grid = list(product(SHRINKAGES, SHRINKAGES))
+    errors = [
+        np.abs(np.clip(bias(items, data, support[:, :1], query, *pair), 1, 5) - data.label[query]).mean()
+        for pair in grid
+    ]
+    fitted = BASELINES["user_item_bias"].fit(problem)
+    assert errors[grid.index((float(fitted.item), float(fitted.user)))] == pytest.approx(min(errors), rel=1e-6)

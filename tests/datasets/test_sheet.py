@@ -1,0 +1,97 @@
+import datetime
+
+import polars as pl
+import pytest
+
+from recmeta.datasets.sheet import read_sheet
+from recmeta.types import UserError
+
+
+def sheet(tmp_path, content, name="data.csv", **options):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_sheet(path, **options)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "options"),
+    [
+        ("a,b\n1,x\n2,\n", "data.csv", {}),
+        ("a,b\r\n1,x\r\n2,\r\n", "data.csv", {}),
+        ("\ufeffa,b\n1,x\n2,", "data.CSV", {}),
+        ("a\tb\n1\tx\n2\t\n", "data.tsv", {}),
+        ("a;b\n1;x\n2;\n", "data.dat", {"separator": ";"}),
+        ('"a","b"\n"1","x"\n2,\n', "data.csv", {}),
+    ],
+)
+def test_reads_text(tmp_path, content, name, options):
+    read = sheet(tmp_path, content, name, **options)
+    assert read.frame.columns == ["a", "b"]
+    assert read.frame["a"].to_list() == ["1", "2"]
+    assert read.column("b", "").to_list() == ["x", None]
+    assert read.lines.tolist() == [2, 3]
+
+
+def test_blank_lines_and_quoted_line_ends_keep_the_line_numbers(tmp_path):
+    assert sheet(tmp_path, "a,b\n1,x\n\n2,y\n").lines.tolist() == [2, 4]
+    quoted = sheet(tmp_path, 'a,b\n1,"x,\n""z"""\n\n2,y\n')
+    assert quoted.lines.tolist() == [2, 5]
+    assert quoted.frame["b"].to_list() == ['x,\n"z"', "y"]
+
+
+def test_reads_parquet_as_text(tmp_path):
+    frame = pl.DataFrame(
+        {
+            "id": [7.0, None],
+            "label": [0.5, 4.1],
+            "genres": [["a", "b"], []],
+            "time": [datetime.datetime(1970, 1, 2), datetime.datetime(1970, 1, 1, 0, 0, 5)],
+            "new": [True, False],
+        },
+        schema_overrides={"label": pl.Float32},
+    )
+    frame.write_parquet(tmp_path / "data.parquet")
+    read = read_sheet(tmp_path / "data.parquet")
+    assert read.frame.row(0) == ("7", "0.5", ["a", "b"], "86400", "true")
+    assert read.frame.row(1) == (None, "4.1", [], "5", "false")
+    assert (read.unit, read.lines.tolist()) == ("row", [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "options", "message"),
+    [
+        ("a,b\n1,x\n2\n", "data.csv", {}, r"data.csv, line 3: 1 values, but the header names 2 columns"),
+        ("a,b\n1,x\n\n2,y,z\n", "data.csv", {}, r"data.csv, line 4: 3 values"),
+        ('a,b\n1,"x\ny"\n2\n', "data.csv", {}, r"data.csv, line 4: 1 values"),
+        ('a,b\n1,"x\n2,y\n', "data.csv", {}, r"data.csv, line 2: unexpected end of data; check the quotes"),
+        (b"a,b\n1,x\n2,\xe9\n", "data.csv", {}, r"data.csv, line 3: not UTF-8"),
+        ("a,b,a\n1,2,3\n", "data.csv", {}, r"data.csv, line 1: column 'a' occurs twice"),
+        ("", "data.csv", {}, "the file is empty"),
+        ("a,b\n", "data.csv", {}, "the file is empty"),
+        ("a,b\n1,x\n", "data.xls", {}, r"unknown kind of file '.xls'; name it .csv, .tsv, .parquet, or set"),
+        ("a::b\n1::x\n", "data.dat", {"separator": "::"}, r"dataset.separator='::': must be one character"),
+        ("no parquet", "data.parquet", {}, "not a readable Parquet file"),
+    ],
+)
+def test_refuses(tmp_path, content, name, options, message):
+    with pytest.raises(UserError, match=message) as caught:
+        sheet(tmp_path, content, name, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_refuses_a_missing_file_and_an_empty_or_odd_parquet(tmp_path):
+    with pytest.raises(UserError, match="no such file; a relative path starts at"):
+        read_sheet(tmp_path / "missing.csv")
+    pl.DataFrame({"a": []}).write_parquet(tmp_path / "empty.parquet")
+    with pytest.raises(UserError, match="the file is empty"):
+        read_sheet(tmp_path / "empty.parquet")
+    pl.DataFrame({"a": [b"bytes"]}).write_parquet(tmp_path / "odd.parquet")
+    with pytest.raises(UserError, match="column 'a': Binary cannot be read"):
+        read_sheet(tmp_path / "odd.parquet")
+
+
+def test_expands_the_home_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "data.csv").write_text("a\n1\n")
+    assert read_sheet(type(tmp_path)("~/data.csv")).frame["a"].to_list() == ["1"]

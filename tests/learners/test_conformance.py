@@ -1,0 +1,168 @@
+"""What must hold of every learner, with an encoder that reads the support and with one that does not."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from recmeta import learners
+from recmeta.encoders import features, gru
+from recmeta.evaluate import learner_predictions
+from recmeta.model import make_model
+from recmeta.objectives import mse
+from recmeta.scorers import dot
+
+ENCODERS = {"features": partial(features, width=2), "gru": partial(gru, width=2, state=2)}
+LEARNERS = {
+    "joint": learners.joint,
+    "maml": partial(learners.maml, inner_steps=2, inner_rate=0.1, first_order=False, adapts="head"),
+    "maml_all": partial(learners.maml, inner_steps=2, inner_rate=0.1, first_order=False, adapts="all"),
+    "reptile": partial(learners.reptile, inner_steps=2, inner_rate=0.1, adapts="all"),
+    "protonet": partial(learners.protonet, classes="rating", width=3),
+    "ridge": partial(learners.ridge, level_scale=0.5, weight_scale=0.5),
+}
+SHOTS = jnp.array([0, 3, 5])
+close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
+
+
+class Built:
+    """A learner, its parameters a little off where they start, and its two programs, each compiled once."""
+
+    def __init__(self, problem, learner, encoder):
+        model = make_model(ENCODERS[encoder], partial(dot, width=2), problem.spec, mse())
+        self.learner = LEARNERS[learner](spec=problem.spec, model=model, objective=mse())
+        leaves, structure = jax.tree.flatten(self.learner.init(jax.random.key(0)))
+        rng = np.random.default_rng(0)
+        self.params = structure.unflatten(
+            [leaf + 0.2 * rng.normal(size=leaf.shape).astype(np.float32) for leaf in leaves]
+        )
+        self.depths = jnp.arange(self.learner.steps + 1)
+        self.reads_support = encoder == "gru"
+        self.name = learner
+        self._predict = partial(learner_predictions, self.learner, mse(), problem.spec)
+        self._compiled = jax.jit(self._predict)
+        self._gradient = jax.jit(self.learner.meta_grad)
+
+    def predict(self, batch):
+        """Scores ``[shots, depths, T, n]``."""
+        return np.asarray(self._compiled(self.params, batch, SHOTS, self.depths).score)
+
+    def gradient(self, batch):
+        gradient, reported = self._gradient(self.params, batch, jax.random.key(0))
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(gradient)]), float(reported["loss"])
+
+
+# The slowest pair to compile is left out: it shares all its code with others.
+PAIRS = [
+    (learner, encoder) for encoder in ENCODERS for learner in LEARNERS if (learner, encoder) != ("maml_all", "gru")
+]
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def built(request, problem):
+    """In the module's scope, so that pytest runs all tests of one pair in a row, in one process."""
+    return Built(problem, *request.param)
+
+
+@pytest.fixture(scope="session")
+def batch(problem):
+    """Six tasks, of 5, 3, 1, 5, 3, 1 support rows; of each query of four the last is missing in every second task."""
+    drawn = problem.draw(jax.random.key(7), problem.train, 6)._replace(shots=jnp.array([5, 3, 1, 5, 3, 1]))
+    batch = problem.gather(problem.train, drawn)
+    mask = batch.task.query.mask.at[::2, -1].set(False)
+    return batch._replace(task=batch.task._replace(query=batch.task.query._replace(mask=mask)))
+
+
+def with_support(batch, **changed):
+    return batch._replace(task=batch.task._replace(support=batch.task.support._replace(**changed)))
+
+
+def test_depth_zero_is_zero_shots(built, batch):
+    score = built.predict(batch)
+    close(score[0], score[:1, 0].repeat(len(built.depths), 0))  # without support, no depth changes anything
+    if built.reads_support:
+        assert np.abs(score[1:, 0] - score[0, 0]).max() > 1e-3  # the encoder has read it, whatever the learner does
+    else:
+        close(score[:, 0], score[0, 0][None].repeat(len(SHOTS), 0))
+    if built.learner.steps:
+        assert (np.abs(score[1:, -1] - score[1:, 0]).max((0, 2)) > 1e-3).all()  # every task is adapted to
+    else:
+        assert score.shape[1] == 1
+
+
+def test_the_order_of_support_rows_matters_to_an_encoder_that_reads_it_alone(built, batch):
+    order = np.array([3, 0, 4, 1, 2])
+    support = jax.tree.map(lambda values: values[:, order], batch.task.support)
+    moved = with_support(batch, x=support.x, y=support.y, mask=support.mask)
+    full = SHOTS.tolist().index(5)
+    score, expected = built.predict(moved)[full], built.predict(batch)[full]
+    if built.reads_support:
+        assert np.abs(score - expected).max() > 1e-4
+    else:
+        close(score, expected)
+        for got, wanted in zip(built.gradient(moved), built.gradient(batch), strict=True):
+            close(got, wanted)
+
+
+def garbage(values, there):
+    """What is not there, replaced: other codes, large numbers."""
+    there = there.reshape(there.shape + (1,) * (values.ndim - there.ndim))
+    return jnp.where(
+        there, values, jnp.asarray(1 - jnp.minimum(values, 1) if values.dtype == jnp.int32 else 1e3, values.dtype)
+    )
+
+
+def test_padding_does_not_matter(built, batch):
+    (_, support, query), label = batch
+    spoilt = batch._replace(
+        task=batch.task._replace(
+            support=support._replace(
+                x={name: garbage(v, support.mask) for name, v in support.x.items()}, y=garbage(support.y, support.mask)
+            ),
+            query=query._replace(x={name: garbage(v, query.mask) for name, v in query.x.items()}),
+        ),
+        label=garbage(label, query.mask),
+    )
+    assert not np.array_equal(spoilt.task.support.y, support.y)
+    score, expected = built.predict(spoilt), built.predict(batch)
+    there = np.asarray(query.mask)
+    close(score[:, :, there], expected[:, :, there])
+    for got, wanted in zip(built.gradient(spoilt), built.gradient(batch), strict=True):
+        close(got, wanted)
+
+
+def test_the_order_of_tasks_does_not_matter(built, batch):
+    order = np.array([4, 2, 0, 5, 1, 3])
+    moved = jax.tree.map(lambda values: values[order], batch)
+    close(built.predict(moved), built.predict(batch)[:, :, order])
+    for got, expected in zip(built.gradient(moved), built.gradient(batch), strict=True):
+        close(got, expected)
+
+
+def test_query_labels_are_seen_by_the_gradient_alone(built, batch):
+    blind = batch._replace(label=batch.label[:, ::-1])
+    np.testing.assert_array_equal(built.predict(blind), built.predict(batch))
+    changed, before = built.gradient(blind)[0], built.gradient(batch)[0]
+    assert np.abs(changed - before).max() > 1e-3 * np.abs(before).max()
+
+
+def test_the_same_twice(built, batch):
+    np.testing.assert_array_equal(built.predict(batch), built.predict(batch))
+    (first, _), (second, _) = built.gradient(batch), built.gradient(batch)
+    np.testing.assert_array_equal(first, second)
+    assert np.isfinite(first).all()
+    assert np.abs(first).max() > 0
+
+
+def test_compiled_or_not_and_padded_or_cut(built, batch):
+    """One task, by Python's own loops, without its padding, is what the compiled program makes of it among others."""
+    if (built.name, built.reads_support) not in (("maml", False), ("protonet", False), ("ridge", True)):
+        return  # the slowness of Python, spent on one learner of each kind
+    task = jax.tree.map(lambda values: values[1], batch.task)  # three support rows
+    support = jax.tree.map(lambda values: values[:3], task.support)
+    with jax.disable_jit():
+        fast = built.learner.adapt(built.params, task.context, support)
+        alone = built.learner.predict(fast, task.query)
+    close(built.predict(batch)[-1, -1, 1], alone)

@@ -1,0 +1,61 @@
+"""Run directories written by hand."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+NAN = float("nan")
+
+
+def _config(learner="ridge", split=0, seeds=(0,), shots=(5, 20), **more):
+    """A small resolved config."""
+    block = {"_target_": f"recmeta.learners.{learner}", "_partial_": True} if learner else {"_target_": None}
+    return {
+        "dataset": {"_target_": "recmeta.datasets.tiny", "like": 4.0},
+        "protocol": {"_target_": "recmeta.protocols.user_cold", "seed": split, "shots": list(shots), "headline": None},
+        "learner": block | more.pop("learner_settings", {}),
+        "optimizer": {"_target_": "optax.adam", "rate": 0.01},
+        "seeds": list(seeds),
+        "name": "study",
+        "reporter": {},
+    } | more
+
+
+@pytest.fixture
+def config():
+    """Makes a small resolved config."""
+    return _config
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Writes a complete run: ``scores`` is method -> values [S, N] of MAE at the headline, the model's by seeds."""
+
+    def write(folder, settings, scores, data="data0", protocol=None, tasks=None, metric="mae", goal="min", extra=None):
+        directory = tmp_path / "outputs" / folder
+        directory.mkdir(parents=True)
+        rows = []
+        for method, values in scores.items():
+            values = np.atleast_2d(values)
+            seeds = settings["seeds"] if method == "model" else [None]
+            for shots in settings["protocol"]["shots"]:
+                harder = 0.5 * (shots != max(settings["protocol"]["shots"]))
+                for seed, row in zip(seeds, values, strict=True):
+                    for task, value in zip(tasks or range(len(row)), row, strict=True):
+                        more = extra(method, value) if extra else NAN
+                        rows.append(("user_cold", method, seed, shots, f"u{task}", 10, float(value + harder), more))
+        columns = ["scenario", "method", "seed", "shots", "task", "n_query", "mae", "ndcg@5"]
+        kinds = [pl.String, pl.String, pl.Int64, pl.Int64, pl.String, pl.Int64, pl.Float64, pl.Float64]
+        frame = pl.DataFrame(rows, schema=dict(zip(columns, kinds, strict=True)), orient="row")
+        frame.write_parquet(directory / "task_scores.parquet")
+        (directory / "config.yaml").write_text(yaml.safe_dump(settings))
+        (directory / "overrides.yaml").write_text(yaml.safe_dump([f"learner={folder}"]))
+        hashes = {"data": data, "protocol": protocol or f"split{settings['protocol']['seed']}"}
+        summary = {"status": "complete", "hashes": hashes, "metric": {"name": metric, "goal": goal}}
+        (directory / "summary.json").write_text(json.dumps(summary))
+        return directory
+
+    return write

@@ -1,0 +1,59 @@
+"""What rows are called."""
+
+from recmeta.results.labels import choice, identity, labels, tell_apart
+
+
+def learner(name, **settings):
+    return {"learner": {"_target_": f"recmeta.learners.{name}", "_partial_": True} | settings}
+
+
+def test_equal_up_to_what_only_repeats():
+    one = {
+        "name": "a",
+        "seeds": [0],
+        "force": False,
+        "reporter": {},
+        "protocol": {"seed": 0, "order": "time"},
+        "steps": 5,
+    }
+    other = {"name": "b", "seeds": [1, 2], "force": True, "protocol": {"seed": 7, "order": "time"}, "steps": 5}
+    assert identity(one) == identity(other) == {"protocol": {"order": "time"}, "steps": 5}
+    assert identity(one) != identity(other | {"steps": 6})
+    assert identity({"learner": {"seed": 1}}) == {"learner": {"seed": 1}}
+
+
+def test_labels_by_choice_and_setting():
+    configs = [
+        learner("maml", inner_steps=1, first=False),
+        learner("maml", inner_steps=5, first=False),
+        learner("ridge", l2=3),
+    ]
+    assert labels(configs) == (
+        ["learner=maml learner.inner_steps=1", "learner=maml learner.inner_steps=5", "learner=ridge"],
+        [],
+    )
+
+
+def test_a_setting_that_follows_from_the_label_is_left_out_but_said():
+    configs = [learner("maml") | {"optimizer": {"rate": 0.1}}, learner("ridge") | {"optimizer": {"rate": 0.2}}]
+    assert labels(configs) == (["learner=maml", "learner=ridge"], ["optimizer.rate"])
+    configs.append(learner("ridge") | {"optimizer": {"rate": 0.1}})
+    assert labels(configs)[0][1:] == ["learner=ridge optimizer.rate=0.2", "learner=ridge optimizer.rate=0.1"]
+
+
+def test_alone_a_row_is_called_by_its_learner():
+    assert labels([learner("maml", inner_steps=1)]) == (["learner=maml"], [])
+    assert labels([]) == ([], [])
+
+
+def test_values_are_as_typed():
+    configs = [{"a": None, "b": [1, 2]}, {"a": True, "b": [3]}, {"b": {"_target_": "x.y"}}]
+    assert tell_apart(configs) == [{"a": "null", "b": "[1,2]"}, {"a": "true", "b": "[3]"}, {"a": "absent", "b": "y"}]
+
+
+def test_choices_of_one_name_are_called_by_their_whole_target():
+    assert labels([{"learner": {"_target_": "a.maml"}}, {"learner": {"_target_": "b.maml"}}])[0] == [
+        "learner=a.maml",
+        "learner=b.maml",
+    ]
+    assert choice({"_target_": None}) == "none"

@@ -1,0 +1,98 @@
+"""The command line from end to end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import polars as pl
+import pytest
+
+from recmeta.__main__ import main
+
+SMALL = (
+    "dataset=synthetic", "dataset.users=60", "dataset.items=30", "dataset.per_user=[10,12]", "protocol.shots=[0,3]",
+    "protocol.query=4", "learner=ridge", "encoder.width=4", "scorer=dot", "scorer.width=4", "steps=6", "eval_every=2",
+    "batch=4", "reporter=quiet", "baselines=[global_mean]", "metrics=[mae]",
+)  # fmt: skip
+
+
+def call(monkeypatch, *typed: str) -> int:
+    """The exit code of a command, in this process."""
+    monkeypatch.setattr(sys, "argv", ["recmeta", *typed])
+    try:
+        main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("--help", "learner: joint, maml"), ("--cfg job", "inner_steps: 5"), ("--info", "Installed Hydra Plugins")],
+)
+def test_hydras_own_flags(typed, said):
+    # In a process of its own: --info sets up logging.
+    ended = subprocess.run([sys.executable, "-m", "recmeta", *typed.split()], capture_output=True, text=True)
+    assert ended.returncode == 0
+    assert said in ended.stdout
+
+
+def test_a_defect_shows_where_it_is():
+    broken = "import recmeta.experiment as e; e.run = lambda *a, **k: [][0]; from recmeta.__main__ import main; main()"
+    ended = subprocess.run([sys.executable, "-c", broken, *SMALL], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+    assert ended.stderr.rstrip().endswith("IndexError: list index out of range")
+
+
+def test_a_sweep_goes_on_after_a_point_that_fails(monkeypatch, capfd, tmp_path):
+    typed = ["-m", *SMALL, f"output={tmp_path}", "learner=none", "objective=bce,mse"]
+    assert call(monkeypatch, *typed) == 2
+    said = capfd.readouterr().err
+    (failure,), (summary,) = tmp_path.rglob("failure.json"), tmp_path.rglob("summary.json")
+    assert failure.parent != summary.parent
+    recorded = json.loads(failure.read_text())
+    assert recorded["type"] == "UserError"
+    assert "objective=bce" in recorded["overrides"]
+    assert recorded["error"] in said
+
+
+def test_a_sweep_refused_for_an_unknown_choice_runs_nothing(monkeypatch, capfd, tmp_path):
+    assert call(monkeypatch, "-m", *SMALL, f"output={tmp_path}", "learner=none,mamll") == 2
+    assert capfd.readouterr().err.startswith("recmeta: learner=mamll: no such choice; there are ")
+    assert not list(tmp_path.rglob("summary.json"))
+
+
+@pytest.mark.slow
+def test_a_sweep(monkeypatch, tmp_path):
+    assert call(monkeypatch, "-m", *SMALL, f"output={tmp_path}", "learner=ridge,joint") == 0
+    assert len(list(tmp_path.rglob("summary.json"))) == 2
+
+
+def values(lines: str):
+    return [{k: v for k, v in json.loads(line).items() if k != "tasks_per_s"} for line in lines.splitlines()]
+
+
+def test_killed_and_resumed_is_as_if_never_killed(monkeypatch, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert call(monkeypatch, *SMALL, f"output={whole}") == 0
+    command = [sys.executable, "-m", "recmeta", *SMALL, f"output={killed}"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not any('"step": 4' in path.read_text() for path in killed.rglob("metrics.jsonl")):
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not list(killed.rglob("summary.json"))
+    assert call(monkeypatch, *SMALL, f"output={killed}") == 0
+    (one,), (other,) = whole.rglob("summary.json"), killed.rglob("summary.json")
+    assert one.parent.name == other.parent.name
+    name = "task_scores.parquet"
+    assert pl.read_parquet(one.parent / name).equals(pl.read_parquet(other.parent / name), null_equal=True)
+    name = "metrics.jsonl"
+    assert values((one.parent / name).read_text()) == values((other.parent / name).read_text())
