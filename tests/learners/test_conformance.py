@@ -40,7 +40,6 @@ class Built:
         )
         self.depths = jnp.arange(self.learner.steps + 1)
         self.reads_support = encoder == "gru"
-        self.name = learner
         self._predict = partial(learner_predictions, self.learner, mse(), problem.spec)
         self._compiled = jax.jit(self._predict)
         self._gradient = jax.jit(self.learner.meta_grad)
@@ -156,10 +155,12 @@ def test_the_same_twice(built, batch):
     assert np.abs(first).max() > 0
 
 
+# One learner of each kind: Python's own loops are slow.
+@pytest.mark.parametrize(
+    "built", [("maml", "features"), ("protonet", "features"), ("ridge", "gru")], indirect=True, ids="-".join
+)
 def test_compiled_or_not_and_padded_or_cut(built, batch):
     """One task, by Python's own loops, without its padding, is what the compiled program makes of it among others."""
-    if (built.name, built.reads_support) not in (("maml", False), ("protonet", False), ("ridge", True)):
-        return  # the slowness of Python, spent on one learner of each kind
     task = jax.tree.map(lambda values: values[1], batch.task)  # three support rows
     support = jax.tree.map(lambda values: values[:3], task.support)
     with jax.disable_jit():
