@@ -53,6 +53,11 @@ def unless_shallow(support: Support, depth: int | Array | None) -> Support:
     return support if depth is None else support._replace(mask=support.mask & (jnp.asarray(depth) > 0))
 
 
+def unadapted_loss(model: Model, objective: Objective, params: Params, context: Features, rows: Support) -> Array:
+    """The loss on labelled rows of the parameters as they are."""
+    return objective.loss(model.score(params, model.encode(params, context, rows, None)), rows.y, rows.mask)
+
+
 def pool(task: Task, label: Float[Array, "n"]) -> Support:
     """All labelled rows of a meta-train task as one support, for learners that do not tell support from query."""
     support, query = task.support, task.query

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from recmeta.learners.episode import Adapted, pool, score_query
+from recmeta.learners.episode import Adapted, pool, score_query, unadapted_loss
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task
 
 
@@ -29,9 +29,7 @@ def joint(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
         def loss(params: Params) -> Array:
             def one(task: Task, label: Array) -> Array:
                 rows = pool(task, label)
-                return objective.loss(
-                    model.score(params, model.encode(params, task.context, rows, None)), rows.y, rows.mask
-                )
+                return unadapted_loss(model, objective, params, task.context, rows)
 
             return jax.vmap(one)(batch.task, batch.label).mean()
 

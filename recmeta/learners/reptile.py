@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import PRNGKeyArray
 
 from recmeta.learners import inner
-from recmeta.learners.episode import Adapted, pool, score_query
+from recmeta.learners.episode import Adapted, pool, score_query, unadapted_loss
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task
 
 
@@ -50,9 +50,7 @@ def reptile(
 
         def move(task: Task, label):
             rows = pool(task, label)
-            before = objective.loss(
-                model.score(params, model.encode(params, task.context, rows, None)), rows.y, rows.mask
-            )
+            before = unadapted_loss(model, objective, params, task.context, rows)
             adapted = descend(params, task.context, rows)
             return jax.tree.map(lambda start, end: start - end, params, adapted), before
 
