@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners.episode import query_gradient, unless_shallow
+from recmeta.learners.linear import solve_positive
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
 
@@ -91,4 +91,4 @@ def solve(
     x = jnp.where(mask[:, None], rows, 0)
     y = jnp.where(mask, target, 0)
     gram = (x * variance) @ x.T + jnp.eye(len(x), dtype=x.dtype)
-    return variance * (x.T @ jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(gram), y))
+    return variance * (x.T @ solve_positive(gram, y))
