@@ -38,7 +38,16 @@ def shown(support: Support, shots: int | Array) -> Support:
 def _per_task(function: Callable, batch: Batch, *more: Array) -> Array:
     """Map a function of one task over a batch, a block of tasks at a time."""
     tasks = len(batch.label)
-    return jax.lax.map(lambda task: function(*task), (batch.task, *more), batch_size=min(TASKS_AT_ONCE, tasks))
+    blocks = -(-tasks // TASKS_AT_ONCE)
+    width = -(-tasks // blocks)
+
+    def in_blocks(values: Array) -> Array:
+        # Filled up with tasks that are there already: all blocks are of one size, and compiled once.
+        full = jnp.concatenate([values, values[: blocks * width - tasks]])
+        return full.reshape(blocks, width, *values.shape[1:])
+
+    mapped = jax.lax.map(jax.vmap(lambda task: function(*task)), jax.tree.map(in_blocks, (batch.task, *more)))
+    return mapped.reshape(blocks * width, *mapped.shape[2:])[:tasks]
 
 
 def learner_predictions(
@@ -67,9 +76,10 @@ def learner_predictions(
         def at(shots: Array, depth: Array) -> Array:
             return learner.predict(learner.adapt(params, task.context, shown(task.support, shots), depth), task.query)
 
-        return jax.vmap(jax.vmap(at, (None, 0)), (0, None))(shots, depths)
+        # Depths in turns: each holds adapted parameters of its own.
+        return jax.lax.map(lambda depth: jax.vmap(at, (0, None))(shots, depth), depths)
 
-    score = jnp.moveaxis(_per_task(one, batch), 0, 2)
+    score = jnp.transpose(_per_task(one, batch), (2, 1, 0, 3))
     return Predictions(score, jnp.clip(objective.predict(score), spec.low, spec.high))
 
 
@@ -106,6 +116,12 @@ def measure(
         return tasks.reshape(*leading, -1)
 
     return {metric.name: value(metric) for metric in metrics}
+
+
+def mean_over_tasks(values: Float[Array, "S ... T n"], batch: Batch) -> Float[Array, "..."]:
+    """The mean over a task's query rows, then over tasks and seeds."""
+    mask = batch.task.query.mask
+    return (jnp.where(mask, values, 0).sum(-1) / mask.sum(-1)).mean((0, -1))
 
 
 def task_scores(
@@ -160,8 +176,8 @@ def evaluate_learner(
         predict = partial(learner_predictions, learner, objective, spec)
         predictions = jax.vmap(predict, (0, None, None, None))(params, batch, shots, depths)
         full = jax.tree.map(lambda values: values[:, :, -1], predictions)
-        error = jnp.abs(predictions.label - batch.label).mean((0, 3, 4))
-        change = jnp.abs(full.label - predictions.label[:, :, 0]).mean((0, 2, 3))
+        error = mean_over_tasks(jnp.abs(predictions.label - batch.label), batch)
+        change = mean_over_tasks(jnp.abs(full.label - predictions.label[:, :, 0]), batch)
         return full, error, change
 
     frames, reports = [], {}

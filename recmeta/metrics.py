@@ -4,8 +4,6 @@ Rankings are of the task's own candidates, the rows that the mask says are there
 its exact expectation over the orders of the tied rows, so that it depends neither on the order of the rows nor on a
 random number, and a constant scorer scores exactly the random floor.
 
-No value depends on the order of the rows or on padding, to the last bit: sums are taken by `_total`.
-
 A metric is NaN where it is undefined, and where a score that it reads is NaN.
 """
 
@@ -16,7 +14,6 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -122,7 +119,7 @@ def _rmse(
 def _ndcg(
     score: Float[Array, "n"], label: Float[Array, "n"], mask: Bool[Array, "n"], like: float, k: int
 ) -> Float[Array, ""]:
-    """Normalised discounted cumulative gain of the first k, with gain ``2^label - 1``; labels below 128 in float32.
+    """Normalised discounted cumulative gain of the first k, with gain ``2^label - 1``; labels from 0 to below 128.
 
     Undefined where the ideal order gains nothing (no rows; all labels 0).
 
@@ -130,14 +127,17 @@ def _ndcg(
         McSherry and Najork, Computing information retrieval performance measures efficiently in the presence of tied
         scores, ECIR 2008.
     """
-    discount = np.where(np.arange(len(score)) < k, 1 / np.log2(np.arange(len(score)) + 2), 0)
+    places = np.arange(len(score))
+    discount = np.where(places < k, 1 / np.log2(places + 2), 0)
     until = jnp.asarray(np.concatenate([[0], np.cumsum(discount)]), score.dtype)
-    above, tied = _standing(score, mask)
-    expected = (until[above + tied] - until[above]) / jnp.maximum(tied, 1)
-    gained = _total((jnp.exp2(label) - 1) * expected, mask)
-    best_first = jnp.sort(jnp.where(mask, label, -jnp.inf), descending=True)
-    possible = _total((jnp.exp2(best_first) - 1) * jnp.asarray(discount, score.dtype), best_first > -jnp.inf)
-    return _unless_nan(score, mask, _ratio(gained, possible))
+
+    def gained(order: Array) -> Array:
+        above, tied = _standing(order, mask)
+        expected = (until[above + tied] - until[above]) / jnp.maximum(tied, 1)
+        return _total((jnp.exp2(label) - 1) * expected, mask)
+
+    # Equal labels gain alike, so that the ideal order may tie them too.
+    return _unless_nan(score, mask, _ratio(gained(score), gained(label)))
 
 
 def _recall(
@@ -160,16 +160,11 @@ def _mrr(score: Float[Array, "n"], label: Float[Array, "n"], mask: Bool[Array, "
     best = jnp.max(score, where=liked, initial=-jnp.inf)
     above, tied = (mask & (score > best)).sum(), mask & (score == best)
     size, hits = tied.sum(), (tied & liked).sum()
-
-    def place(carry, j):
-        none_before, expected = carry
-        left = jnp.maximum(size - j + 1, 1)
-        here = none_before * (hits / left).astype(score.dtype)
-        misses = jnp.maximum(left - hits, 0) / left
-        return (none_before * misses.astype(score.dtype), expected + here / (above + j).astype(score.dtype)), None
-
-    start = (jnp.ones((), score.dtype), jnp.zeros((), score.dtype))
-    (_, expected), _ = jax.lax.scan(place, start, jnp.arange(1, len(score) + 1))
+    place = jnp.arange(len(score))
+    left = jnp.maximum(size - place, 1)
+    none_here = (jnp.maximum(left - hits, 0) / left).astype(score.dtype)
+    none_before = jnp.concatenate([jnp.ones(1, score.dtype), jnp.cumprod(none_here)[:-1]])
+    expected = (none_before * (1 - none_here) / (above + 1 + place)).sum()
     return _unless_nan(score, mask, jnp.where(liked.any(), expected, jnp.nan))
 
 
@@ -194,18 +189,8 @@ def _standing(score: Float[Array, "n"], mask: Bool[Array, "n"]) -> tuple[Array, 
 
 
 def _total(values: Float[Array, "n"], mask: Bool[Array, "n"]) -> Float[Array, ""]:
-    """The sum over the mask, bit for bit the same for any order of the rows and any padding.
-
-    Sorting makes it independent of the order; adding neighbours in a binary tree whose leaves are filled up with zeros
-    makes it independent of the length, which a plain sum of floats is not.
-    """
-    # NaN, not infinity, marks what is not there: it sorts last together with a NaN that is, which then still shows.
-    ordered = jnp.sort(jnp.where(mask, values, jnp.nan))
-    ordered = jnp.where(jnp.arange(len(values)) < mask.sum(), ordered, 0)
-    ordered = jnp.pad(ordered, (0, (1 << max(len(values) - 1, 0).bit_length()) - len(values)))
-    while len(ordered) > 1:
-        ordered = ordered[0::2] + ordered[1::2]
-    return ordered[0]
+    """The sum over the rows that are there, whatever stands in the others."""
+    return jnp.where(mask, values, 0).sum()
 
 
 def _ratio(part: Array, whole: Array) -> Array:

@@ -103,7 +103,9 @@ def make_chunk(
         shots, depths = jnp.array([problem.headline]), jnp.array([learner.steps])
         predictions = learner_predictions(learner, objective, problem.spec, params, validation, shots, depths)
         scores = measure(list(everything), problem.spec, predictions, validation)
-        return {name: jnp.nanmean(values) for name, values in scores.items()}
+        # A metric may be undefined for a task, which is then left out; a prediction that is no number may not.
+        sound = (jnp.isfinite(predictions.score) | ~validation.task.query.mask).all()
+        return {name: jnp.where(sound, jnp.nanmean(values), jnp.nan) for name, values in scores.items()}
 
     def one(progress: Progress, tasks: Tasks, validation: Batch):
         state, best = progress

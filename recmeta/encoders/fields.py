@@ -21,8 +21,9 @@ class Fields(nnx.Module):
     """Embed each field and lay the embeddings side by side.
 
     A categorical field is its embedding, a multi-valued one the mean of the embeddings of the values that are there, a
-    numeric one a linear map of its value and of whether it is missing. All vocabularies share one table, each at its
-    own offset: one gather instead of one per field. A side without fields is one learned vector.
+    numeric one a linear map of its value and of whether it is missing. What is unknown (an item that meta-train has
+    never seen) is the zero vector: an embedding of its own would never be trained. All vocabularies share one table,
+    each at its own offset: one gather instead of one per field. A side without fields is one learned vector.
 
     Args:
         fields: what there is.
@@ -54,10 +55,10 @@ class Fields(nnx.Module):
             values = x[field.name]
             if field.kind == "numeric":
                 parts.append(values @ self.numeric[...][next(numeric)])
-            elif field.kind == "multi":
-                there = values > 0
-                embedded = self.table[...][values + next(offsets)] * there[..., None]
-                parts.append(embedded.sum(-2) / jnp.maximum(there.sum(-1), 1)[..., None])
-            else:
-                parts.append(self.table[...][values + next(offsets)])
+                continue
+            there = values > 0
+            embedded = self.table[...][values + next(offsets)] * there[..., None]
+            if field.kind == "multi":
+                embedded = embedded.sum(-2) / jnp.maximum(there.sum(-1), 1)[..., None]
+            parts.append(embedded)
         return jnp.concatenate(parts, axis=-1)

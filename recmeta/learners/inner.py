@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from recmeta.types import Features, Model, Objective, Params, Support
+from recmeta.learners import tables
+from recmeta.types import Encoding, Features, Model, Objective, Params, Support
 
 Adapts = Literal["head", "all"]
 """Which parameters the inner loop changes: the scorer, or everything."""
@@ -30,7 +32,8 @@ def adapt(
 ) -> Params:
     """Descend the support loss from the meta-parameters.
 
-    Where only the head adapts, the support is encoded once, outside the loop.
+    Where only the head adapts, the support is encoded once, outside the loop. Of tables, only the rows that the support
+    looks up adapt; no other row has a gradient.
 
     Args:
         model, objective: what is adapted, and on which loss.
@@ -43,19 +46,37 @@ def adapt(
         first_order: treat each step's gradient as a constant, so that no second derivative is taken.
 
     Returns:
-        All parameters, those that adapt after the descent.
+        The parts that adapt, after the descent, with `tables.Changes` in the place of tables; `with_fast` puts them
+        into the others' midst.
 
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, equation 1.
     """
-    fast = dict(params) if adapts == "all" else {"scorer": params["scorer"]}
-    encoding = None if adapts == "all" else model.encode(params, context, support, None)
+    walk = partial(descend, steps=steps, rate=rate, depth=depth, first_order=first_order)
 
-    def loss(fast: Params) -> Array:
-        adapted = {**params, **fast}
-        rows = model.encode(adapted, context, support, None) if encoding is None else encoding
-        return objective.loss(model.score(adapted, rows), support.y, support.mask)
+    def loss(params: Params, encoding: Encoding) -> Array:
+        return objective.loss(model.score(params, encoding), support.y, support.mask)
 
-    return {**params, **descend(loss, fast, steps=steps, rate=rate, depth=depth, first_order=first_order)}
+    if adapts == "head":
+        encoding = model.encode(params, context, support, None)
+        return walk(lambda fast: loss({**params, **fast}, encoding), {"scorer": params["scorer"]})
+
+    rows = tables.touched(model, params, context, support)
+
+    def with_rows(fast: Params) -> Params:
+        return {**fast, "tables": jax.tree.map(tables.Changes, rows, fast["tables"])}
+
+    def encoded_loss(fast: Params) -> Array:
+        adapted = with_fast(params, with_rows(fast))
+        return loss(adapted, model.encode(adapted, context, support, None))
+
+    return with_rows(walk(encoded_loss, {**params, "tables": tables.no_change(params["tables"], rows)}))
+
+
+def with_fast(params: Params, fast: Params) -> Params:
+    """All parameters, those that adapted in the place of the others."""
+    if "tables" not in fast:
+        return {**params, **fast}
+    return {**params, **fast, "tables": tables.lay_over(params["tables"], fast["tables"])}
 
 
 def descend(

@@ -36,11 +36,11 @@ def maml(
     del spec
 
     def adapt(params, context, support, depth=None) -> Adapted:
-        params = inner.adapt(
+        fast = inner.adapt(
             model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
             depth=depth, first_order=first_order,
         )  # fmt: skip
-        return Adapted(params, context, support)
+        return Adapted(inner.with_fast(params, fast), context, support)
 
     predict = score_query(model)
     return Learner(model.init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)

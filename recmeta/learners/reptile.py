@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import jax
+import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import PRNGKeyArray
 
-from recmeta.learners import inner
+from recmeta.learners import inner, tables
 from recmeta.learners.episode import Adapted, pool, score_query, unadapted_loss
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task
 
@@ -43,18 +44,17 @@ def reptile(
         )
 
     def adapt(params, context, support, depth=None) -> Adapted:
-        return Adapted(descend(params, context, support, depth), context, support)
+        return Adapted(inner.with_fast(params, descend(params, context, support, depth)), context, support)
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         del key
 
-        def move(task: Task, label):
+        def end(task: Task, label):
             rows = pool(task, label)
-            before = unadapted_loss(model, objective, params, task.context, rows)
-            adapted = descend(params, task.context, rows)
-            return jax.tree.map(lambda start, end: start - end, params, adapted), before
+            return descend(params, task.context, rows), unadapted_loss(model, objective, params, task.context, rows)
 
-        moves, losses = jax.vmap(move)(batch.task, batch.label)
-        return jax.tree.map(lambda move: move.mean(0), moves), {"loss": losses.mean()}
+        adapted, losses = jax.vmap(end)(batch.task, batch.label)
+        moves = tables.mean_difference({name: params[name] for name in adapted}, adapted)
+        return jax.tree.map(jnp.zeros_like, params) | moves, {"loss": losses.mean()}
 
     return Learner(model.init, adapt, score_query(model), meta_grad, inner_steps)

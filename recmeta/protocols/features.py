@@ -60,7 +60,8 @@ def _numeric(column: Column, seen: np.ndarray) -> tuple[int, np.ndarray]:
     missing = np.isnan(values)
     fitted = values[seen & ~missing]
     mean = fitted.mean() if fitted.size else 0.0
-    # A constant column carries nothing; dividing by one leaves it at zero instead of at infinity.
-    spread = (fitted.std() if fitted.size else 0.0) or 1.0
+    # A column that is constant but for rounding carries nothing: dividing by one leaves it near zero.
+    spread = fitted.std() if fitted.size else 0.0
+    spread = spread if spread > 1e-6 * max(1.0, abs(mean)) else 1.0
     standard = np.where(missing, 0.0, (values - mean) / spread)
     return 2, np.stack([standard, missing], axis=-1).astype(np.float32)

@@ -18,7 +18,8 @@ def system(size, seed=0):
 def test_it_solves(size):
     with jax.enable_x64(True):
         matrix, target = system(size)
-        np.testing.assert_allclose(solve_positive(jnp.array(matrix), jnp.array(target)), np.linalg.solve(matrix, target))
+        got = solve_positive(jnp.array(matrix), jnp.array(target))
+        np.testing.assert_allclose(got, np.linalg.solve(matrix, target))
 
 
 def test_single_precision_is_enough_for_a_badly_scaled_gram():
