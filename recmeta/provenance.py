@@ -20,13 +20,29 @@ import jax
 WITHOUT_EFFECT = ("reporter", "name", "output", "force")
 """Root keys that cannot change a number."""
 
+OF_TRAINING = ("encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience")
+"""Root keys that cannot change a number of the baselines alone."""
+
+ALONE = {"_target_": None}
+"""The block of ``learner=none``."""
+
 PACKAGES = ("recmeta", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core", "orbax-checkpoint", "polars", "wandb")
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Hash a resolved config, less what cannot change a number."""
-    effective = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    """Hash a resolved config, less what cannot change a number. Numbers are hashed by value: 1 and 1.0 are the same."""
+    without = WITHOUT_EFFECT + (OF_TRAINING if config.get("learner") == ALONE else ())
+    effective = {key: _by_value(value) for key, value in config.items() if key not in without}
     return hashlib.sha256(json.dumps(effective, sort_keys=True).encode()).hexdigest()
+
+
+def _by_value(value: Any) -> Any:
+    """Plain values with every whole number as an integer."""
+    if isinstance(value, Mapping):
+        return {key: _by_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_by_value(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def code_hash() -> str:
@@ -51,7 +67,7 @@ def environment() -> dict[str, Any]:
 
 
 def peak_mb() -> float:
-    """The most memory this process has held so far, in MB."""
+    """The most memory this process has held so far, in MB; in a multirun that is over all points up to this one."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

@@ -19,6 +19,23 @@ def test_config_hash_ignores_what_changes_no_number_and_nothing_else():
     assert provenance.config_hash(CONFIG | {"learner": {"inner_steps": 5, "inner_rate": 0.02}}) != whole
 
 
+def test_config_hash_is_of_values_not_of_how_they_are_typed():
+    def hashed(rate):
+        return provenance.config_hash(CONFIG | {"learner": {"inner_rate": rate, "shots": [rate, {"deep": rate}]}})
+
+    assert hashed(1) == hashed(1.0)
+    assert len({hashed(rate) for rate in (1, 1.5, True, "1", None)}) == 5
+
+
+def test_config_hash_of_the_baselines_alone_ignores_what_only_training_reads():
+    alone = CONFIG | {"learner": {"_target_": None}, "metric": "mae"}
+    whole = provenance.config_hash(alone)
+    for key in ("encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience"):
+        assert provenance.config_hash(alone | {key: "other"}) == whole
+        assert provenance.config_hash(CONFIG | {key: "other"}) != provenance.config_hash(CONFIG)
+    assert provenance.config_hash(alone | {"metric": "rmse"}) != whole
+
+
 def test_config_hash_is_the_same_in_any_order():
     assert provenance.config_hash(dict(reversed(CONFIG.items()))) == provenance.config_hash(CONFIG)
 
