@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
+from annotated_types import Ge, Gt, Lt
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from jaxtyping import Array
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
@@ -30,6 +34,16 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "optimizer": (),
 }
 """What Python passes to each group's component; everything else it takes stands in its yaml."""
+
+SEEDS = 2**32
+"""Seeds are below this: JAX's keys are made of 32 bits."""
+
+OPTIMIZER_RANGES: Mapping[str, Any] = {
+    **dict.fromkeys(("learning_rate", "trust_coefficient"), Annotated[float, Gt(0)]),
+    **dict.fromkeys(("b1", "b2", "b3", "momentum", "decay", "decay_rate", "rho"), Annotated[float, Ge(0), Lt(1)]),
+    **dict.fromkeys(("weight_decay", "weight_decay_rate", "eps", "eps_root", "min_norm"), Annotated[float, Ge(0)]),
+}
+"""The range of a number, by the name that optax gives to it in every optimizer: its own annotations tell none."""
 
 
 class Parts(NamedTuple):
@@ -64,9 +78,9 @@ def build(config: Mapping[str, Any]) -> Parts:
         raise UserError(f"metric={metric.name} is not one of metrics=[{','.join(config['metrics'])}]; add it there")
     # Any: None where a group has no target, which only the learner's may lack.
     groups: dict[str, Any] = {group: component(group, config[group], given) for group, given in SUPPLIED.items()}
-    reporters = tuple(
-        made for name, block in config["reporter"].items() if (made := component(f"reporter.{name}", block, ()))
-    )
+    # One that is set to null is off.
+    chosen = {f"reporter.{name}": block for name, block in config["reporter"].items() if block is not None}
+    reporters: Any = tuple(component(name, block, ()) for name, block in chosen.items())
     unknown = [name for name in config["baselines"] if name not in BASELINES]
     if unknown:
         raise UserError(f"baselines={unknown[0]}: no such baseline; there are {', '.join(BASELINES)}")
@@ -78,8 +92,10 @@ def build(config: Mapping[str, Any]) -> Parts:
 
 def _check_root(config: Mapping[str, Any]) -> None:
     seeds = config["seeds"]
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise UserError(f"seeds={seeds}: give one or more different whole numbers from 0 on, as seeds=[0,1,2]")
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= SEEDS:
+        raise UserError(
+            f"seeds={seeds}: give one or more different whole numbers from 0 to {SEEDS - 1}, as seeds=[0,1,2]"
+        )
     for key in ("steps", "eval_every", "batch"):
         if config[key] < 1:
             raise UserError(f"{key}={config[key]}: must be at least 1")
@@ -89,7 +105,7 @@ def _check_root(config: Mapping[str, Any]) -> None:
         raise UserError(f"patience={config['patience']}: must be at least 1, or null for no early stopping")
 
 
-def component(group: str, block: Mapping[str, Any], given: tuple[str, ...]) -> Callable[..., Any] | None:
+def component(group: str, block: Any, given: tuple[str, ...]) -> Callable[..., Any] | None:
     """Make the partial of one component and check it against its signature.
 
     Args:
@@ -98,19 +114,61 @@ def component(group: str, block: Mapping[str, Any], given: tuple[str, ...]) -> C
         given: the names of the arguments that Python will pass.
 
     Returns:
-        The partial, its settings converted to the annotated types; None where there is no target.
+        The partial, its settings converted to the annotated types; None for the learner that has no target.
+
+    Raises:
+        UserError: for a block that is none, and for a setting that is unknown, missing, or of a wrong type or range.
     """
+    if not isinstance(block, Mapping):
+        raise UserError(f"{group}={block}: must be a block with a _target_")
     if block.get("_target_") is None:
-        return None
-    try:
-        made = instantiate(dict(block))
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        raise UserError(f"{group}._target_={block['_target_']}: {_line(cause)}") from error
-    if not hasattr(made, "func"):
-        raise UserError(f"{group}._partial_ must be true: recmeta passes {', '.join(given) or 'nothing'} itself")
+        if group == "learner":
+            return None
+        raise UserError(f"{group}._target_ is missing: it names what to make")
+    _check_finite(group, block)
+    made = _instantiated(group, block, given)
     parameters = inspect.signature(made.func).parameters
     settings = [name for name in parameters if name not in given]
+    _check_names(group, block, made, settings, parameters)
+    hints = _hints(made.func)
+    if group == "optimizer":
+        hints = {key: _range(key, parameter, hints.get(key)) for key, parameter in parameters.items()}
+    made.keywords.update({key: _checked(group, key, value, hints.get(key)) for key, value in made.keywords.items()})
+    return made
+
+
+def _check_finite(where: str, value: Any) -> None:
+    """Refuse nan and infinity wherever they stand: no comparison with a range refuses nan."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_finite(f"{where}.{key}", inner)
+    elif isinstance(value, list):
+        for item in value:
+            _check_finite(where, item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{where}={value}: must be a finite number")
+
+
+def _instantiated(group: str, block: Mapping[str, Any], given: tuple[str, ...]) -> Any:
+    """The partial that Hydra makes of a block."""
+    if block.get("_partial_") is not True:
+        raise UserError(f"{group}._partial_ must be true: recmeta passes {', '.join(given) or 'nothing'} itself")
+    if block.get("_convert_") != "all":
+        raise UserError(f"{group}._convert_ must be all: components take plain values")
+    try:
+        made = instantiate(dict(block))
+    except (InstantiationException, TypeError) as error:
+        cause = error.__cause__ or error
+        raise UserError(f"{group}._target_={block['_target_']}: {_line(cause)}") from error
+    if made.args:
+        raise UserError(f"{group}._args_: name each setting instead")
+    return made
+
+
+def _check_names(
+    group: str, block: Mapping[str, Any], made: Any, settings: list[str], parameters: Mapping[str, inspect.Parameter]
+) -> None:
+    """Refuse a setting that the component does not take, and the lack of one that it needs."""
     for key in made.keywords:
         if key not in settings and not _takes_any(parameters):
             raise UserError(
@@ -121,9 +179,6 @@ def component(group: str, block: Mapping[str, Any], given: tuple[str, ...]) -> C
         keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if keyword and parameter.default is parameter.empty and key not in made.keywords:
             raise UserError(f"{group}.{key} is missing: {_name(block)} needs it")
-    hints = _hints(made.func)
-    made.keywords.update({key: _checked(group, key, value, hints.get(key)) for key, value in made.keywords.items()})
-    return made
 
 
 def _name(block: Mapping[str, Any]) -> str:
@@ -137,9 +192,21 @@ def _takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=True)
-    except NameError:
-        # Another package's annotations may name what it imports for type checkers only.
+    except (NameError, TypeError):
+        # Another package's annotations may name what it imports for type checkers only, and its functions be partials.
         return {}
+
+
+def _range(key: str, parameter: inspect.Parameter, hint: Any) -> Any:
+    """What an optimizer's setting must be: a number in its range, or a schedule; what is no number has its own hint."""
+    number = OPTIMIZER_RANGES.get(key)
+    if number is None and type(parameter.default) in (int, float):
+        number = int | float
+    if number is None:
+        return hint
+    # The number first: a message is about the first that did not fit.
+    allowed = number | Callable[..., Any]
+    return allowed | None if parameter.default is None else allowed
 
 
 def _checked(group: str, key: str, value: Any, hint: Any) -> Any:
@@ -186,6 +253,43 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
                 f"metrics={metric.name}: with protocol.query={spec.query} candidates a cut-off must be below "
                 f"{spec.query}, else every ranking scores alike"
             )
+    # A metric that reads predictions is defined wherever there is a row.
+    if parts.learner is not None and parts.metric.reads == "score":
+        _check_defined(parts.metric, problem)
+
+
+def _check_defined(metric: Metric, problem: Problem) -> None:
+    """Refuse to choose by a metric that no prediction gives a value to, as auc where every row is liked."""
+    batch, like = problem.validation, problem.spec.like
+
+    def of_a_constant(label: Array, mask: Array) -> Array:
+        return metric.value(jnp.zeros_like(label), label, mask, like)
+
+    values = jax.jit(jax.vmap(of_a_constant))(batch.label, batch.task.query.mask)
+    if bool(jnp.isnan(values).all()):
+        raise UserError(
+            f"metric={metric.name} is undefined for every meta-validation task: each one's query rows are all liked "
+            f"(from {like:g} on) or all not; choose by another metric, or change what is liked"
+        )
+
+
+def make_optimizer(parts: Parts) -> optax.GradientTransformation:
+    """Make the optimizer, and try on shapes alone that it updates from gradients and parameters.
+
+    Raises:
+        UserError: where it does not, as one that also wants the loss.
+    """
+    shapes = {"weight": jax.ShapeDtypeStruct((2, 2), jnp.float32)}
+
+    def step(params: Any) -> Any:
+        return optimizer.update(params, optimizer.init(params), params)
+
+    try:
+        optimizer = parts.optimizer()
+        jax.eval_shape(step, shapes)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"optimizer: it can't be made, or needs more than gradients: {_line(error)}") from error
+    return optimizer
 
 
 def make_learner(parts: Parts, problem: Problem, objective: Objective) -> Learner | None:

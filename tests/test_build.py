@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Annotated
 
 import jax
@@ -57,7 +58,14 @@ def test_settings_are_converted_to_their_types():
         ({"size": 1, "shape": ["a"]}, "group.shape=['a']: input should be a valid integer"),
         ({"size": 1, "colour": 2}, "group.colour: part has no such setting; it has size, rate, shape, mode"),
         ({"size": 1, "spec": 2}, "group.spec: part has no such setting"),
-        ({"size": 1, "_partial_": False}, "group._"),
+        ({"size": 1, "_partial_": False}, "group._partial_ must be true: recmeta passes spec itself"),
+        ({"size": 1, "_partial_": "abc"}, "group._partial_ must be true: recmeta passes spec itself"),
+        ({"size": 1, "_convert_": "abc"}, "group._convert_ must be all"),
+        ({"_args_": [1]}, "group._args_: name each setting instead"),
+        ({"size": 1, "_target_": None}, "group._target_ is missing"),
+        ({"size": 1, "rate": float("nan")}, "group.rate=nan: must be a finite number"),
+        ({"size": 1, "shape": [1, float("inf")]}, "group.shape=inf: must be a finite number"),
+        ({"size": 1, "mode": {"deep": -float("inf")}}, "group.mode.deep=-inf: must be a finite number"),
     ],
 )
 def test_settings_that_are_wrong(settings, said):
@@ -78,19 +86,94 @@ def test_a_component_that_takes_anything():
 
 def test_target_that_does_not_exist():
     with pytest.raises(UserError, match=r"^group\._target_=recmeta\.nothing\.here: "):
-        build.component("group", {"_target_": "recmeta.nothing.here", "_partial_": True}, ())
+        build.component("group", {"_target_": "recmeta.nothing.here", "_partial_": True, "_convert_": "all"}, ())
 
 
-def test_components_of_other_packages():
-    adam = {"_target_": "optax.adam", "_partial_": True, "_convert_": "all", "learning_rate": 0.1}
-    made = build.component("optimizer", adam, ())
+@pytest.mark.parametrize("value", [3, "abc", [1], True])
+def test_a_component_is_a_block(value):
+    with pytest.raises(UserError, match=r"^reporter\.x=.*: must be a block with a _target_$"):
+        build.component("reporter.x", value, ())
+
+
+def optimizer(name="adam", **settings):
+    return {"_target_": f"optax.{name}", "_partial_": True, "_convert_": "all", **settings}
+
+
+SCHEDULE = {
+    "_target_": "optax.cosine_decay_schedule", "init_value": 0.1, "decay_steps": 10,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": 0.1},
+        {"learning_rate": 1, "b1": 0, "eps": 0.0},
+        {"learning_rate": SCHEDULE},
+        {"name": "adamw", "learning_rate": 0.1, "weight_decay": 0.0},
+        {"name": "sgd", "learning_rate": 0.1, "momentum": None, "nesterov": True},
+        {"name": "lion", "learning_rate": 0.1},
+        {"name": "nadam", "learning_rate": 0.1},
+        {"name": "adafactor", "min_dim_size_to_factor": 8, "decay_rate": 0.8},
+        {"name": "noisy_sgd", "learning_rate": 0.1, "key": 3},
+        {"name": "rprop", "learning_rate": 0.1, "eta_plus": 1.5},
+    ],
+)
+def test_any_optimizer_of_optax(settings):
+    made = build.component("optimizer", optimizer(**settings), ())
     assert made is not None
-    assert isinstance(made(), optax.GradientTransformation)
+    assert isinstance(build.make_optimizer(parts(optimizer=made)), optax.GradientTransformation)
 
 
-def parts(metrics=("mae",)):
-    made = dict.fromkeys(build.Parts._fields)
-    return build.Parts(**made | {"metrics": tuple(map(build.parse_metric, metrics))})  # pyright: ignore
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"learning_rate": -1}, "optimizer.learning_rate=-1: input should be greater than 0"),
+        ({"learning_rate": 0.0}, "optimizer.learning_rate=0.0: input should be greater than 0"),
+        ({"learning_rate": "abc"}, "optimizer.learning_rate=abc: input should be a valid number"),
+        ({"learning_rate": float("nan")}, "optimizer.learning_rate=nan: must be a finite number"),
+        (
+            {"learning_rate": SCHEDULE | {"init_value": float("inf")}},
+            "optimizer.learning_rate.init_value=inf: must be a finite number",
+        ),
+        ({"learning_rate": 0.1, "b1": 2.0}, "optimizer.b1=2.0: input should be less than 1"),
+        ({"learning_rate": 0.1, "b1": "abc"}, "optimizer.b1=abc: input should be a valid number"),
+        ({"learning_rate": 0.1, "eps": -1}, "optimizer.eps=-1: input should be greater than or equal to 0"),
+        ({"learning_rate": 0.1, "eps": None}, "optimizer.eps=null: input should be a valid number"),
+        (
+            {"name": "adamw", "learning_rate": 0.1, "weight_decay": -1},
+            "optimizer.weight_decay=-1: input should be greater than or equal to 0",
+        ),
+        ({"name": "sgd", "learning_rate": 0.1, "momentum": 1}, "optimizer.momentum=1: input should be less than 1"),
+        ({"name": "rprop", "learning_rate": 0.1, "eta_plus": "a"}, "optimizer.eta_plus=a: input should be a valid"),
+    ],
+)
+def test_optimizer_settings_out_of_range(settings, said):
+    with pytest.raises(UserError) as refused:
+        build.component("optimizer", optimizer(**settings), ())
+    assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize("settings", [{"name": "lbfgs"}, {"name": "squared_error", "predictions": 1.0}])
+def test_what_is_no_optimizer_by_gradients(settings):
+    made = build.component("optimizer", optimizer(**settings), ())
+    with pytest.raises(UserError, match=r"^optimizer: it can't be made, or needs more than gradients: "):
+        build.make_optimizer(parts(optimizer=made))
+
+
+def parts(metrics=("mae",), **made):
+    metrics = tuple(map(build.parse_metric, metrics))
+    return build.Parts(**dict.fromkeys(build.Parts._fields) | {"metrics": metrics, "metric": metrics[0]} | made)
+
+
+def test_a_metric_that_chooses_must_be_defined(problem):
+    choosing = parts(["auc"], learner=lambda: None)
+    build.check_problem(choosing, problem, objectives.mse())
+    liked = problem._replace(spec=replace(problem.spec, like=problem.spec.low))
+    with pytest.raises(UserError, match=r"^metric=auc is undefined for every meta-validation task: "):
+        build.check_problem(choosing, liked, objectives.mse())
+    build.check_problem(parts(["mae"], learner=lambda: None), liked, objectives.mse())
+    build.check_problem(parts(["auc"]), liked, objectives.mse())
 
 
 def test_binary_objectives_need_binary_labels(problem, data, cut):
