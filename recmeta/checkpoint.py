@@ -6,9 +6,12 @@ what is asked for before anything is read: orbax itself would cast to another dt
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +29,10 @@ class Checkpoints(NamedTuple):
 
     Attributes:
         save: ``(step, state)``. Atomic: a save that is interrupted leaves the previous ones as they were. Checkpoints
-            of this step or of later ones (of an earlier run) go. Raises `UserError` where the disk is full.
+            of this step or of later ones (of an earlier run) go. Raises `UserError` where the disk takes no more.
         restore: ``like -> (state, step)`` of the latest, or None where there is none. ``like`` gives structure, shapes,
-            dtypes and placement (arrays, or `jax.ShapeDtypeStruct`). Raises `UserError` where the one on disk differs.
+            dtypes and placement (arrays, or `jax.ShapeDtypeStruct`). Raises `UserError` where the one on disk differs,
+            or can't be read.
         close: lets go of what orbax holds.
     """
 
@@ -47,35 +51,57 @@ def open(directory: str | Path, *, keep: int = 2, fresh: bool = False) -> Checkp
 
     Returns:
         What saves, restores and closes.
+
+    Raises:
+        UserError: where the directory can't be made, read or emptied.
     """
     import orbax.checkpoint as ocp  # here: it takes a third of a second
 
     # orbax tells each step of each save at INFO, and Hydra lets INFO through.
     logging.getLogger("absl").setLevel(logging.WARNING)
     directory = Path(directory).absolute()
-    if fresh and directory.exists():
-        shutil.rmtree(directory)
     # Synchronous: a save takes tens of milliseconds, and one that returned is on disk.
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
     )
-    manager = ocp.CheckpointManager(directory, options=options, item_handlers=ocp.StandardCheckpointHandler())
+    with _disk(directory):
+        if fresh and directory.exists():
+            shutil.rmtree(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        manager = ocp.CheckpointManager(directory, options=options, item_handlers=ocp.StandardCheckpointHandler())
     return Checkpoints(partial(_save, manager), partial(_restore, manager), manager.close)
 
 
 def _save(manager: Any, step: int, state: PyTree) -> None:
     import orbax.checkpoint as ocp
 
-    # orbax would skip a step that is not later than its latest, in silence.
-    for stale in [saved for saved in manager.all_steps() if saved >= step]:
-        manager.delete(stale)
     arrays = _stored({name: _to_numpy(leaf) for name, leaf in _leaves(state)})
-    try:
+    with _disk(manager.directory):
+        # orbax would skip a step that is not later than its latest, in silence.
+        for stale in [saved for saved in manager.all_steps() if saved >= step]:
+            manager.delete(stale)
         manager.save(step, args=ocp.args.StandardSave(arrays), force=True)
-    except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
-        if "No space left" not in str(error):
+
+
+@contextmanager
+def _disk(directory: Any) -> Iterator[None]:
+    """One line for what the disk refuses. Tensorstore reports that as a ValueError which quotes the system's number."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        said = str(error)
+        if "No space left" in said or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"no space left for {directory}: free some, and the same command resumes") from error
+        if not isinstance(error, OSError) and "os_error_code" not in said:
             raise
-        raise UserError(f"no space left for {manager.directory}: free some, and the same command resumes") from error
+        raise UserError(
+            f"can't write {directory} ({_short(error)}); make it writable, or give another output="
+        ) from error
+
+
+def _short(error: BaseException) -> str:
+    """A message in one line: orbax and tensorstore quote what they were doing at length."""
+    return textwrap.shorten(str(error), 200, placeholder=" …")
 
 
 def _restore(manager: Any, like: PyTree) -> tuple[Any, int] | None:
@@ -86,8 +112,17 @@ def _restore(manager: Any, like: PyTree) -> tuple[Any, int] | None:
         return None
     leaves = _leaves(like)
     shapes = {name: _shape(leaf) for name, leaf in leaves}
-    _check_fits(manager.directory, _stored(shapes), manager.item_metadata(step).tree)
-    arrays = manager.restore(step, args=ocp.args.StandardRestore(_stored(shapes)))
+    try:
+        metadata = manager.item_metadata(step)
+        if metadata is None:
+            raise ValueError("its metadata is missing")
+        _check_fits(manager.directory, _stored(shapes), metadata.tree)
+        arrays = manager.restore(step, args=ocp.args.StandardRestore(_stored(shapes)))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint in {manager.directory} can't be read ({_short(error)}); remove that folder, and the same "
+            "command starts over"
+        ) from error
     empty = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items() if name not in arrays}
     values = [_from_numpy((arrays | empty)[name], leaf) for name, leaf in leaves]
     return jax.tree.unflatten(jax.tree.structure(like), values), step
@@ -102,7 +137,7 @@ def _check_fits(directory: Path, wanted: Mapping[str, Any], stored: Mapping[str,
         if here != there:
             raise UserError(
                 f"the checkpoint in {directory} is of another run: {name} is {there} there and {here} here; "
-                "remove the folder, or set force=true"
+                "remove that folder, and the same command starts over"
             )
 
 

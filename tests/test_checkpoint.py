@@ -1,5 +1,6 @@
 """Checkpoints come back bit for bit, survive an interrupted save, and are refused by a state they do not fit."""
 
+import errno
 import logging
 import os
 from typing import Any, NamedTuple
@@ -166,14 +167,76 @@ def test_orbax_is_quiet(tmp_path, caplog):
     assert caplog.records == []
 
 
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("Failed to write: No space left on device [os_error_code='28']"), r"^no space left for [^\n]+$"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), r"^no space left for [^\n]+$"),
+        (ValueError("PERMISSION_DENIED:\nFailed [os_error_code='13']"), r"^can't write [^\n]+; make it writable"),
+        (PermissionError(errno.EACCES, "Permission denied"), r"^can't write [^\n]+Permission denied"),
+    ],
+)
+def test_what_the_disk_refuses_is_one_line(tmp_path, monkeypatch, error, said):
     import orbax.checkpoint as ocp
 
-    def full(*_: Any, **__: Any) -> None:
-        raise ValueError("RESOURCE_EXHAUSTED: Failed to write 10 bytes: No space left on device [os_error_code='28']")
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
 
     checkpoints = checkpoint.open(tmp_path)
-    monkeypatch.setattr(ocp.CheckpointManager, "save", full)
-    with pytest.raises(UserError, match=r"^no space left for [^\n]+$"):
+    with monkeypatch.context() as patched:
+        patched.setattr(ocp.CheckpointManager, "save", refuse)
+        with pytest.raises(UserError, match=said):
+            checkpoints.save(1, make_state(0))
+    checkpoints.save(1, make_state(0))
+    with monkeypatch.context() as patched:
+        patched.setattr(ocp.CheckpointManager, "delete", refuse)
+        with pytest.raises(UserError, match=said):
+            checkpoints.save(1, make_state(0))
+    checkpoints.close()
+
+
+def test_other_errors_of_a_save_are_defects(tmp_path, monkeypatch):
+    import orbax.checkpoint as ocp
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("shapes differ")
+
+    checkpoints = checkpoint.open(tmp_path)
+    monkeypatch.setattr(ocp.CheckpointManager, "save", broken)
+    with pytest.raises(ValueError, match="shapes differ"):
         checkpoints.save(1, make_state(0))
     checkpoints.close()
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_file_where_the_checkpoints_belong(tmp_path, fresh):
+    (tmp_path / "checkpoints").write_text("mine")
+    with pytest.raises(UserError, match=r"^can't write [^\n]+checkpoints"):
+        checkpoint.open(tmp_path / "checkpoints", fresh=fresh)
+    assert (tmp_path / "checkpoints").read_text() == "mine"
+
+
+def remove(path):
+    path.unlink()
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [remove, empty])
+@pytest.mark.parametrize("damaged", ["_METADATA", "manifest.ocdbt", "d/*"])
+def test_a_damaged_checkpoint_is_one_line(tmp_path, damage, damaged):
+    state = {"weight": jnp.ones(3)}  # one leaf: of several that fail at once, orbax leaves some unawaited
+    checkpoints = checkpoint.open(tmp_path)
+    checkpoints.save(1, state)
+    checkpoints.close()
+    for path in (tmp_path / "1" / "default").glob(damaged):
+        damage(path)
+    reopened = checkpoint.open(tmp_path)
+    with pytest.raises(
+        UserError, match=r"^the checkpoint in [^\n]+ can't be read \([^\n]+remove that folder"
+    ) as caught:
+        reopened.restore(state)
+    reopened.close()
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))
