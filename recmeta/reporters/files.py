@@ -25,7 +25,7 @@ def files() -> Reporter:
     """Writes the run directory: config, overrides, provenance, metrics, task scores, and last of all the summary.
 
     ``summary.json`` means done, and ``failure.json`` says how a run that is not done ended: never both. A value that
-    is not finite is null. Raises `UserError` where the disk is full.
+    is not finite is null. Raises `UserError` where the disk is full, or can't be written.
     """
     run: Run | None = None
     done = False
@@ -33,9 +33,10 @@ def files() -> Reporter:
     def start(started: Run) -> None:
         nonlocal run
         run = started
-        with _disk(run.directory):
-            for name in _FROM_THE_RUN_BEFORE:
-                (run.directory / name).unlink(missing_ok=True)
+        with disk(run.directory):
+            # Parts are named by process, and one that was killed left its own.
+            for left in (*map(run.directory.joinpath, _FROM_THE_RUN_BEFORE), *run.directory.glob(".*.part")):
+                left.unlink(missing_ok=True)
             write(run.directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(run.config))))
             write(run.directory / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(run.overrides))))
             write(run.directory / "provenance.json", to_json(run.provenance))
@@ -45,7 +46,7 @@ def files() -> Reporter:
     def log(step: int, split: str, metrics: Mapping[str, Sequence[float]]) -> None:
         assert run is not None
         # Opened for each line: on disk at once, and nothing is held that could be lost.
-        with _disk(run.directory), (run.directory / "metrics.jsonl").open("a") as stream:
+        with disk(run.directory), (run.directory / "metrics.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(_line({"step": step, "split": split, **metrics}))
 
     def finish(summary: Mapping[str, Any], task_scores: Any, provenance: Mapping[str, Any]) -> None:
@@ -53,7 +54,7 @@ def files() -> Reporter:
         assert run is not None
         parquet = io.BytesIO()
         task_scores.write_parquet(parquet)
-        with _disk(run.directory):
+        with disk(run.directory):
             write(run.directory / "task_scores.parquet", parquet.getvalue())
             write(run.directory / "provenance.json", to_json(provenance))
             write(run.directory / "summary.json", to_json(summary))
@@ -65,7 +66,7 @@ def files() -> Reporter:
             return
         said = " ".join(str(error).split())
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with _disk(run.directory):
+        with disk(run.directory):
             write(run.directory / "failure.json", to_json({"error": said, "type": type(error).__name__, "time": now}))
 
     return Reporter(start=start, note=lambda text: None, log=log, finish=finish, close=close)
@@ -80,19 +81,35 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     path = directory / "metrics.jsonl"
     if not path.exists():
         return []
-    whole = path.read_text().split("\n")[:-1]  # what follows the last newline was cut short
+    whole = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last newline was cut short
     try:
         return [json.loads(line) for line in whole]
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is damaged ({error}); remove the folder, or set force=true") from error
 
 
+@contextmanager
+def disk(directory: Path) -> Iterator[None]:
+    """One line for what the disk refuses.
+
+    Raises:
+        UserError: for any `OSError` inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"no space left for {directory}: free some, and the same command resumes") from error
+        why = error.strerror or error
+        raise UserError(f"can't write {directory} ({why}); make it writable, or give another output=") from error
+
+
 def write(path: Path, content: str | bytes) -> None:
     """Writes a file whole or not at all: beside its place first, then into it."""
-    beside = path.with_name(f".{path.name}.part")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.write(content.encode("utf-8") if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(beside, path)
@@ -126,13 +143,3 @@ def plain(value: Any) -> Any:
 
 def _line(entry: Mapping[str, Any]) -> str:
     return json.dumps(plain(entry), allow_nan=False) + "\n"
-
-
-@contextmanager
-def _disk(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise UserError(f"no space left for {directory}: free some, and the same command resumes") from error

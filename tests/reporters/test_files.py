@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from omegaconf import OmegaConf
 
-from recmeta.reporters.files import files
+from recmeta.reporters.files import files, write
 from recmeta.types import UserError
 
 
@@ -135,11 +135,30 @@ def test_a_metric_that_does_not_fit_the_disk_is_one_line(make_run):
         reporter.log(10, "train", {"loss": [1.0, 2.0]})
 
 
-def test_other_errors_of_the_disk_are_not_dressed_up(make_run):
+def test_other_refusals_of_the_disk_are_one_line(make_run):
     run = make_run()
     run.directory.rmdir()
-    with pytest.raises(FileNotFoundError):
+    run.directory.write_text("a file")
+    with pytest.raises(
+        UserError, match=r"^can't write [^\n]+ \(Not a directory\); make it writable, or give another out"
+    ):
         files().start(run)
+
+
+def test_a_part_left_by_a_killed_process_goes(make_run):
+    run = make_run()
+    (run.directory / ".summary.json.99999999.part").write_text("{")
+    files().start(run)
+    assert not list(run.directory.glob(".*.part"))
+
+
+def test_two_processes_write_parts_of_their_own(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "replace", lambda part, path: seen.append(part.name))
+    write(tmp_path / "summary.json", "{}")
+    monkeypatch.setattr(os, "getpid", lambda: 2)
+    write(tmp_path / "summary.json", "{}")
+    assert len(set(seen)) == 2
 
 
 def test_closing_what_never_started_is_fine(make_run):
