@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from recmeta.metrics import Metric
 from recmeta.types import Baseline, Batch, DataSpec, Learner, Objective, Params, Problem, Support
@@ -84,15 +85,31 @@ def learner_predictions(
 
 
 def baseline_predictions(
-    baseline: Baseline, state, key: PRNGKeyArray, spec: DataSpec, batch: Batch, shots: Int[Array, "C"]
+    baseline: Baseline,
+    state: PyTree,
+    settings: Mapping[str, Float[Array, "C"]],
+    key: PRNGKeyArray,
+    spec: DataSpec,
+    batch: Batch,
+    shots: Int[Array, "C"],
 ) -> Predictions:
-    """Predict a batch at several support sizes by a closed-form method; for the arguments see `learner_predictions`."""
+    """Predict a batch at several support sizes by a closed-form method.
+
+    Args:
+        baseline, state: what predicts, fitted.
+        settings: the value of each setting at each support size.
+        key: randomness.
+        spec, batch, shots: as for `learner_predictions`.
+
+    Returns:
+        Predictions ``[C, T, n]``; labels are NaN where the baseline only ranks.
+    """
 
     def one(task, key: PRNGKeyArray) -> Array:
-        def at(shots: Array) -> Array:
-            return baseline.predict(state, key, task.context, shown(task.support, shots), task.query)
+        def at(shots: Array, settings: Mapping[str, Array]) -> Array:
+            return baseline.predict(state, settings, key, task.context, shown(task.support, shots), task.query)
 
-        return jax.vmap(at)(shots)
+        return jax.vmap(at)(shots, settings)
 
     score = jnp.moveaxis(_per_task(one, batch, jax.random.split(key, len(batch.label))), 0, 1)
     rated = score if baseline.rates else jnp.full_like(score, jnp.nan)
@@ -206,23 +223,89 @@ NO_OP = 0.001 / 4
 """An inner loop that moves predictions by less than this share of the label range (0.001 star of 1 to 5) is idle."""
 
 
-def evaluate_baselines(
-    baselines: Mapping[str, Baseline], problem: Problem, key: PRNGKeyArray, scored: Scored
-) -> pl.DataFrame:
-    """Fit baselines on meta-train and meta-validation, and test them at all support sizes, on each scenario."""
-    spec, shots = problem.spec, jnp.array(problem.shots)
-    states = {name: baseline.fit(problem) for name, baseline in baselines.items()}
+class Tuned(NamedTuple):
+    """A fitted baseline, and what was chosen on meta-validation.
+
+    Attributes:
+        baseline, state: the method, fitted.
+        settings: the value of each setting at each of the problem's support sizes ``[C]``.
+        tried: how many combinations of settings.
+        by: the metric that chose; None where there was nothing to choose.
+    """
+
+    baseline: Baseline
+    state: PyTree
+    settings: Mapping[str, Float[np.ndarray, "C"]]
+    tried: int
+    by: str | None
+
+
+def tune_baselines(
+    baselines: Mapping[str, Baseline], problem: Problem, metrics: Sequence[Metric], metric: Metric
+) -> dict[str, Tuned]:
+    """Fit baselines on meta-train, and choose their settings on meta-validation at each support size.
+
+    Args:
+        baselines: by name.
+        problem: what to fit to.
+        metrics: all that are measured.
+        metric: the one that chooses. For a baseline that only ranks, while this one reads labels, it is the first of
+            ``metrics`` that reads rankings; where there is none, the first combination is taken.
+    """
+    ranking = next((each for each in metrics if each.reads == "score"), None)
+
+    def tune(baseline: Baseline) -> Tuned:
+        state = baseline.fit(problem)
+        by = metric if baseline.rates or metric.reads == "score" else ranking
+        names = list(baseline.grid)
+        combinations = np.array(list(product(*baseline.grid.values())), np.float32)
+        if len(combinations) == 1 or by is None:
+            chosen = combinations[np.zeros(len(problem.shots), int)]
+        else:
+            values = _try(baseline, state, names, combinations, problem, by)
+            chosen = combinations[np.nanargmin(values if by.goal == "min" else -values, axis=0)]
+        settings = dict(zip(names, chosen.T, strict=True))
+        return Tuned(baseline, state, settings, len(combinations), by.name if names and by else None)
+
+    return {name: tune(baseline) for name, baseline in baselines.items()}
+
+
+def _try(
+    baseline: Baseline, state: PyTree, names: Sequence[str], combinations: np.ndarray, problem: Problem, by: Metric
+) -> Float[np.ndarray, "G C"]:
+    """The mean of a metric over meta-validation, for each combination of settings at each support size."""
+    shots, validation = jnp.array(problem.shots), problem.validation
 
     @jax.jit
-    def test(states, key: PRNGKeyArray, batch: Batch) -> dict[str, Predictions]:
-        predict = partial(baseline_predictions, key=key, spec=spec, batch=batch, shots=shots)
-        return {name: predict(baseline, states[name]) for name, baseline in baselines.items()}
+    def values(state: PyTree, combinations: Array, validation: Batch) -> Array:
+        def value(combination: Array) -> Array:
+            settings = {name: jnp.full(len(shots), setting) for name, setting in zip(names, combination, strict=True)}
+            key = jax.random.key(0)
+            predictions = baseline_predictions(baseline, state, settings, key, problem.spec, validation, shots)
+            return jnp.nanmean(measure([by], problem.spec, predictions, validation)[by.name], axis=-1)
+
+        return jax.lax.map(value, combinations)
+
+    return np.asarray(values(state, jnp.asarray(combinations), validation))
+
+
+def evaluate_baselines(tuned: Mapping[str, Tuned], problem: Problem, key: PRNGKeyArray, scored: Scored) -> pl.DataFrame:
+    """Test fitted baselines at all support sizes, on each scenario."""
+    spec, shots = problem.spec, jnp.array(problem.shots)
+    fitted = {name: (each.state, each.settings) for name, each in tuned.items()}
+
+    @jax.jit
+    def test(fitted, key: PRNGKeyArray, batch: Batch) -> dict[str, Predictions]:
+        return {
+            name: baseline_predictions(each.baseline, *fitted[name], key, spec, batch, shots)
+            for name, each in tuned.items()
+        }
 
     frames = []
     for scenario, batch in problem.test.items():
-        predictions = test(states, key, batch)
+        predictions = test(fitted, key, batch)
         # A dict comes out of a compiled function with its keys sorted; the table keeps the order asked for.
-        for name in baselines:
+        for name in tuned:
             scores = jax.device_get(scored(predictions[name], batch))
             frames.append(
                 task_scores(
@@ -232,3 +315,17 @@ def evaluate_baselines(
                 )
             )  # fmt: skip
     return pl.concat(frames)
+
+
+def settings_report(tuned: Mapping[str, Tuned], shots: Sequence[int]) -> dict[str, dict]:
+    """What was chosen for each baseline that has settings: the number tried, the metric, and the values by shots."""
+    return {
+        name: {
+            "tried": each.tried,
+            "by": each.by,
+            "shots": list(shots),
+            **{setting: np.asarray(values, float).tolist() for setting, values in each.settings.items()},
+        }
+        for name, each in tuned.items()
+        if each.settings
+    }

@@ -194,6 +194,7 @@ def measured(
     frames: list[pl.DataFrame] = []
     adaptation: dict[str, Any] = {}
     scored = evaluate.make_scored(parts.metrics, problem.spec)
+    settings: dict[str, Any] = {}
     speed: dict[str, float | None] = {"train_tasks_per_s": None, "eval_tasks_per_s": None}
     if model is not None:
         learner, objective, _ = model
@@ -208,7 +209,11 @@ def measured(
         speed["eval_tasks_per_s"] = adapted / clock()
         frames.append(scores)
     if parts.baselines:
-        frames.append(evaluate.evaluate_baselines(parts.baselines, problem, jax.random.key(0), scored))
+        tuned = evaluate.tune_baselines(parts.baselines, problem, parts.metrics, parts.metric)
+        settings = evaluate.settings_report(tuned, problem.shots)
+        for line in settings_lines(settings, problem.headline):
+            reporter.note(line)
+        frames.append(evaluate.evaluate_baselines(tuned, problem, jax.random.key(0), scored))
     scores = pl.concat(frames)
     name, goal = parts.metric.name, parts.metric.goal
     table = statistics.summarise(scores, problem.headline)
@@ -218,6 +223,7 @@ def measured(
         "metric": {"name": name, "goal": goal, "scenario": scenario, "value": value, "shots": problem.headline},
         "scores": table,
         "adaptation": adaptation,
+        "baselines": settings,
         "verdict": statistics.verdict(scores, name, goal, problem.headline),
         "speed": speed,
     }
@@ -257,6 +263,17 @@ def trained(
         )
     warm = seconds[1:]
     return progress.best, per_chunk * len(warm) / sum(warm) if warm else None
+
+
+def settings_lines(settings: Mapping[str, Any], headline: int) -> list[str]:
+    """What was chosen for each baseline at the headline support size, out of how many."""
+    lines = []
+    for name, chosen in settings.items():
+        place = chosen["shots"].index(headline)
+        numbers = {key: chosen[key][place] for key in chosen if key not in ("tried", "by", "shots")}
+        said = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in numbers.items())
+        lines.append(f"{name}: {said} at K = {headline}, the best of {chosen['tried']} by meta-validation")
+    return lines
 
 
 def per_seed(values: Mapping[str, Any]) -> dict[str, list[float]]:

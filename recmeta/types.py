@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -289,14 +290,17 @@ class Baseline(NamedTuple):
     """A closed-form method that every table carries.
 
     Attributes:
-        fit: ``problem -> state``, from meta-train, its own numbers chosen on meta-validation. Runs once, on the host.
-        predict: ``(state, key, context, support, query) -> scores [n]`` of one task.
+        fit: ``problem -> state``, from meta-train alone. Runs once, on the host.
+        predict: ``(state, settings, key, context, support, query) -> scores [n]`` of one task; ``settings`` is a dict
+            of scalars, one for each name in ``grid``.
         rates: whether scores are expected labels; where not, they only rank.
+        grid: setting -> the values to try. All combinations are tried on meta-validation, at each support size.
     """
 
     fit: Callable[[Problem], PyTree]
-    predict: Callable[[PyTree, PRNGKeyArray, Features, Support, Query], Float[Array, "n"]]
+    predict: Callable[[PyTree, Mapping[str, Array], PRNGKeyArray, Features, Support, Query], Float[Array, "n"]]
     rates: bool
+    grid: Mapping[str, Sequence[float]] = MappingProxyType({})
 
 
 # --- reporting, on the host ---------------------------------------------------------------------------------------

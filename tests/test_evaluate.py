@@ -113,7 +113,12 @@ def test_tasks_taken_in_turns_are_the_same(problem, monkeypatch, expected):
 
 
 def test_baseline_table(problem, scored):
-    table = evaluate.evaluate_baselines(BASELINES, problem, jax.random.key(0), scored)
+    tuned = evaluate.tune_baselines(BASELINES, problem, METRICS, METRICS[0])
+    table = evaluate.evaluate_baselines(tuned, problem, jax.random.key(0), scored)
+    report = evaluate.settings_report(tuned, problem.shots)
+    assert set(report) == {"user_item_bias"}  # the one that has any
+    assert report["user_item_bias"]["shots"] == [0, 1, 3, 5]
+    assert len(report["user_item_bias"]["user_shrinkage"]) == 4
     assert table.height == len(BASELINES) * 4 * 8
     assert table["method"].unique(maintain_order=True).to_list() == list(BASELINES)
     assert table["seed"].null_count() == table.height
@@ -127,9 +132,11 @@ def test_baseline_table(problem, scored):
 
 
 def test_baseline_predictions_are_clipped_to_the_label_range(problem):
-    wild = BASELINES["global_mean"]._replace(predict=lambda state, key, c, s, query: 100.0 * (query.x["id"] - 10))
+    wild = BASELINES["global_mean"]._replace(
+        predict=lambda state, settings, key, c, s, query: 100.0 * (query.x["id"] - 10)
+    )
     batch = problem.test["user_cold"]
-    got = evaluate.baseline_predictions(wild, 0.0, jax.random.key(0), problem.spec, batch, jnp.array([0, 3]))
+    got = evaluate.baseline_predictions(wild, 0.0, {}, jax.random.key(0), problem.spec, batch, jnp.array([0, 3]))
     score = 100.0 * (np.asarray(batch.task.query.x["id"]) - 10)
     np.testing.assert_array_equal(got.score, [score, score])
     np.testing.assert_array_equal(got.label, np.clip([score, score], 1, 5))

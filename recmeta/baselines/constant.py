@@ -18,15 +18,15 @@ def _labels(problem: Problem) -> Array:
     return problem.train.label
 
 
-def _draw(labels: Array, key, context, support, query) -> Array:
+def _draw(labels: Array, settings, key, context, support, query) -> Array:
     return jax.random.choice(key, labels, query.mask.shape)
 
 
-def _constant(mean: Array, key, context, support, query) -> Array:
+def _constant(mean: Array, settings, key, context, support, query) -> Array:
     return jnp.full(query.mask.shape, mean)
 
 
-def _support(mean: Array, key, context, support, query) -> Array:
+def _support(mean: Array, settings, key, context, support, query) -> Array:
     own = jnp.where(support.mask.any(), masked_mean(support.y, support.mask), mean)
     return jnp.full(query.mask.shape, own)
 

@@ -28,12 +28,12 @@ def item_sums(problem: Problem) -> ItemSums:
     return ItemSums(zeros.at[ids].add(1.0), zeros.at[ids].add(train.label - mean), mean)
 
 
-def _mean(sums: ItemSums, key, context, support, query) -> Array:
+def _mean(sums: ItemSums, settings, key, context, support, query) -> Array:
     ids = query.x["id"]
     return sums.mean + sums.total[ids] / jnp.maximum(sums.rows[ids], 1)
 
 
-def _count(sums: ItemSums, key, context, support, query) -> Array:
+def _count(sums: ItemSums, settings, key, context, support, query) -> Array:
     return sums.rows[query.x["id"]]
 
 

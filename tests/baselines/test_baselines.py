@@ -9,7 +9,8 @@ import pytest
 
 from recmeta.baselines import BASELINES
 from recmeta.baselines.bias import SHRINKAGES
-from recmeta.evaluate import shown
+from recmeta.evaluate import shown, tune_baselines
+from recmeta.metrics import metric
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +29,12 @@ def rows_of(problem, data, role):
     return support.reshape(-1, 5), query.reshape(-1, 4)
 
 
-def predict(name, problem, batch, shots):
+def predict(name, problem, batch, shots, **settings):
     baseline = BASELINES[name]
     state = baseline.fit(problem)
     keys = jax.random.split(jax.random.key(0), len(batch.label))
     task = batch.task
-    one = jax.vmap(lambda key, *task: baseline.predict(state, key, *task))
+    one = jax.vmap(lambda key, *task: baseline.predict(state, settings, key, *task))
     return np.asarray(one(keys, task.context, shown(task.support, shots), task.query))
 
 
@@ -71,7 +72,7 @@ def test_random_draws_train_labels_as_often_as_they_are(problem):
     labels = baseline.fit(problem)
     task = jax.tree.map(lambda values: values[0], batch.task)
     keys = jax.random.split(jax.random.key(0), 4000)
-    drawn = np.asarray(jax.vmap(lambda key: baseline.predict(labels, key, *task))(keys))
+    drawn = np.asarray(jax.vmap(lambda key: baseline.predict(labels, {}, key, *task))(keys))
     np.testing.assert_array_equal(np.unique(drawn), np.unique(labels))
     for level in np.unique(labels):
         assert abs((drawn == level).mean() - (np.asarray(labels) == level).mean()) < 0.02
@@ -85,31 +86,26 @@ def bias(items, data, support, query, item_shrinkage, user_shrinkage):
     return mean + level[data.item[query]] + user[:, None]
 
 
-def test_bias_by_hand_and_its_shrinkages_are_the_best_on_validation(data, problem, items):
-    support, query = rows_of(problem, data, "validation")
-    grid = list(product(SHRINKAGES, SHRINKAGES))
-    errors = [
-        np.abs(np.clip(bias(items, data, support, query, *pair), 1, 5) - data.label[query]).mean() for pair in grid
-    ]
-    fitted = BASELINES["user_item_bias"].fit(problem)
-    chosen = (float(fitted.item), float(fitted.user))
-    assert errors[grid.index(chosen)] == pytest.approx(min(errors), rel=1e-6)
-    assert max(errors) > min(errors) * 1.05  # there was something to choose
+@pytest.mark.parametrize("pair", [(0.0, 0.0), (0.0, 3.0), (5.0, 2.0)])
+def test_bias_by_hand(data, problem, items, pair):
     support, query = rows_of(problem, data, "test")
+    batch = problem.test["user_cold"]
     for shots in (0, 3, 5):
-        expected = bias(items, data, support[:, :shots], query, *chosen)
-        np.testing.assert_allclose(
-            predict("user_item_bias", problem, problem.test["user_cold"], shots), expected, rtol=1e-5
-        )
+        got = predict("user_item_bias", problem, batch, shots, item_shrinkage=pair[0], user_shrinkage=pair[1])
+        np.testing.assert_allclose(got, bias(items, data, support[:, :shots], query, *pair), rtol=1e-5)
 
 
-def test_bias_is_chosen_at_the_headline(data, cut, items):
-    problem = cut(data, headline=1)
+def test_shrinkages_are_the_best_on_validation_at_each_support_size(data, problem, items):
     support, query = rows_of(problem, data, "validation")
-    grid = list(product(SHRINKAGES, SHRINKAGES))
-    errors = [
-        np.abs(np.clip(bias(items, data, support[:, :1], query, *pair), 1, 5) - data.label[query]).mean()
-        for pair in grid
-    ]
-    fitted = BASELINES["user_item_bias"].fit(problem)
-    assert errors[grid.index((float(fitted.item), float(fitted.user)))] == pytest.approx(min(errors), rel=1e-6)
+    tuned = tune_baselines(
+        {"bias": BASELINES["user_item_bias"]}, problem, [metric("ndcg@3"), metric("mae")], metric("mae")
+    )["bias"]
+    assert (tuned.tried, tuned.by) == (len(SHRINKAGES) ** 2, "mae")
+    for place, shots in enumerate(problem.shots):
+        errors = {
+            pair: np.abs(np.clip(bias(items, data, support[:, :shots], query, *pair), 1, 5) - data.label[query]).mean()
+            for pair in product(SHRINKAGES, SHRINKAGES)
+        }
+        chosen = (tuned.settings["item_shrinkage"][place], tuned.settings["user_shrinkage"][place])
+        assert errors[tuple(map(float, chosen))] == pytest.approx(min(errors.values()), rel=1e-6)
+        assert max(errors.values()) > min(errors.values()) * 1.05  # there was something to choose
