@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from recmeta.datasets.fetch import cache_directory, cached, fetch
+from recmeta.datasets.entry import pinned_note
+from recmeta.datasets.fetch import cache_directory, cached, fetch, sha256_of
 from recmeta.datasets.registry import DATASETS, Entry, lookup
+from recmeta.datasets.sources import checksum
 from recmeta.types import UserError
 
 
@@ -53,23 +55,33 @@ def _get(console: Console, entry: Entry) -> None:
     found = fetch(entry.name, entry.sources)
     console.print(f"{entry.name}: {'fetched from' if found.fresh else 'cached, from'} {found.source.label}")
     console.print(f"file     {found.path}")
+    console.print(f"sha256   {sha256_of(found)}")
+    if found.pinned:
+        console.print(f"note     {pinned_note(entry.name, found.path)}")
     console.print(f"licence  {entry.licence}")
 
 
 def _describe(console: Console, entry: Entry) -> None:
     console.print(f"{entry.name} {entry.version}: {entry.summary}")
+    if entry.page:
+        console.print(f"page     {entry.page}")
     for source in entry.sources:
-        console.print(f"source   {source.label}: {source.filename}, {source.size:,} bytes, sha256 {source.sha256}")
+        size = f"{source.size:,} bytes, " if source.size else ""
+        console.print(f"source   {source.label}: {source.filename}, {size}{checksum(source)}")
     if entry.licence:
         console.print(f"licence  {entry.licence}")
     if entry.citation:
         console.print(f"cite     {entry.citation}")
     # A description fetches nothing: what is not cached is not counted.
     if entry.load is None or _state(entry) == "no":
+        for count, value in entry.published.items():
+            console.print(f"publish  {count}: {value:,}")
         return
     data = entry.load()
     for count, value in data.counts.items():
-        console.print(f"count    {count.replace('_', ' ')}: {value:,}")
+        published = entry.published.get(count, value)
+        odd = "" if published == value else f", but {published:,} are published"
+        console.print(f"count    {count.replace('_', ' ')}: {value:,}{odd}")
     for side, entities in (("users", data.users), ("items", data.items)):
         kinds = ", ".join(f"{feature} ({column.kind})" for feature, column in entities.features.items())
         console.print(f"features {side}: {kinds}")
@@ -90,7 +102,8 @@ def _verify(console: Console, name: str | None) -> None:
         if found is None:
             place = cache_directory(entry.name)
             raise UserError(f"{entry.name} is not cached in {place}; fetch it with: recmeta-data get {entry.name}")
-        console.print(f"{entry.name}: {found.path} is intact, sha256 {found.source.sha256}")
+        said = pinned_note(entry.name, found.path) if found.pinned else f"{entry.name}: {found.path} is intact"
+        console.print(f"{said}, sha256 {sha256_of(found)}")
 
 
 def _state(entry: Entry) -> str:

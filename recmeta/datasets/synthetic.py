@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from pydantic import FiniteFloat
 
 from recmeta.datasets.interactions import make_interactions
 from recmeta.types import Interactions, UserError
@@ -53,12 +54,12 @@ def synthetic(
     users: int = 1000,
     items: int = 200,
     rank: int = 3,
-    mean: float = 3.0,
-    user_bias: float = 0.5,
-    item_bias: float = 0.5,
-    signal: float = 0.8,
-    noise: float = 0.5,
-    explained: float = 0.5,
+    mean: FiniteFloat = 3.0,
+    user_bias: FiniteFloat = 0.5,
+    item_bias: FiniteFloat = 0.5,
+    signal: FiniteFloat = 0.8,
+    noise: FiniteFloat = 0.5,
+    explained: FiniteFloat = 0.5,
     per_user: Sequence[int] = (40, 60),
     seed: int = 0,
 ) -> Interactions:

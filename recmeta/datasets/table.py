@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import FiniteFloat
 
 from recmeta.datasets.features import check_declared, feature_table
 from recmeta.datasets.interactions import make_interactions
@@ -29,8 +30,8 @@ def table(
     user_features: Mapping[str, Mapping[str, Any]] | None = None,
     item_features: Mapping[str, Mapping[str, Any]] | None = None,
     separator: str | None = None,
-    label_range: Sequence[float] | None = None,
-    like: float | None = None,
+    label_range: Sequence[FiniteFloat] | None = None,
+    like: FiniteFloat | None = None,
     name: str = "table",
 ) -> Interactions:
     """Interactions from CSV, TSV or Parquet files; ids are read as text.

@@ -78,6 +78,12 @@ def test_the_latest_of_a_repeated_pair_is_kept_and_counted():
     assert "2 of 3 rows repeat a (user, item) pair" in timed.notes[0]
 
 
+def test_what_the_source_had_and_was_left_out_is_counted():
+    data = made(dropped={"implicit": 7})
+    assert (data.counts["rows"], data.counts["implicit"], data.counts["interactions"]) == (12, 7, 5)
+    assert data.sha256 == made().sha256
+
+
 def test_features_are_aligned_with_codes_and_what_is_missing_is_counted():
     data = made(users=USERS)
     assert data.users.ids.tolist() == ["10", "9", "a", "b"]
@@ -97,6 +103,14 @@ def test_features_are_aligned_with_codes_and_what_is_missing_is_counted():
     [
         ({"rows": ROWS.clear()}, "no interactions"),
         ({"label_range": (5, 1)}, r"label_range=\[5, 1\] is empty"),
+        (
+            {"users": USERS.rename({"job": "id"})},
+            "tiny: the user features have a column 'id', which is recmeta's own name",
+        ),
+        (
+            {"items": pl.DataFrame({"x": ["x"], "id": [1.0]})},
+            "the item features have a column 'id'.*; rename that column",
+        ),
         ({"like": 6}, "like=6 is outside the label range; give a number from 1 to 5"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 
 from recmeta.datasets import __main__ as command
 from recmeta.datasets import registry
-from recmeta.datasets.fetch import Archive
+from recmeta.datasets.sources import Archive
 
 CONTENT = b"the archive"
 
@@ -62,7 +62,7 @@ def test_verify_hashes_again(capsys, put):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["get", "ml_3"], "no data set 'ml_3'; there are ml_100k, synthetic, table, tiny"),
+        (["get", "ml_3"], "no data set 'ml_3'; there are ml_100k, ml_1m"),
         (["verify", "tiny"], "tiny is not cached in"),
         (["get", "tiny"], "tiny could not be fetched"),
     ],

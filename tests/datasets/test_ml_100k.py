@@ -1,15 +1,13 @@
-import importlib
 import time
-import zipfile
 from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
 import pytest
 
-from recmeta.datasets import ml_100k
-from recmeta.datasets.fetch import cached, fetch
-from recmeta.datasets.ml_100k import NAME, SOURCES, from_tables, read_archive, read_wheel
+from recmeta.datasets import entry, ml_100k
+from recmeta.datasets.fetch import cached
+from recmeta.datasets.registry import lookup
 from recmeta.types import UserError
 
 # Both files as they are published, cut to three ratings. The last movie is an odd one: "V" stands as its year.
@@ -32,25 +30,17 @@ ARCHIVE = {
 
 
 @pytest.fixture
-def wheel(tmp_path):
-    path = tmp_path / "wheel.whl"
-    with zipfile.ZipFile(path, "w") as members:
-        for suffix, text in WHEEL.items():
-            members.writestr(f"recbole/dataset_example/ml-100k/ml-100k.{suffix}", text)
-    return path
+def wheel(pack):
+    return pack({f"recbole/dataset_example/ml-100k/ml-100k.{suffix}": text for suffix, text in WHEEL.items()}, "w.whl")
 
 
 @pytest.fixture
-def archive(tmp_path):
-    path = tmp_path / "archive.zip"
-    with zipfile.ZipFile(path, "w") as members:
-        for name, text in ARCHIVE.items():
-            members.writestr(f"ml-100k/{name}", text.encode("latin-1"))
-    return path
+def archive(pack):
+    return pack({f"ml-100k/{name}": text.encode("latin-1") for name, text in ARCHIVE.items()}, "a.zip")
 
 
 def test_reads_the_wheel(wheel):
-    data = from_tables(read_wheel(wheel))
+    data = ml_100k(path=wheel)
     assert data.users.ids.tolist() == ["1", "2"]
     assert data.items.ids.tolist() == ["10", "1412", "267"]
     assert (data.user.tolist(), data.item.tolist()) == ([0, 0, 1], [1, 2, 0])
@@ -67,21 +57,37 @@ def test_reads_the_wheel(wheel):
 
 
 def test_both_sources_give_the_same_data(wheel, archive):
-    assert from_tables(read_wheel(wheel)).sha256 == from_tables(read_archive(archive)).sha256
+    assert ml_100k(path=wheel).sha256 == ml_100k(path=archive).sha256
 
 
 def test_the_licence_is_shown_when_it_is_fetched_and_not_again(wheel, tmp_path, monkeypatch):
-    module = importlib.import_module("recmeta.datasets.ml_100k")
-    source = replace(SOURCES[0], sha256=sha256(wheel.read_bytes()).hexdigest())
-    monkeypatch.setattr(module, "SOURCES", (source,))
-    monkeypatch.setattr(module, "fetch", lambda *_: fetched)
+    source = replace(lookup("ml_100k").sources[0], sha256=sha256(wheel.read_bytes()).hexdigest())
+    described = replace(lookup("ml_100k"), sources=(source,))
     monkeypatch.setenv("RECMETA_DATA", str(tmp_path))
-    (tmp_path / NAME).mkdir()
-    wheel.rename(tmp_path / NAME / source.filename)
-    fetched = fetch(NAME, [source])
-    assert ml_100k().notes == ()
-    fetched = fetched._replace(fresh=True)
-    assert "may not redistribute the data" in ml_100k().notes[0]
+    (tmp_path / "ml_100k").mkdir()
+    wheel.rename(tmp_path / "ml_100k" / source.filename)
+    assert entry.obtain(described)[1] == []
+    fetched = cached("ml_100k", [source])
+    monkeypatch.setattr(entry, "fetch", lambda *_: fetched._replace(fresh=True))
+    assert "may not redistribute the data" in entry.obtain(described)[1][0]
+
+
+@pytest.mark.parametrize(
+    ("member", "text", "message"),
+    [
+        ("u.data", "2\t10\t6\t7\n", "1 rows of ml_100k lack a value or have a label outside 1 to 5, the first: user 2"),
+        ("u.data", "2\t10\t\t7\n", "label None"),
+        ("u.data", "2\t10\n", "2 columns where user, item, label, time should be"),
+        ("u.data", "2\t10\tgood\t7\n", "not ml_100k as it is published"),
+        ("u.item", None, "no file 'u.item' in it"),
+    ],
+)
+def test_another_file_is_refused(pack, member, text, message):
+    members = {**ARCHIVE, member: text}
+    path = pack({name: content.encode("latin-1") for name, content in members.items() if content is not None})
+    with pytest.raises(UserError, match=message) as caught:
+        ml_100k(path=path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +115,7 @@ def test_the_real_features_have_the_published_numbers(real):
 
 @pytest.mark.real
 def test_the_real_data_is_read_from_the_cache_in_under_a_second(real):
-    assert cached(NAME, SOURCES) is not None
+    assert cached("ml_100k", lookup("ml_100k").sources) is not None
     start = time.perf_counter()
     again = ml_100k()
     assert time.perf_counter() - start < 1

@@ -1,0 +1,175 @@
+"""Reviews with stars: a category of the Amazon reviews, of 2018 or 2023, and Yelp's open data set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import polars as pl
+from pydantic import FiniteFloat, StringConstraints
+
+from recmeta.datasets.amazon_files import amazon_file
+from recmeta.datasets.archive import Members, open_members
+from recmeta.datasets.entry import Entry, PathLike, Tables, load, read_members
+from recmeta.datasets.sources import ByHand
+from recmeta.datasets.text import read_columns, read_json_lines
+from recmeta.types import Interactions, UserError
+
+_EDITIONS = {
+    "2018": {"user": "reviewerID", "item": "asin", "label": "overall", "time": "unixReviewTime"},
+    "2023": {"user": "user_id", "item": "parent_asin", "label": "rating", "time": "timestamp"},
+}
+"""The names of the fields of a review. The times of 2018 are seconds, those of 2023 thousandths of one."""
+
+_TYPES = {"user": pl.String, "item": pl.String, "label": pl.Float64, "time": pl.Int64}
+
+
+def amazon_reviews(
+    *,
+    category: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]+$")] = "All_Beauty",
+    edition: Literal[2018, 2023] = 2023,
+    path: PathLike = None,
+    items: PathLike = None,
+    like: FiniteFloat = 4.0,
+) -> Interactions:
+    """One category of the Amazon reviews: stars, 1 to 5, with times.
+
+    Nothing is known of the users. With ``items``, items have brand and main_category (categorical) and categories
+    (multi); averages and numbers of ratings are not read, as they count what is to be predicted. Most users have one
+    review: a protocol will leave most of them out. Of several reviews of an item by a user the latest is kept.
+
+    Args:
+        category: as the makers write it, Digital_Music; the file with stars alone is fetched.
+        edition: the year of the collection.
+        path: your own copy, in place of the source: stars alone (.csv) or reviews (.json, .jsonl), compressed or not,
+            of either edition.
+        items: your own copy of the category's metadata (.json, .jsonl), compressed or not; null: no features.
+        like: the label from which a review counts as liked, 1 to 5.
+
+    Raises:
+        UserError: the source does not deliver and nothing is cached, a file is damaged, or ``like`` is out of range.
+
+    Reference:
+        Ni, Li and McAuley, Justifying Recommendations Using Distantly-Labeled Reviews and Fine-Grained Aspects, EMNLP
+        2019 (2018); Hou et al., Bridging Language and Items for Retrieval and Recommendation, arXiv 2403.03952 (2023).
+    """
+    entry = replace(AMAZON_REVIEWS, sources=(amazon_file(edition, category),))
+
+    def read(members: Members) -> Tables:
+        features = None
+        if items is not None:
+            features = read_members("its metadata", open_members(Path(items).expanduser()), read_amazon_items).items
+        return Tables(read_amazon(members), items=features)
+
+    return load(entry, path, read, label_range=(1.0, 5.0), like=like)
+
+
+def yelp(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
+    """Yelp's open data set: stars, 1 to 5, of businesses, with times. Yelp asks that its terms be accepted first.
+
+    Nothing is used of the users, and of businesses categories (multi), city and state (categorical): averages and
+    numbers of reviews are not read, as they count what is to be predicted. Of several reviews of a business by a user
+    the latest is kept.
+
+    Args:
+        path: your own copy, in place of the cached one: ``yelp_dataset.tar``, or a folder with its files.
+        like: the label from which a review counts as liked, 1 to 5.
+
+    Raises:
+        UserError: nothing is cached, the file is damaged, or ``like`` is out of range.
+
+    Reference:
+        https://business.yelp.com/data/resources/open-dataset/
+    """
+    return load(YELP, path, read_yelp, label_range=(1.0, 5.0), like=like)
+
+
+def read_amazon(members: Members) -> pl.DataFrame:
+    """Interactions from any of the four formats, told apart by how the file begins.
+
+    Raises:
+        UserError: it holds several files.
+    """
+    if len(members.names) != 1:
+        raise UserError(f"{members.path}: must be one file of reviews, and holds {len(members.names)}")
+    name = members.names[0]
+    with members.open(name) as file:
+        start = file.read(1 << 16)
+    if start.lstrip().startswith(b"{"):
+        edition = "2023" if b'"parent_asin"' in start else "2018"
+        fields = _EDITIONS[edition]
+        with members.open(name) as file:
+            frame = read_json_lines(file, {field: _TYPES[role] for role, field in fields.items()})
+        frame = frame.rename({field: role for role, field in fields.items()})
+    elif start.startswith(b"user_id,"):
+        edition = "2023"
+        frame = read_columns(members.read(name), separator=",").rename({v: k for k, v in _EDITIONS[edition].items()})
+    else:
+        # Without a header, and the item comes first.
+        edition = "2018"
+        frame = read_columns(members.read(name), ["item", "user", "label", "time"], separator=",")
+    seconds = pl.col("time").cast(pl.Int64) // (1000 if edition == "2023" else 1)
+    return frame.select("user", "item", pl.col("label").cast(pl.Float64), seconds)
+
+
+def read_amazon_items(members: Members) -> Tables:
+    """Features from a file of metadata of either edition."""
+    words = ("asin", "parent_asin", "brand", "store", "main_cat", "main_category")
+    lists = ("category", "categories")
+    schema = {**dict.fromkeys(words, pl.String()), **dict.fromkeys(lists, pl.List(pl.String))}
+    with members.open(members.names[0]) as file:
+        frame = read_json_lines(file, schema)
+    table = frame.select(
+        id=pl.coalesce("parent_asin", "asin"),
+        brand=pl.coalesce("store", "brand"),
+        main_category=pl.coalesce("main_category", "main_cat"),
+        categories=pl.coalesce("categories", "category"),
+    )
+    return Tables(pl.DataFrame(), items=table.unique("id", keep="first", maintain_order=True))
+
+
+def read_yelp(members: Members) -> Tables:
+    """Tables from ``yelp_academic_dataset_review.json`` and ``..._business.json``: an object per line."""
+    fields = {"user_id": pl.String, "business_id": pl.String, "stars": pl.Float64, "date": pl.String}
+    with members.open("yelp_academic_dataset_review.json") as file:
+        reviews = read_json_lines(file, fields)
+    with members.open("yelp_academic_dataset_business.json") as file:
+        places = read_json_lines(file, dict.fromkeys(("business_id", "categories", "city", "state"), pl.String))
+    moment = pl.col("date").str.to_datetime("%Y-%m-%d %H:%M:%S").dt.epoch("s")
+    return Tables(
+        reviews.select(user="user_id", item="business_id", label="stars", time=moment),
+        items=places.select("city", "state", id="business_id", categories=pl.col("categories").str.split(", ")).select(
+            "id", "categories", "city", "state"
+        ),
+    )
+
+
+AMAZON_REVIEWS = Entry(
+    name="amazon_reviews",
+    version="2023",
+    summary="Amazon reviews, any category of 2018 or 2023, stars 1-5 with times (dataset.category, dataset.edition)",
+    licence="None is stated; published by the McAuley Lab for research. The reviews are their writers' and Amazon's.",
+    citation=(
+        "Yupeng Hou, Jiacheng Li, Zhankui He, An Yan, Xiusi Chen and Julian McAuley. 2024. Bridging Language and Items "
+        "for Retrieval and Recommendation. arXiv:2403.03952. For 2018: Jianmo Ni, Jiacheng Li and Julian McAuley. "
+        "2019. Justifying Recommendations Using Distantly-Labeled Reviews and Fine-Grained Aspects. EMNLP-IJCNLP 2019."
+    ),
+    page="https://amazon-reviews-2023.github.io/",
+    sources=(amazon_file(2023, "All_Beauty"),),
+    load=amazon_reviews,
+)
+
+YELP = Entry(
+    name="yelp",
+    version="open",
+    summary="Yelp's open data set: about 7 million reviews, stars 1-5, with times; terms to be accepted by hand",
+    licence=(
+        "Yelp's Dataset Terms of Use, to be accepted on its page: academic and personal use, no redistribution, no "
+        "commercial use."
+    ),
+    citation="Yelp Open Dataset, https://business.yelp.com/data/resources/open-dataset/",
+    page="https://business.yelp.com/data/resources/open-dataset/",
+    sources=(ByHand(page="https://business.yelp.com/data/resources/open-dataset/", filename="yelp_dataset.tar"),),
+    load=yelp,
+)
