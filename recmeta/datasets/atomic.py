@@ -71,12 +71,12 @@ def recbole(
     unknown = sorted(set(columns or {}) - set(COLUMNS))
     if unknown:
         raise UserError(f"dataset.columns.{unknown[0]}: unknown; the columns are {', '.join(COLUMNS)}")
-    members = open_members(Path(path).expanduser())
-    stem = name or _only_stem(members)
+    place = Path(path).expanduser()
+    stem = name or _only_stem(open_members(place))
     named = {**COLUMNS, **(columns or {})}
-    tables = read_members(stem, members, lambda inside: read_tables(inside, stem, named, relations))
+    tables = read_members(stem, place, lambda members: read_tables(members, stem, named, relations))
     low, high, notes = _scale(stem, tables.rows["label"], label_range)
-    check_rows(stem, members.path, tables.rows, (low, high))
+    check_rows(stem, place, tables.rows, (low, high))
     if like is None:
         like = low + 0.75 * (high - low)
         notes.append(f"like is {like:g}: three quarters up the label range")
@@ -158,7 +158,7 @@ def _features(members: Members, filename: str, key: str, notes: list[str]) -> pl
     if left_out:
         notes.append(f"{filename}: {', '.join(left_out)} left out: lists of numbers are no feature yet")
     # A text that no two rows share says who it is, not what it is like.
-    tokens = [column for column, kind in types.items() if kind.startswith("token") and column != key]
+    tokens = [column for column, kind in types.items() if kind == "token" and column != key]
     names = [column for column in tokens if frame[column].n_unique() == len(frame)]
     if names:
         notes.append(f"{filename}: {', '.join(names)} left out (an identifier)")
@@ -198,7 +198,8 @@ def _only_stem(members: Members) -> str:
 
 def _scale(stem: str, label: pl.Series, declared: tuple[float, float] | None) -> tuple[float, float, list[str]]:
     """Lowest and highest label possible, and a line for the user where it was not declared."""
-    low, high = (float(bound) for bound in (label.to_numpy().min(), label.to_numpy().max()))
+    known = label.drop_nulls().to_numpy()
+    low, high = float(known.min()), float(known.max())
     if declared is not None:
         if not declared[0] <= low <= high <= declared[1]:
             raise UserError(f"dataset.label_range={list(declared)}: {stem} has labels from {low:g} to {high:g}")

@@ -127,26 +127,29 @@ def read_douban_book(members: Members) -> Tables:
     The archive holds other sets too, one per folder.
     """
 
-    def pairs(filename: str, *names: str) -> pl.DataFrame:
-        content = members.read(f"Douban Book/{filename}" if members.has(f"Douban Book/{filename}") else filename)
-        width = len(content.partition(b"\n")[0].split(b"\t"))
-        return read_columns(content, [*names, "weight"][:width])
+    inside = "Douban Book/" if members.has("Douban Book/user_book.dat") else ""
+    notes: list[str] = []
 
     def several(side: str, *features: str) -> pl.DataFrame:
-        lists = [
-            pairs(f"{side}_{feature}.dat", "id", feature).group_by("id").agg(pl.col(feature).unique().sort())
-            for feature in features
-        ]
-        table = lists[0]
-        for one in lists[1:]:
-            table = table.join(one, on="id", how="full", coalesce=True)
+        table = pl.DataFrame(schema={"id": pl.String})
+        for feature in features:
+            filename = f"{inside}{side}_{feature}.dat"
+            if not members.has(filename):
+                notes.append(f"there is no {side}_{feature}.dat: {side}s have no {feature}")
+                continue
+            content = members.read(filename)
+            width = len(content.partition(b"\n")[0].split(b"\t"))
+            pairs = read_columns(content, ["id", feature, "weight"][:width])
+            listed = pairs.group_by("id").agg(pl.col(feature).unique().sort())
+            table = table.join(listed, on="id", how="full", coalesce=True)
         return table.sort("id")
 
-    rows = pairs("user_book.dat", "user", "item", "label")
+    rows = read_columns(members.read(f"{inside}user_book.dat"), ["user", "item", "label"])
     return Tables(
-        rows.select("user", "item", pl.col("label").cast(pl.Float64)),
+        rows.with_columns(pl.col("label").cast(pl.Float64)),
         several("user", "location", "group"),
         several("book", "author", "publisher", "year"),
+        notes=notes,
     )
 
 

