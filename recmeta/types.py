@@ -161,7 +161,8 @@ class Tasks(NamedTuple):
     """Many tasks, whole, as ragged rows: task ``t`` has rows ``start[t] : start[t] + size[t]``.
 
     The rows of a task stand in time order where there is one. ``contexts`` and ``entities`` are the feature tables
-    that ``entity`` and ``row`` index.
+    that ``entity`` and ``row`` index. ``time`` is in seconds from an origin near the data, for they are 32 bits; None
+    where the data has none.
     """
 
     entity: Int[Array, "T"]
@@ -171,6 +172,7 @@ class Tasks(NamedTuple):
     label: Float[Array, "n"]
     contexts: Features
     entities: Features
+    time: Int[Array, "n"] | None = None
 
 
 @dataclass(frozen=True)
