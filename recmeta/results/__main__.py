@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +12,17 @@ from pathlib import Path
 from rich.console import Console
 
 from recmeta.results import render
+from recmeta.results.ranks import rankings
 from recmeta.results.runs import find
-from recmeta.results.tables import tabulate
+from recmeta.results.tables import Judging, tabulate
+from recmeta.statistics import CORRECTIONS, TESTS
 from recmeta.types import UserError
 
 WIDE = 200
 """Columns of the output where there is no terminal to say so."""
+
+STAND_INS = {"\N{MINUS SIGN}": "-", "≈": "~", "≥": ">=", "…": "..", "∞": "inf", "—": "-"}
+"""What is printed where the terminal lacks a character."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,15 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 the user's input.
     """
     asked = _parser().parse_args(argv)
+    how = Judging(asked.metric, asked.shots, asked.test, asked.correction, asked.by, asked.imported)
     try:
-        _report(asked.paths, asked.out, asked.metric, asked.shots)
+        with _printable():
+            _report(asked.paths, asked.out, how)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _report(paths: Sequence[Path], out: Path | None, metric: str | None, shots: int | None) -> None:
+def _report(paths: Sequence[Path], out: Path | None, how: Judging) -> None:
     screen = Console(highlight=False)
     if not screen.is_terminal:
         screen.width = WIDE
@@ -45,14 +54,15 @@ def _report(paths: Sequence[Path], out: Path | None, metric: str | None, shots: 
         for line in render.missing_lines(missing):
             screen.print(line, markup=False, soft_wrap=True)
         raise UserError(f"{', '.join(map(str, paths))}: none of {len(missing)} runs is complete")
-    tables = tabulate(runs, metric, shots)
-    for part in render.console(tables, missing):
+    tables = tabulate(runs, how)
+    report = render.Report(tables, rankings(tables), missing, how)
+    for part in render.console(report):
         screen.print(part, soft_wrap=isinstance(part, str))
     if out is not None:
         try:
             out.mkdir(parents=True, exist_ok=True)
             for name, made in render.FILES.items():
-                (out / name).write_text(made(tables, missing))
+                (out / name).write_text(made(report), encoding="utf-8")
         except OSError as error:
             raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
         screen.print(f"written: {', '.join(str(out / name) for name in render.FILES)}", markup=False, soft_wrap=True)
@@ -60,15 +70,49 @@ def _report(paths: Sequence[Path], out: Path | None, metric: str | None, shots: 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="recmeta-report", description="Run directories to tables, tests and verdicts."
+        prog="recmeta-report", description="Run directories to tables, tests and verdicts (docs/statistics.md)."
     )
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="outputs/NAME", help="run directories, or folders of them"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"also write {', '.join(render.FILES)} there")
-    parser.add_argument("--metric", help="sort and test by this one; the runs' own if not given")
+    parser.add_argument(
+        "--metric", help="sort and test by this one; the runs' own if not given; NAME:min or NAME:max for unusual ones"
+    )
     parser.add_argument("--shots", type=int, metavar="K", help="support size; the protocol's headline if not given")
+    parser.add_argument("--test", choices=TESTS, default="t", help="paired per task (default: %(default)s)")
+    parser.add_argument(
+        "--correction", choices=CORRECTIONS, default="holm", help="holm to conclude, bh to explore (default: holm)"
+    )
+    parser.add_argument("--by", metavar="COLUMN", help="also by buckets of shots, or of a column about tasks: activity")
+    parser.add_argument(
+        "--import", dest="imported", nargs="+", action="extend", default=[], type=Path, metavar="FILE",
+        help="other systems' scores: CSV or Parquet with the columns task, a metric; (seed, split, shots, method)",
+    )  # fmt: skip
     return parser
+
+
+class _printable:
+    """While it lasts, standard output writes a stand-in for what its encoding lacks, instead of failing."""
+
+    def __enter__(self) -> None:
+        codecs.register_error("recmeta.stand_in", _stand_in)
+        self.before = sys.stdout.errors
+        self._set("recmeta.stand_in")
+
+    def __exit__(self, *_: object) -> None:
+        self._set(self.before)
+
+    def _set(self, errors: str | None) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors=errors)
+
+
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(STAND_INS.get(character, "?") for character in lacking), error.end
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ from typing import Any
 INCIDENTAL = ("name", "output", "force", "reporter", "hydra", "seeds", "metrics", "baselines")
 """Root keys that make no other method: names and paths, how often it is repeated, and what is measured beside it."""
 
+TRAINING = ("train_shots", "validation_draws", "headline")
+"""Settings of a protocol that training or its model selection reads; test tasks and what is asked of them are the same
+whatever they are. They tell methods apart, not tables."""
+
 SETTINGS_OF_HYDRA = ("_target_", "_partial_", "_convert_", "_recursive_")
 
 
@@ -22,6 +26,17 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         for key, block in config.items()
         if key not in INCIDENTAL
     }
+
+
+def tested(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config says of the data and the test: equal for runs that belong into one table.
+
+    >>> tested({"protocol": {"seed": 3, "order": "time", "train_shots": [5]}, "learner": {}})
+    {'dataset': None, 'protocol': {'order': 'time'}}
+    """
+    protocol = identity(config).get("protocol")
+    kept = {key: value for key, value in protocol.items() if key not in TRAINING} if protocol else None
+    return {"dataset": config.get("dataset"), "protocol": kept}
 
 
 def choice(block: Any) -> str:

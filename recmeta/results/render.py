@@ -1,63 +1,104 @@
-"""Tables as rich renderables, Markdown, LaTeX (booktabs) and CSV."""
+"""A report as rich renderables, Markdown, LaTeX (booktabs) and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from math import isnan
+from dataclasses import dataclass
+from math import isfinite, isnan
+from typing import NamedTuple
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from recmeta.results.ranks import Ranked, sentence
 from recmeta.results.runs import Missing
-from recmeta.results.tables import Cell, Table
-from recmeta.statistics import number
+from recmeta.results.tables import Bucketed, Cell, Judged, Judging, Table
+from recmeta.statistics import CORRECTIONS, number
 
-LEGEND = (
-    "best: the best mean; ≈: not distinguishable from it (t-test paired per task, p ≥ 0.05 by Holm over the rows). "
-    "[lo, hi]: 95 % bootstrap interval over tasks and, where repeated, splits (else seeds)."
-)
+TESTED = {"t": "t-test", "wilcoxon": "Wilcoxon's test", "permutation": "sign-flip permutation test"}
+"""The tests in words."""
 
 
-def console(tables: Sequence[Table], missing: Sequence[Missing]) -> Iterator[RichTable | str]:
+@dataclass(frozen=True)
+class Report:
+    """All that is reported.
+
+    Attributes:
+        tables: one per data set, protocol and scenario.
+        rankings: one per scenario with several tables.
+        missing: runs without results.
+        how: what the tables were judged by.
+    """
+
+    tables: Sequence[Table]
+    rankings: Sequence[Ranked]
+    missing: Sequence[Missing]
+    how: Judging
+
+
+class Grid(NamedTuple):
+    """Cells under a title, the head first; ``bold`` says which row of the body stands out, if any does."""
+
+    title: str
+    rows: list[list[str]]
+    bold: int | None = None
+
+
+def legend(how: Judging) -> str:
+    """What the marks and the numbers mean."""
+    correction = CORRECTIONS[how.correction].name
+    return (
+        f"best: the best mean; ≈: not distinguishable from it ({TESTED[how.test]} paired per task, p ≥ 0.05, "
+        f"{correction} over the rows). A task's scores are averaged over its seeds and splits first, so that it counts "
+        "once. [lo, hi]: 95 % bootstrap interval over tasks, each with all its splits, and over the seeds that all "
+        "tasks have. Intervals of differences invert the test and are for one comparison; verdicts are by p, "
+        f"{correction} over the learners of a table."
+    )
+
+
+def console(report: Report) -> Iterator[RichTable | str]:
     """What is printed, in reading order; text is escaped for rich."""
-    for table in tables:
-        for title, (head, *body) in _grids(table):
+    for grids, lines in _sections(report):
+        for grid in grids:
+            head, *body = grid.rows
             drawn = RichTable(box=box.SIMPLE_HEAD)
             for name, justify in zip(head, _justified(head), strict=True):
                 drawn.add_column(escape(name), justify="left" if justify == "l" else "right")
-            for cells, row in zip(body, table.rows, strict=True):
-                drawn.add_row(*map(escape, cells), style="bold" if row.mark == "best" else None)
-            yield escape(title)  # not the table's title, which would be wrapped to its width
+            for place, cells in enumerate(body):
+                drawn.add_row(*map(escape, cells), style="bold" if place == grid.bold else None)
+            yield escape(grid.title)  # not the table's title, which would be wrapped to its width
             yield drawn
-        yield from (escape(line) for line in _lines(table))
+        yield from map(escape, lines)
         yield ""
-    yield escape(LEGEND)
-    yield from (escape(line) for line in missing_lines(missing))
+    yield escape(legend(report.how))
+    yield from map(escape, missing_lines(report.missing))
 
 
-def markdown(tables: Sequence[Table], missing: Sequence[Missing]) -> str:
+def markdown(report: Report) -> str:
     """A Markdown document."""
     said = ["# Results", ""]
-    for table in tables:
-        for title, (head, *body) in _grids(table):
+    for grids, lines in _sections(report):
+        for grid in grids:
+            head, *body = grid.rows
             rule = [":--" if justify == "l" else "--:" for justify in _justified(head)]
-            said += [f"## {title}", "", *(_piped(cells) for cells in (head, rule, *body)), ""]
-        said += [*(f"- {line}" for line in _lines(table)), ""]
-    said += [LEGEND, "", *(f"- {line}" for line in missing_lines(missing))]
+            said += [f"## {grid.title}", "", *(_piped(cells) for cells in (head, rule, *body)), ""]
+        said += [*(f"- {line}" for line in lines), ""]
+    said += [legend(report.how), "", *(f"- {line}" for line in missing_lines(report.missing))]
     return "\n".join(said).rstrip() + "\n"
 
 
-def latex(tables: Sequence[Table], missing: Sequence[Missing]) -> str:
+def latex(report: Report) -> str:
     """Tables for a LaTeX document that loads booktabs; what else there is to say stands in comments."""
-    said = [r"% needs \usepackage{booktabs}", f"% {LEGEND}"]
-    for table in tables:
-        for title, (head, *body) in _grids(table):
+    said = [r"% needs \usepackage{booktabs}", f"% {legend(report.how)}"]
+    for grids, lines in _sections(report):
+        for grid in grids:
+            head, *body = grid.rows
             said += [
                 r"\begin{table}",
-                rf"\caption{{{_tex(title)}}}",
+                rf"\caption{{{_tex(grid.title)}}}",
                 rf"\begin{{tabular}}{{{''.join(_justified(head))}}}",
                 r"\toprule",
                 _tex_row(head),
@@ -67,34 +108,50 @@ def latex(tables: Sequence[Table], missing: Sequence[Missing]) -> str:
                 r"\end{tabular}",
                 r"\end{table}",
             ]
-        said += [f"% {line}" for line in _lines(table)]
-    return "\n".join([*said, *(f"% {line}" for line in missing_lines(missing))]) + "\n"
+        said += [f"% {line}" for line in lines]
+    return "\n".join([*said, *(f"% {line}" for line in missing_lines(report.missing))]) + "\n"
 
 
-def comma_separated(tables: Sequence[Table], missing: Sequence[Missing]) -> str:
-    """CSV, a line per table, row and metric, unrounded; and a line per missing run."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        ["status", "table", "row", "kind", "metric", "mean", "lo", "hi", "tasks", "seeds", "splits", "mark"]
-    )
-    for table in tables:
+def comma_separated(report: Report) -> str:
+    """CSV, unrounded: a line per table, row and metric, one per bucket and row, and one per missing run."""
+    lines = []
+    for table in report.tables:
         for row in table.rows:
-            kind = "learner" if row.learner else "baseline"
             for name in table.metrics:
-                values = ["" if isnan(value) else repr(value) for value in row.cells[name]]
                 mark = row.mark if name == table.metric else ""
-                counts = [row.tasks, row.seeds, row.splits]
-                writer.writerow(["complete", table.heading, row.label, kind, name, *values, *counts, mark])
-    for run in missing:
-        writer.writerow([run.status, "", str(run.directory), *[""] * 9])
-    return stream.getvalue()
+                values = [*map(_plain, row.cells[name]), row.tasks, row.seeds, row.splits, mark]
+                lines.append(["complete", table.heading, "", row.label, row.kind, name, *values])
+            for bucket, cell in table.bucketed.cells[row.label].items() if table.bucketed else ():
+                values = [*map(_plain, cell), table.bucketed.tasks[bucket] if table.bucketed else 0, row.seeds]
+                where = ["complete", table.heading, bucket, row.label, row.kind, table.metric]
+                lines.append([*where, *values, row.splits, ""])
+    lines += [[run.status, "", "", str(run.directory), *[""] * 9] for run in report.missing]
+    head = ["status", "table", "bucket", "row", "kind", "metric", "mean", "lo", "hi"]
+    return _csv([*head, "tasks", "seeds", "splits", "mark"], lines)
 
 
-FILES: dict[str, Callable[[Sequence[Table], Sequence[Missing]], str]] = {
+def comparisons(report: Report) -> str:
+    """CSV, unrounded: a line per comparison with a best baseline, over all tasks and in each bucket."""
+
+    def line(table: Table, one: Judged) -> list[object]:
+        found = one.comparison
+        named = [table.heading, one.bucket, one.row, one.reference, table.metric, report.how.test]
+        numbers = [found.difference, found.lo, found.hi, found.p, one.p, found.effect_size, found.detectable]
+        return [*named, *map(_plain, numbers), found.n, report.how.correction, one.family]
+
+    judged = [(table, one) for table in report.tables for one in _all(table)]
+    head = ["table", "bucket", "row", "reference", "metric", "test", "difference", "lo", "hi", "p", "p_corrected"]
+    return _csv(
+        [*head, "effect_size", "detectable", "tasks", "correction", "family"],
+        [line(table, one) for table, one in judged],
+    )
+
+
+FILES: dict[str, Callable[[Report], str]] = {
     "results.md": markdown,
     "results.tex": latex,
     "results.csv": comma_separated,
+    "comparisons.csv": comparisons,
 }
 """What ``--out`` writes, and how each is made."""
 
@@ -112,33 +169,59 @@ def missing_lines(missing: Sequence[Missing]) -> list[str]:
     return [f"runs missing from the tables: {len(missing)} ({', '.join(counts)})", *lines]
 
 
-def _grids(table: Table) -> Iterator[tuple[str, list[list[str]]]]:
-    """The cells of the main table, and of the one by support size where there are several; the heads first."""
+def _sections(report: Report) -> Iterator[tuple[list[Grid], list[str]]]:
+    """Grids and the lines below them, in reading order."""
+    for table in report.tables:
+        bucketed = [f"{one.row}, {one.bucket}: {one.text}" for one in table.bucketed.judged] if table.bucketed else []
+        yield list(_grids(table)), [*table.verdicts, *bucketed, *(f"note: {note}" for note in table.notes)]
+    for ranked in report.rankings:
+        yield [_ranks(ranked)], [sentence(ranked), *(f"note: {note}" for note in ranked.notes)]
+
+
+def _grids(table: Table) -> Iterator[Grid]:
+    """The main table, the one by support size where there are several, and the one by buckets if there is one."""
     head = ["", "method", *table.metrics, "tasks", "seeds", "splits"]
-    counts = [[str(row.tasks), str(row.seeds or "-"), str(row.splits)] for row in table.rows]
-    yield (
-        table.heading,
-        [
-            head,
-            *(
-                [row.mark, row.label, *(_cell(row.cells[name]) for name in table.metrics), *count]
-                for row, count in zip(table.rows, counts, strict=True)
-            ),
-        ],
-    )
+    body = [
+        [row.mark, row.label, *(_cell(row.cells[name]) for name in table.metrics), *counts]
+        for row in table.rows
+        for counts in [(str(row.tasks), str(row.seeds or "-"), str(row.splits))]
+    ]
+    best = next((place for place, row in enumerate(table.rows) if row.mark == "best"), None)
+    yield Grid(table.heading, [head, *body], best)
+    world = table.heading.rpartition(",")[0]
     sizes = sorted({size for row in table.rows for size in row.curve})
     if len(sizes) > 1:
-        yield (
-            f"{table.heading.rpartition(',')[0]}: {table.metric} by support size",
-            [
-                ["method", *(f"K={size}" for size in sizes)],
-                *([row.label, *(number(row.curve.get(size)) for size in sizes)] for row in table.rows),
-            ],
-        )
+        curves = [[row.label, *(number(row.curve.get(size)) for size in sizes)] for row in table.rows]
+        yield Grid(f"{world}: {table.metric} by support size", [["method", *(f"K={size}" for size in sizes)], *curves])
+    if table.bucketed:
+        heading = world if table.bucketed.by == "shots" else table.heading
+        yield Grid(f"{heading}: {table.metric} by {table.bucketed.by}", _bucket_rows(table, table.bucketed))
 
 
-def _lines(table: Table) -> list[str]:
-    return [*table.verdicts, *(f"note: {note}" for note in table.notes)]
+def _bucket_rows(table: Table, bucketed: Bucketed) -> list[list[str]]:
+    head = ["method", *(f"{bucket} (n={tasks})" for bucket, tasks in bucketed.tasks.items())]
+    nothing = Cell(float("nan"), float("nan"), float("nan"))
+    return [
+        head,
+        *(
+            [row.label, *(_cell(bucketed.cells[row.label].get(bucket, nothing)) for bucket in bucketed.tasks)]
+            for row in table.rows
+        ),
+    ]
+
+
+def _ranks(ranked: Ranked) -> Grid:
+    first = ranked.standings[0].label
+    head = ["method", "rank", f"better / equal / worse than {first}", "p (Nemenyi)"]
+    body = [
+        [one.label, f"{one.rank:.2f}", f"{one.wins} / {one.ties} / {one.losses}", number(one.p)]
+        for one in ranked.standings[1:]
+    ]
+    return Grid(ranked.heading, [head, [first, f"{ranked.standings[0].rank:.2f}", "", ""], *body])
+
+
+def _all(table: Table) -> list[Judged]:
+    return [*table.judged, *(table.bucketed.judged if table.bucketed else ())]
 
 
 def _justified(head: Sequence[str]) -> list[str]:
@@ -149,6 +232,17 @@ def _cell(cell: Cell) -> str:
     if isnan(cell.lo):
         return number(cell.mean)
     return f"{number(cell.mean)} [{number(cell.lo)}, {number(cell.hi)}]"
+
+
+def _plain(value: float) -> str:
+    return repr(float(value)) if isfinite(value) else ""
+
+
+def _csv(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerows([head, *lines])
+    return stream.getvalue()
 
 
 def _piped(cells: Sequence[str]) -> str:
@@ -167,5 +261,5 @@ def _tex(text: str) -> str:
     """
     special = {character: f"\\{character}" for character in "&%$#_{}"}
     special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {"\N{MINUS SIGN}": "$-$", "≈": r"$\approx$", "…": r"\dots{}"}
+    special |= {"\N{MINUS SIGN}": "$-$", "≈": r"$\approx$", "…": r"\dots{}", "∞": r"$\infty$"}
     return text.translate(str.maketrans(special))

@@ -27,6 +27,7 @@ class Finished:
         config: the resolved config.
         hashes: of config, data, protocol (the split) and code.
         metric: the name of the metric that the run is judged by.
+        goal: of that metric, "min" or "max".
         scores: the table of task scores.
     """
 
@@ -34,6 +35,7 @@ class Finished:
     config: Mapping[str, Any]
     hashes: Mapping[str, str]
     metric: str
+    goal: str
     scores: pl.DataFrame
 
 
@@ -107,7 +109,8 @@ def _read(directory: Path, summary: Mapping[str, Any]) -> Finished:
     hashes, metric = summary.get("hashes", {}), summary.get("metric", {})
     if lacking := [name for name in ("data", "protocol") if not hashes.get(name)]:
         raise UserError(f"{directory / 'summary.json'}: lacks the hash of {' and '.join(lacking)}; run it again")
-    return Finished(directory, _yaml(directory / "config.yaml") or {}, hashes, metric.get("name", ""), scores)
+    config = _yaml(directory / "config.yaml") or {}
+    return Finished(directory, config, hashes, metric.get("name", ""), metric.get("goal", ""), scores)
 
 
 def _missing(directory: Path) -> Missing:
@@ -120,7 +123,7 @@ def _missing(directory: Path) -> Missing:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({_line(error)})") from error
     if not isinstance(value, dict):
@@ -130,7 +133,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read ({_line(error)})") from error
 

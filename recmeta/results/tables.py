@@ -1,38 +1,71 @@
-"""Runs to tables: who is comparable with whom, means and intervals, who is best, and the verdict on every learner."""
+"""Runs to tables: means and intervals, who is best, and the verdict on every learner."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from recmeta.metrics import metric as parse_metric
-from recmeta.results.labels import choice, identity, labels, tell_apart
+from recmeta.results import foreign
+from recmeta.results.labels import choice, tell_apart, tested
+from recmeta.results.pool import comparable, pool
 from recmeta.results.runs import Finished
 from recmeta.statistics import (
-    KEYS,
+    CORRECTIONS,
     LEVEL,
     Comparison,
+    about_names,
     best_of,
     bootstrap,
+    buckets,
     differences,
-    holm,
     matrix,
+    mean_of,
     metric_names,
-    number,
     paired,
+    per_task,
     wording,
 )
 from recmeta.types import UserError
 
-SAME = 1e-6
-"""Scores of one method on one task that differ by no more than this agree."""
-
 USUAL_SHOTS = 20
 """The headline support size of protocols that name none."""
+
+LOWER = ("mae", "rmse", "mse", "logloss", "bias", "brier", "ece")
+"""Metrics that are better when lower, whatever stands behind an @."""
+
+HIGHER = (
+    *("ndcg", "ndcg_linear", "recall", "precision", "hit", "hr", "mrr", "map", "auc", "f1", "accuracy"),
+    *("legacy.metahin_ndcg", "legacy.mamo_ndcg"),
+)
+"""Metrics that are better when higher."""
+
+REPEATED = ("split",)
+"""What repeats a task besides the seeds."""
+
+
+class Judging(NamedTuple):
+    """How tables are made.
+
+    Attributes:
+        metric: to sort by and to test, "mae", or with its goal, "regret:min"; None for the runs' own.
+        shots: the support size; None for the protocol's headline.
+        test: a key of `recmeta.statistics.TESTS`.
+        correction: a key of `recmeta.statistics.CORRECTIONS`.
+        by: "shots", or a column that says something about tasks, to judge by buckets of; None for none.
+        foreign: files of other systems' scores.
+    """
+
+    metric: str | None = None
+    shots: int | None = None
+    test: str = "t"
+    correction: str = "holm"
+    by: str | None = None
+    foreign: Sequence[Path] = ()
 
 
 class Cell(NamedTuple):
@@ -49,7 +82,7 @@ class Row:
 
     Attributes:
         label: what tells a learner from the others, or a baseline's name.
-        learner: whether it is a learner.
+        kind: "learner", "baseline" or "imported".
         cells: metric -> mean and interval.
         tasks, seeds, splits: how many different ones; no seeds for methods without one.
         mark: "best", "≈" (not distinguishable from the best) or nothing.
@@ -57,7 +90,7 @@ class Row:
     """
 
     label: str
-    learner: bool
+    kind: str
     cells: Mapping[str, Cell]
     tasks: int
     seeds: int
@@ -66,174 +99,182 @@ class Row:
     curve: Mapping[int, float]
 
 
+class Judged(NamedTuple):
+    """A method against the best baseline, in a family of such comparisons.
+
+    Attributes:
+        row, reference: their labels.
+        bucket: of the tasks that are compared; "" for all.
+        comparison: row minus reference.
+        p: corrected.
+        family: how many comparisons it was corrected for.
+        text: all that in words.
+    """
+
+    row: str
+    reference: str
+    bucket: str
+    comparison: Comparison
+    p: float
+    family: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Bucketed:
+    """A table's metric by buckets of tasks.
+
+    Attributes:
+        by: the column.
+        tasks: bucket -> how many tasks are in it.
+        cells: label -> bucket -> mean and interval.
+        judged: every method that is no baseline, in every bucket, against the table's best baseline: one family.
+    """
+
+    by: str
+    tasks: Mapping[str, int]
+    cells: Mapping[str, Mapping[str, Cell]]
+    judged: Sequence[Judged]
+
+
 @dataclass(frozen=True)
 class Table:
     """Methods that were tested on the same tasks.
 
     Attributes:
         heading: data set, protocol, scenario, support size, and what tells the table from the others.
+        data: the data set, with its hash.
+        scenario: what was tested.
         metric: the metric that it is sorted by and that the tests are of.
         goal: of that metric, "min" or "max".
         metrics: all metrics, that one first.
         rows: best first; without a value last.
-        verdicts: a line per learner.
+        judged: a comparison per row that is no baseline: one family.
+        verdicts: a line per such row.
+        bucketed: the metric by buckets, where that was asked for.
         notes: what a reader must know.
     """
 
     heading: str
+    data: str
+    scenario: str
     metric: str
     goal: str
     metrics: Sequence[str]
     rows: Sequence[Row]
+    judged: Sequence[Judged]
     verdicts: Sequence[str]
+    bucketed: Bucketed | None
     notes: Sequence[str]
 
 
-def tabulate(runs: Sequence[Finished], metric: str | None = None, shots: int | None = None) -> list[Table]:
+def tabulate(runs: Sequence[Finished], how: Judging) -> list[Table]:
     """Make one table per scenario of each data set and protocol.
 
     Args:
         runs: complete runs, in any mixture.
-        metric: to sort by and to test; None for the runs' own.
-        shots: the support size; None for the protocol's headline.
+        how: what to judge them by; `Judging()` for what the runs themselves say.
 
     Returns:
-        The tables. Runs whose data or protocol differ in more than the split's seed are in different tables.
+        The tables. Runs that were tested on other data or by another protocol, but for the split's seed, are in
+        different tables.
 
     Raises:
-        UserError: the metric or the support size is not in the runs, or the runs' own metrics differ.
+        UserError: the metric, the support size or the column is not in the runs, the runs' own metrics differ, or what
+            is imported does not fit.
     """
-    own = list(dict.fromkeys(run.metric for run in runs if run.metric))
-    if metric is None and len(own) != 1:
-        raise UserError(f"the runs are judged by {', '.join(own) or 'no metric'}: say which with --metric")
-    metric = metric or own[0]
-    comparable: list[list[Finished]] = []
-    for run in runs:
-        for others in comparable:
-            if _world(others[0]) == _world(run):
-                others.append(run)
-                break
-        else:
-            comparable.append([run])
-    settings = [{key: identity(some[0].config).get(key) for key in ("dataset", "protocol")} for some in comparable]
+    how, goal = _metric(runs, how)
+    worlds = comparable(runs)
+    if how.foreign and len(worlds) > 1:
+        raise UserError(f"--import: give runs of one data set and protocol; these are of {len(worlds)}")
     made = []
-    for some, differing in zip(comparable, tell_apart(settings), strict=True):
-        made += _tables(some, _heading(some[0], differing), metric, shots)
+    for some, differing in zip(worlds, tell_apart([tested(some[0].config) for some in worlds]), strict=True):
+        made += _tables(some, differing, how, goal)
     return made
 
 
-def _world(run: Finished) -> tuple[str, Any]:
-    """What must be equal for runs to be compared: the data, and the protocol up to the split's seed."""
-    return run.hashes["data"], identity(run.config).get("protocol")
+def _metric(runs: Sequence[Finished], how: Judging) -> tuple[Judging, str]:
+    """The metric to judge by, and its goal."""
+    own = list(dict.fromkeys(run.metric for run in runs if run.metric))
+    if how.metric is None and len(own) != 1:
+        raise UserError(f"the runs are judged by {', '.join(own) or 'no metric'}: say which with --metric")
+    metric, _, goal = (how.metric or own[0]).partition(":")
+    kind = metric.partition("@")[0]
+    goal = goal or next((run.goal for run in runs if run.metric == metric), "")
+    goal = goal or ("min" if kind in LOWER else "max" if kind in HIGHER else "")
+    if goal not in ("min", "max"):
+        raise UserError(f"--metric {how.metric}: say whether low or high is good: {metric}:min or {metric}:max")
+    return how._replace(metric=metric), goal
 
 
-def _heading(run: Finished, differing: Mapping[str, str]) -> str:
-    named = {key: choice(run.config.get(key)) for key in ("dataset", "protocol")}
-    parts = [f"{key}={value}" for key, value in (named | dict(differing)).items()]
-    return " ".join([*parts, f"(data {run.hashes['data'][:8]})"])
-
-
-def _tables(runs: Sequence[Finished], heading: str, metric: str, shots: int | None) -> list[Table]:
+def _tables(runs: Sequence[Finished], differing: Mapping[str, str], how: Judging, goal: str) -> list[Table]:
     """The tables of comparable runs, one per scenario."""
-    methods: list[dict[str, Any]] = []
-    for run in runs:
-        if "model" in run.scores["method"] and identity(run.config) not in methods:
-            methods.append(identity(run.config))
-    names, also = labels(methods)
-    pooled, notes = _pool(runs, [_named(run, methods, names) for run in runs])
-    if metric not in metric_names(pooled):
-        raise UserError(f"--metric {metric}: {heading} has {', '.join(metric_names(pooled))}")
-    if also:
-        notes.append(f"the rows differ in these settings too: {', '.join(also)}")
-    notes += _split_notes(runs)
-    shots = _shots(runs[0].config.get("protocol"), pooled, heading, shots)
+    named = {key: choice(runs[0].config.get(key)) for key in ("dataset", "protocol")} | dict(differing)
+    data = f"{named['dataset']} (data {runs[0].hashes['data'][:8]})"
+    heading = " ".join([*(f"{key}={value}" for key, value in named.items()), f"(data {runs[0].hashes['data'][:8]})"])
+    pooled, notes = pool(runs)
+    if how.metric not in metric_names(pooled):
+        raise UserError(f"--metric {how.metric}: {heading} has {', '.join(metric_names(pooled))}")
+    shots = _shots(runs, pooled, heading, how.shots)
+    about = sorted({"shots", *about_names(pooled)} - {"row", "kind", "split"})
+    if how.by is not None and how.by not in about:
+        raise UserError(f"--by {how.by}: {heading} has {', '.join(about)}")
+    seeds = {run.hashes["protocol"]: (run.config.get("protocol") or {}).get("seed") for run in runs}
+    seeds = {split: seeds.get(split) for split in pooled["split"].unique(maintain_order=True)}
+    for path in how.foreign:
+        more, said = foreign.fit(path, pooled, seeds, shots)
+        pooled, notes = pl.concat([pooled, more], how="diagonal_relaxed"), [*notes, *said]
     return [
-        _table(scores, f"{heading}: {scenario}, K = {shots}", metric, shots, notes)
+        _table(scores, heading, data, scenario, shots, how, goal, notes)
         for (scenario,), scores in pooled.group_by("scenario", maintain_order=True)
     ]
 
 
-def _named(run: Finished, methods: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """The label of a run's learner; nothing for a run of the baselines alone."""
-    method = identity(run.config)
-    return names[methods.index(method)] if method in methods else ""
-
-
-def _pool(runs: Sequence[Finished], names: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
-    """All task scores of comparable runs, each once; and notes on runs that disagree about one.
-
-    The frame has, besides the columns of task scores, ``row`` (a learner's label or a baseline's name), ``learner`` and
-    ``split``. Every run carries the baselines, so that most of them come several times.
-    """
-    model = pl.col("method") == "model"
-    frame = pl.concat(
-        [
-            run.scores.with_columns(
-                row=pl.when(model).then(pl.lit(name)).otherwise("method"),
-                learner=model,
-                split=pl.lit(run.hashes["protocol"]),
-                run=pl.lit(str(run.directory)),
-            )
-            for run, name in zip(runs, names, strict=True)
-        ],
-        how="diagonal",
-    )
-    keys, metrics = ["row", "learner", "split", *KEYS], metric_names(frame)
-    grouped = frame.with_columns(pl.col(metrics).fill_nan(None)).group_by(keys, maintain_order=True)
-    spread = grouped.agg(pl.col(metrics).max() - pl.col(metrics).min(), pl.col("run").unique(maintain_order=True))
-    notes = []
-    for (row,), part in spread.filter(pl.any_horizontal(pl.col(metrics) > SAME)).group_by("row", maintain_order=True):
-        most = part.select(pl.col(metrics).max()).row(0, named=True)
-        worst = ", ".join(f"{number(apart)} {name}" for name, apart in most.items() if apart and apart > SAME)
-        where = ", ".join(part["run"].explode().unique(maintain_order=True))
-        notes.append(f"{row}: runs of the same split disagree, by up to {worst}; used is the first of {where}")
-    return grouped.agg(pl.col(metrics).drop_nulls().first()), notes
-
-
-def _split_notes(runs: Sequence[Finished]) -> list[str]:
-    """Notes on split seeds that did not always give the same split."""
-    splits: dict[Any, dict[str, None]] = {}
-    for run in runs:
-        splits.setdefault((run.config.get("protocol") or {}).get("seed"), {})[run.hashes["protocol"]] = None
-    return [
-        f"protocol.seed={seed} made {len(hashes)} splits ({', '.join(name[:8] for name in hashes)}): equal ones pair"
-        for seed, hashes in splits.items()
-        if len(hashes) > 1
-    ]
-
-
-def _shots(protocol: Mapping[str, Any] | None, pooled: pl.DataFrame, heading: str, shots: int | None) -> int:
+def _shots(runs: Sequence[Finished], pooled: pl.DataFrame, heading: str, asked: int | None) -> int:
     """The support size of a table: what was asked for, else the protocol's headline."""
-    per_scenario = [set(part["shots"]) for _, part in pooled.group_by("scenario")]
-    there = sorted(set.intersection(*per_scenario))
-    if shots is None:
-        headline = (protocol or {}).get("headline")
-        grid = (protocol or {}).get("shots") or [USUAL_SHOTS]
-        return _shots(None, pooled, heading, int(max(grid) if headline is None else headline))
-    if shots not in there:
+    there = sorted(set.intersection(*(set(part["shots"]) for _, part in pooled.group_by("scenario"))))
+    if asked is None:
+        headlines = sorted({_headline(run.config.get("protocol") or {}) for run in runs})
+        if len(headlines) > 1:
+            raise UserError(f"{heading}: the runs' headlines differ ({', '.join(map(str, headlines))}): give --shots")
+        asked = headlines[0]
+    if asked not in there:
         available = ", ".join(map(str, there)) or "no size common to all scenarios"
-        raise UserError(f"--shots {shots}: {heading} has {available}")
-    return shots
+        raise UserError(f"--shots {asked}: {heading} has {available}")
+    return asked
 
 
-def _table(scores: pl.DataFrame, heading: str, metric: str, shots: int, notes: Sequence[str]) -> Table:
+def _headline(protocol: Mapping[str, Any]) -> int:
+    headline = protocol.get("headline")
+    return int(max(protocol.get("shots") or [USUAL_SHOTS]) if headline is None else headline)
+
+
+def _table(
+    scores: pl.DataFrame,
+    heading: str,
+    data: str,
+    scenario: str,
+    shots: int,
+    how: Judging,
+    goal: str,
+    notes: Sequence[str],
+) -> Table:
     """The table of one scenario."""
-    goal = parse_metric(metric).goal
-    parts = {row: part for (row,), part in scores.filter(pl.col("shots") == shots).group_by("row", maintain_order=True)}
-    curves = {row: _curve(part, metric) for (row,), part in scores.group_by("row", maintain_order=True)}
-    # The outermost of what was repeated is what a repetition would redraw.
-    over = "split" if scores["split"].n_unique() > 1 else "seed"
+    metric = str(how.metric)
+    parts = _parts(scores.filter(pl.col("shots") == shots))
+    curves = {row: _curve(part, metric) for row, part in _parts(scores).items()}
     metrics = [metric, *(name for name in metric_names(scores) if name != metric)]
-    cells = {row: {name: Cell(*bootstrap(matrix(part, name, over))) for name in metrics} for row, part in parts.items()}
+    cells = {row: {name: _cell(part, name) for name in metrics} for row, part in parts.items()}
     means = {row: cell[metric].mean for row, cell in cells.items()}
-    learners = [row for row, part in parts.items() if part["learner"][0]]
+    kinds = {row: part["kind"][0] for row, part in parts.items()}
+    baselines = [row for row in parts if kinds[row] == "baseline"]
     gaps = _gaps(parts, metric)
     # Without baselines, or over unequal tasks, the best mean would say nothing.
-    marks = {} if gaps or len(learners) == len(parts) else _marks(parts, means, metric, goal)
+    marks = {} if gaps or not baselines else _marks(parts, means, how, goal)
     rows = [
         Row(
             label=row,
-            learner=row in learners,
+            kind=kinds[row],
             cells=cells[row],
             tasks=part["task"].n_unique(),
             seeds=part["seed"].drop_nulls().n_unique(),
@@ -243,16 +284,46 @@ def _table(scores: pl.DataFrame, heading: str, metric: str, shots: int, notes: S
         )
         for row, part in parts.items()
     ]
-    rows.sort(key=lambda row: _rank(means[row.label], goal))
+    best = best_of({row: means[row] for row in baselines}, goal)
+    rivals = [row for row in parts if row not in baselines]
+    judged = _judged({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
+    said = [f"{one.row}: {one.text}" for one in judged]
+    if rivals and not best:
+        said = [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"]
     return Table(
-        heading,
-        metric,
-        goal,
-        metrics,
-        rows,
-        _verdicts(parts, learners, means, metric, goal),
-        [*notes, *gaps],
+        heading=f"{heading}: {scenario}, K = {shots}",
+        data=data,
+        scenario=scenario,
+        metric=metric,
+        goal=goal,
+        metrics=metrics,
+        rows=sorted(rows, key=lambda row: _order(means[row.label], goal)),
+        judged=judged,
+        verdicts=said,
+        bucketed=_bucketed(scores, parts, rivals, best, how, goal) if how.by else None,
+        notes=[*notes, *gaps],
     )
+
+
+def _parts(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    return {row: part for (row,), part in scores.group_by("row", maintain_order=True)}
+
+
+def _cell(part: pl.DataFrame, metric: str) -> Cell:
+    return Cell(*bootstrap(matrix(part, metric, REPEATED)))
+
+
+def _order(mean: float, goal: str) -> tuple[bool, float]:
+    """Sorts best first, what has no value last."""
+    return isnan(mean), 0.0 if isnan(mean) else mean if goal == "min" else -mean
+
+
+def _curve(part: pl.DataFrame, metric: str) -> dict[int, float]:
+    """The mean of a metric by support size; NaN where it is undefined."""
+    return {
+        shots: mean_of(per_task(at, metric, REPEATED)[metric].to_numpy()[None, :])
+        for (shots,), at in sorted(part.group_by("shots"), key=lambda group: group[0])
+    }
 
 
 def _gaps(parts: Mapping[str, pl.DataFrame], metric: str) -> list[str]:
@@ -268,44 +339,70 @@ def _gaps(parts: Mapping[str, pl.DataFrame], metric: str) -> list[str]:
     ]
 
 
-def _rank(mean: float, goal: str) -> tuple[bool, float]:
-    """Sorts best first, what has no value last."""
-    return isnan(mean), 0.0 if isnan(mean) else mean if goal == "min" else -mean
-
-
-def _curve(part: pl.DataFrame, metric: str) -> dict[int, float]:
-    """The mean of a metric by support size; NaN where it is undefined."""
-    means = part.group_by("shots").agg(pl.col(metric).mean().fill_null(float("nan"))).sort("shots")
-    return dict(means.iter_rows())
-
-
-def _compared(
-    parts: Mapping[str, pl.DataFrame], rows: Sequence[str], reference: str, metric: str
-) -> tuple[dict[str, Comparison], dict[str, float]]:
-    """Rows against a reference, paired per task within equal splits; p-values by Holm over those that can be tested."""
-    comparisons = {row: paired(differences(parts[row], parts[reference], metric, ["split"])) for row in rows}
-    tested = [row for row, comparison in comparisons.items() if comparison.n > 1]
-    return comparisons, dict(zip(tested, holm([comparisons[row].p for row in tested]).tolist(), strict=True))
-
-
-def _marks(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], metric: str, goal: str) -> dict[str, str]:
+def _marks(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:
     """Which row is the best, and which are not distinguishable from it."""
     best = best_of(means, goal)
     if best is None:
         return {}
-    _, p = _compared(parts, [row for row in parts if row != best and not isnan(means[row])], best, metric)
-    return {best: "best"} | {row: "≈" for row, chance in p.items() if chance >= LEVEL}
+    others = [row for row in parts if row != best and not isnan(means[row])]
+    judged = _judged({(row, ""): (parts[row], parts[best]) for row in others}, best, how, goal)
+    return {best: "best"} | {one.row: "≈" for one in judged if one.comparison.n > 1 and one.p >= LEVEL}
 
 
-def _verdicts(
-    parts: Mapping[str, pl.DataFrame], learners: Sequence[str], means: Mapping[str, float], metric: str, goal: str
-) -> list[str]:
-    """A line per learner: whether it beats the best baseline."""
-    best = best_of({row: mean for row, mean in means.items() if row not in learners}, goal)
-    if best is None:
-        return [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"]
-    comparisons, p = _compared(parts, learners, best, metric)
+def _judged(
+    pairs: Mapping[tuple[str, str], tuple[pl.DataFrame, pl.DataFrame]], reference: str, how: Judging, goal: str
+) -> list[Judged]:
+    """A family of comparisons with one reference, paired per task within equal splits.
+
+    Args:
+        pairs: (row, bucket) -> the row's scores and the reference's.
+        reference: its label.
+        how, goal: the metric, the test and the correction, which is over the comparisons that can be tested.
+    """
+    metric, correction = str(how.metric), CORRECTIONS[how.correction]
+    made = {key: paired(differences(*pair, metric, REPEATED), how.test) for key, pair in pairs.items()}
+    tested = [key for key, comparison in made.items() if comparison.n > 1]
+    corrected = dict(zip(tested, correction.correct([made[key].p for key in tested]).tolist(), strict=True))
+    family = len(tested) if how.correction != "none" else 1
     return [
-        f"{row}: {wording(comparison, best, metric, goal, p.get(row), len(p))}"
-        for row, comparison in comparisons.items()
+        Judged(
+            row,
+            reference,
+            bucket,
+            comparison,
+            p := corrected.get((row, bucket), 1.0),
+            family,
+            wording(comparison, reference, metric, goal, p, family, correction.name),
+        )
+        for (row, bucket), comparison in made.items()
     ]
+
+
+def _bucketed(
+    scores: pl.DataFrame,
+    parts: Mapping[str, pl.DataFrame],
+    rivals: Sequence[str],
+    best: str | None,
+    how: Judging,
+    goal: str,
+) -> Bucketed:
+    """The table's metric by buckets of its tasks, or of support sizes."""
+    by, metric = str(how.by), str(how.metric)
+    if by == "shots":
+        sizes = sorted(scores["shots"].unique())
+        inside = {f"K = {size}": _parts(scores.filter(pl.col("shots") == size)) for size in sizes}
+    else:
+        tasks = buckets(pl.concat(parts.values()), by)
+        inside = {
+            name: {row: part.filter(pl.col("task").is_in(list(members))) for row, part in parts.items()}
+            for name, members in tasks.items()
+        }
+    cells = {row: {name: _cell(rows[row], metric) for name, rows in inside.items() if row in rows} for row in parts}
+    counts = {name: pl.concat(rows.values())["task"].n_unique() for name, rows in inside.items()}
+    pairs = {
+        (row, name): (rows[row], rows[best])
+        for row in rivals
+        for name, rows in inside.items()
+        if best in rows and row in rows
+    }
+    return Bucketed(by, counts, cells, _judged(pairs, best, how, goal) if best else [])

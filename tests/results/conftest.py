@@ -34,7 +34,18 @@ def config():
 def make(tmp_path):
     """Writes a complete run: ``scores`` is method -> values [S, N] of MAE at the headline, the model's by seeds."""
 
-    def write(folder, settings, scores, data="data0", protocol=None, tasks=None, metric="mae", goal="min", extra=None):
+    def write(
+        folder,
+        settings,
+        scores,
+        data="data0",
+        protocol=None,
+        tasks=None,
+        metric="mae",
+        goal="min",
+        extra=None,
+        code="c0de",
+    ):
         directory = tmp_path / "outputs" / folder
         directory.mkdir(parents=True)
         rows = []
@@ -51,9 +62,9 @@ def make(tmp_path):
         kinds = [pl.String, pl.String, pl.Int64, pl.Int64, pl.String, pl.Int64, pl.Float64, pl.Float64]
         frame = pl.DataFrame(rows, schema=dict(zip(columns, kinds, strict=True)), orient="row")
         frame.write_parquet(directory / "task_scores.parquet")
-        (directory / "config.yaml").write_text(yaml.safe_dump(settings))
+        (directory / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         (directory / "overrides.yaml").write_text(yaml.safe_dump([f"learner={folder}"]))
-        hashes = {"data": data, "protocol": protocol or f"split{settings['protocol']['seed']}"}
+        hashes = {"data": data, "protocol": protocol or f"split{settings['protocol']['seed']}", "code": code}
         summary = {"status": "complete", "hashes": hashes, "metric": {"name": metric, "goal": goal}}
         (directory / "summary.json").write_text(json.dumps(summary))
         return directory

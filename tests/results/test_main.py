@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from recmeta.results.__main__ import main
 
@@ -85,6 +86,58 @@ def test_imports_no_training_code():
         "print(*(name for name in sys.modules if name.partition('.')[0] in ('recmeta', 'flax', 'hydra', 'optax')))"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    allowed = ["recmeta", "recmeta.metrics", "recmeta.results", "recmeta.statistics", "recmeta.types"]
+    allowed = ["recmeta", "recmeta.results", "recmeta.statistics", "recmeta.types"]
     rooms = {".".join(name.split(".")[:2]) for name in loaded.split()}
     assert sorted(rooms) == allowed
+
+
+def test_a_terminal_without_utf8_gets_stand_ins(outputs, make, config):
+    make("study/worse", config("maml"), {"model": BASE - 0.001, "user_item_bias": BASE})
+    command = [sys.executable, "-m", "recmeta.results", str(outputs)]
+    environment = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": ":".join(sys.path), "PYTHONUTF8": "0", "LC_ALL": "C"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    printed = done.stdout.decode("ascii")
+    assert "95 % interval -0." in printed
+    assert "~: not distinguishable" in printed
+    assert "?" not in printed
+
+
+def test_files_are_utf8_whatever_the_locale(outputs, tmp_path):
+    (outputs / "study" / "done" / "overrides.yaml").write_text("- name=größe\n", encoding="utf-8")
+    command = [sys.executable, "-m", "recmeta.results", str(outputs), "--out", str(tmp_path / "report")]
+    environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert "≈" in (tmp_path / "report" / "results.md").read_text(encoding="utf-8")
+
+
+def test_buckets_and_comparisons_are_written(outputs, tmp_path):
+    out = tmp_path / "report"
+    assert main([str(outputs), "--by", "shots", "--test", "permutation", "--out", str(out)]) == 0
+    lines = list(csv.DictReader((out / "comparisons.csv").read_text(encoding="utf-8").splitlines()))
+    assert [line["bucket"] for line in lines] == ["", "K = 5", "K = 20"]
+    whole, *_, last = lines
+    assert (whole["row"], whole["reference"], whole["test"]) == ("learner=ridge", "user_item_bias", "permutation")
+    assert float(whole["difference"]) == float(last["difference"]) == pytest.approx(-0.5)
+    assert (whole["family"], last["family"], last["tasks"]) == ("1", "2", "15")
+    assert float(last["p_corrected"]) == pytest.approx(2 * float(last["p"]))
+    results = list(csv.DictReader((out / "results.csv").read_text(encoding="utf-8").splitlines()))
+    assert [line["mean"] for line in results if line["bucket"] == "K = 20" and line["row"] == "user_item_bias"] == [
+        next(line["mean"] for line in results if line["row"] == "user_item_bias" and line["metric"] == "mae")
+    ]
+
+
+def test_ranks_over_data_sets(make, config, capsys, tmp_path):
+    rng = np.random.default_rng(2)
+    for i in range(4):
+        base = rng.normal(1, 0.1, 30)
+        scores = {"model": base - 0.2, "item_mean": base, "random": base + (0.5 if i else -0.1)}
+        make(f"s{i}", config() | {"dataset": {"_target_": f"recmeta.datasets.d{i}"}}, scores, data=f"data{i}")
+    assert main([str(tmp_path / "outputs")]) == 0
+    printed = capsys.readouterr().out
+    assert "user_cold: mean ranks by mae over 4 tables" in printed
+    values = [[1, 2, 3]] * 3 + [[1, 3, 2]]
+    assert f"Friedman: p = {stats.friedmanchisquare(*np.transpose(values)).pvalue:.3f}" in printed
+    assert f"ranks {2.343 * np.sqrt(12 / 24):.2f} or more apart differ" in printed
+    line = next(line for line in printed.splitlines() if line.lstrip().startswith("random  ") and "/" in line)
+    assert line.split()[1:7] == ["2.75", "0", "/", "0", "/", "4"]
+    assert "not distinguishable from learner=ridge: item_mean" in printed

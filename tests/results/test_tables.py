@@ -1,16 +1,23 @@
 """Numbers in tables, against independent computation."""
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
 from recmeta.results.runs import find
-from recmeta.results.tables import tabulate
+from recmeta.results.tables import HIGHER, LOWER, Judging
+from recmeta.results.tables import tabulate as tables_of
+from recmeta.statistics import benjamini_hochberg, paired
 from recmeta.types import UserError
 
 NAN = float("nan")
 RNG = np.random.default_rng(0)
 BASE = RNG.normal(1, 0.3, 20)
+
+
+def tabulate(runs, **how):
+    return tables_of(runs, Judging(**how))
 
 
 def shifted(by, seeds=1, spread=0.1):
@@ -61,7 +68,7 @@ def test_verdicts_are_corrected_for_the_number_of_learners(make, config):
         smaller = sorted(raw).index(p)
         holm = min(1, max(q * (3 - i) for i, q in enumerate(sorted(raw)) if i <= smaller))
         line = next(line for line in table.verdicts if line.startswith(f"learner={name}: "))
-        said = "p (Holm over 3) < 0.001" if holm < 0.001 else f"p (Holm over 3) = {holm:.3f}"
+        said = "p < 0.001 by Holm over 3" if holm < 0.001 else f"p = {holm:.3f} by Holm over 3"
         assert said in line
         assert ("not distinguishable from item_mean" in line) == (holm >= 0.05)
     (alone,) = tabulate(find(paths[:1])[0])
@@ -77,7 +84,8 @@ def test_splits_are_one_row_paired_within_each(make, config):
     (table,) = tabulate(find(paths)[0])
     row = rows(table)["learner=ridge"]
     assert (row.tasks, row.splits) == (30, 2)
-    assert row.cells["mae"].mean == pytest.approx(np.concatenate([first[0], second[0]]).mean())
+    per_user = [[*first[0][:10]], [*(first[0][10:] + second[0][:10]) / 2], [*second[0][10:]]]
+    assert row.cells["mae"].mean == pytest.approx(np.concatenate(per_user).mean())
     difference = np.full((2, 30), NAN)
     difference[0, :20], difference[1, 10:] = first[0] - BASE, second[0] - BASE - 1
     per_user = np.nanmean(difference, axis=0)
@@ -172,3 +180,124 @@ def test_the_headline_is_the_protocols(make, config):
     settings["protocol"]["headline"] = 5
     (table,) = tabulate(find([make("a", settings, {"model": BASE, "item_mean": BASE})])[0])
     assert table.heading.endswith("K = 5")
+
+
+def test_splits_do_not_widen_intervals(make, config):
+    """Eight splits of 40 users in all, 10 in each: as wide as the interval of what each user has on average."""
+    rng = np.random.default_rng(3)
+    of_user, paths, all_values = rng.normal(1, 0.3, 40), [], {}
+    for split in range(8):
+        users = rng.permutation(40)[:10]
+        values = of_user[users] + rng.normal(0, 0.1, 10)
+        for user, value in zip(users, values, strict=True):
+            all_values.setdefault(user, []).append(value)
+        scores = {"model": values, "item_mean": values + 1}
+        paths.append(make(f"s{split}", config(split=split), scores, tasks=users.tolist()))
+    (table,) = tabulate(find(paths)[0])
+    cell = rows(table)["learner=ridge"].cells["mae"]
+    means = np.array([np.mean(values) for values in all_values.values()])
+    half = 1.96 * means.std() / np.sqrt(len(means))
+    assert cell.mean == pytest.approx(means.mean())
+    assert cell.hi - cell.lo == pytest.approx(2 * half, rel=0.06)
+
+
+def test_the_best_baseline_is_the_users(make, config):
+    """The first user is in both splits: by rows "b" is better, by users "a" is."""
+    paths = [
+        make("s0", config(split=0), {"model": [0.1, 0.2], "a": [2, 2], "b": [0.5, 3.0]}, tasks=[0, 1]),
+        make("s1", config(split=1), {"model": [0.1, 0.2], "a": [2, 2], "b": [0.5, 4.2]}, tasks=[0, 2]),
+    ]
+    (table,) = tabulate(find(paths)[0])
+    means = {label: row.cells["mae"].mean for label, row in rows(table).items()}
+    assert means["b"] == pytest.approx((0.5 + 3.0 + 4.2) / 3)
+    assert means["b"] > means["a"] > (0.5 + 0.5 + 3.0 + 4.2) / 4 - 0.1
+    assert table.judged[0].reference == "a"
+    assert rows(table)["b"].curve[20] == means["b"]
+
+
+def test_what_training_reads_tells_rows_apart_not_tables(make, config):
+    """Other training shots, and other meta-validation draws, which change the split's hash: one table, paired."""
+    many, draws = config(), config(split=0)
+    many["protocol"] |= {"train_shots": [5], "validation_draws": 4}
+    draws["protocol"] |= {"train_shots": None, "validation_draws": 8}
+    values = {"model": shifted(-0.2), "item_mean": BASE}
+    other = {"model": shifted(-0.3), "item_mean": BASE}
+    paths = [make("a", many, values, protocol="x"), make("b", draws, other, protocol="y")]
+    (table,) = tabulate(find(paths)[0])
+    labels = [row.label for row in table.rows]
+    assert labels[:2] == ["protocol.train_shots=null", "protocol.train_shots=[5]"]
+    assert [row.splits for row in table.rows] == [1, 1, 1]
+    assert [one.comparison.n for one in table.judged] == [20, 20]
+    assert not [note for note in table.notes if "splits" in note]
+    moved = {"model": shifted(-0.3), "item_mean": BASE + 0.5}
+    (table,) = tabulate(find([paths[0], make("c", draws, moved, protocol="z")])[0])
+    assert any("disagree, by up to 0.500 mae" in note for note in table.notes)
+    draws["protocol"]["headline"] = 5
+    with pytest.raises(UserError, match="headlines differ \\(5, 20\\): give --shots"):
+        tabulate(find([paths[0], make("d", draws, other)])[0])
+
+
+def test_different_code_is_said(make, config):
+    paths = [
+        make("a", config(split=0), {"model": shifted(-0.1), "item_mean": BASE}, code="c0de0000aa"),
+        make("b", config(split=1), {"model": shifted(-0.1), "item_mean": BASE}, code="c0de1111bb"),
+        make("c", config("maml"), {"model": shifted(-0.1), "item_mean": BASE}, code="c0de0000aa"),
+    ]
+    (table,) = tabulate(find(paths)[0])
+    pooled = "runs of different code (c0de0000, c0de1111) are pooled in one row: learner=ridge, the baselines"
+    assert pooled in table.notes
+    assert not [note for note in tabulate(find(paths[::2])[0])[0].notes if "code" in note]
+
+
+def test_goals(make, config):
+    """Known by name, as the training code knows them, unless the run or the user says."""
+    from recmeta.metrics import ALLOWED, metric
+
+    for name in ALLOWED:
+        kind, at, _ = name.partition("@")
+        assert kind in (LOWER if metric(kind + ("@5" if at else "")).goal == "min" else HIGHER)
+    (path,) = [make("a", config(), {"model": BASE - 1, "item_mean": BASE}, metric="regret")]
+    frame = pl.read_parquet(path / "task_scores.parquet").rename({"mae": "regret", "ndcg@5": "novelty"})
+    frame.write_parquet(path / "task_scores.parquet")
+    runs = find([path])[0]
+    assert tabulate(runs)[0].goal == "min"
+    assert tabulate(runs, metric="regret:max")[0].rows[0].label == "item_mean"
+    with pytest.raises(UserError, match="novelty: say whether low or high is good: novelty:min or novelty:max"):
+        tabulate(runs, metric="novelty")
+
+
+@pytest.mark.parametrize("test", ["wilcoxon", "permutation"])
+def test_other_tests_and_corrections(make, config, test):
+    models = {"maml": shifted(-0.045), "ridge": shifted(-0.05), "reptile": shifted(0.02)}
+    paths = [make(n, config(n), {"model": v, "item_mean": BASE, "random": BASE + 2}) for n, v in models.items()]
+    (table,) = tabulate(find(paths)[0], test=test, correction="bh")
+    expected = {f"learner={name}": paired(values[0] - BASE, test) for name, values in models.items()}
+    corrected = benjamini_hochberg([one.p for one in expected.values()])
+    for one, raw, p in zip(table.judged, expected.values(), corrected, strict=True):
+        assert one.comparison.p == pytest.approx(raw.p)
+        assert one.p == pytest.approx(p)
+        assert "by Benjamini-Hochberg over 3" in one.text
+
+
+@pytest.mark.parametrize("by", ["activity", "shots"])
+def test_buckets(make, config, by):
+    path = make("a", config(), {"model": np.stack([shifted(-0.2)[0]]), "item_mean": BASE})
+    frame = pl.read_parquet(path / "task_scores.parquet")
+    frame = frame.with_columns(activity=pl.col("task").str.slice(1).cast(pl.Int64) * 10)
+    frame.write_parquet(path / "task_scores.parquet")
+    (table,) = tabulate(find([path])[0], by=by)
+    made = table.bucketed
+    if by == "shots":
+        assert list(made.tasks) == ["K = 5", "K = 20"]
+        assert made.cells["item_mean"]["K = 5"].mean == pytest.approx(BASE.mean() + 0.5)
+        assert made.cells["item_mean"]["K = 20"] == rows(table)["item_mean"].cells["mae"]
+    else:
+        assert made.tasks == {"0 … 60": 7, "70 … 120": 6, "130 … 190": 7}
+        for label, row in rows(table).items():
+            total = sum(made.cells[label][bucket].mean * tasks for bucket, tasks in made.tasks.items())
+            assert total / 20 == pytest.approx(row.cells["mae"].mean)
+        first = stats.ttest_1samp((shifted(-0.2)[0] - BASE)[:7], 0)
+        assert made.judged[0].comparison.p == pytest.approx(first.pvalue)
+        assert [one.family for one in made.judged] == [3] * 3
+    with pytest.raises(UserError, match=r"--by mood: .* has activity, n_query, shots"):
+        tabulate(find([path])[0], by="mood")

@@ -1,0 +1,123 @@
+"""Which runs can be compared, and all their task scores in one frame, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from recmeta.results.labels import identity, labels, tested
+from recmeta.results.runs import Finished
+from recmeta.statistics import KEYS, metric_names, number
+
+SAME = 1e-6
+"""Scores of one method on one task that differ by no more than this agree."""
+
+
+def comparable(runs: Sequence[Finished]) -> list[list[Finished]]:
+    """Runs by what they were tested on: the data, and the protocol but for its seed and what only training reads."""
+    worlds: list[list[Finished]] = []
+    for run in runs:
+        for others in worlds:
+            if others[0].hashes["data"] == run.hashes["data"] and tested(others[0].config) == tested(run.config):
+                others.append(run)
+                break
+        else:
+            worlds.append([run])
+    return worlds
+
+
+def pool(runs: Sequence[Finished]) -> tuple[pl.DataFrame, list[str]]:
+    """All task scores of comparable runs, each once; and notes on what a reader must know of them.
+
+    Every run carries the baselines, so that most of them come several times.
+
+    Returns:
+        The task scores with the columns ``row`` (a learner's label or a baseline's name), ``kind`` ("learner" or
+        "baseline") and ``split`` besides; and the notes.
+    """
+    methods: list[dict[str, Any]] = []
+    for run in runs:
+        if "model" in run.scores["method"] and identity(run.config) not in methods:
+            methods.append(identity(run.config))
+    names, also = labels(methods)
+    named = [names[methods.index(method)] if (method := identity(run.config)) in methods else "" for run in runs]
+    splits, notes = _splits(runs)
+    model = pl.col("method") == "model"
+    frame = pl.concat(
+        [
+            run.scores.with_columns(
+                row=pl.when(model).then(pl.lit(name)).otherwise("method"),
+                kind=pl.when(model).then(pl.lit("learner")).otherwise(pl.lit("baseline")),
+                split=pl.lit(split),
+                run=pl.lit(str(run.directory)),
+            )
+            for run, name, split in zip(runs, named, splits, strict=True)
+        ],
+        how="diagonal_relaxed",
+    )
+    keys, metrics = ["row", "kind", "split", *KEYS], metric_names(frame)
+    grouped = frame.with_columns(pl.col(metrics).fill_nan(None)).group_by(keys, maintain_order=True)
+    once = grouped.agg(pl.exclude(*keys, "run").drop_nulls().first())
+    more = [f"the rows differ in these settings too: {', '.join(also)}"] if also else []
+    return once, [*_disagreements(grouped, metrics), *more, *notes, *_code_notes(runs, named)]
+
+
+def _disagreements(grouped: Any, metrics: Sequence[str]) -> list[str]:
+    """Notes on methods for which runs of one split say different things."""
+    spread = grouped.agg(pl.col(metrics).max() - pl.col(metrics).min(), pl.col("run").unique(maintain_order=True))
+    notes = []
+    for (row,), part in spread.filter(pl.any_horizontal(pl.col(metrics) > SAME)).group_by("row", maintain_order=True):
+        most = part.select(pl.col(metrics).max()).row(0, named=True)
+        worst = ", ".join(f"{number(apart)} {name}" for name, apart in most.items() if apart and apart > SAME)
+        where = ", ".join(part["run"].explode().unique(maintain_order=True))
+        notes.append(f"{row}: runs of the same split disagree, by up to {worst}; used is the first of {where}")
+    return notes
+
+
+def _splits(runs: Sequence[Finished]) -> tuple[list[str], list[str]]:
+    """The split of each run, by its hash; and notes on seeds of the split that did not always give the same one.
+
+    The hash is of the meta-validation rows too. Where two runs differ in how many of those are drawn, equal seeds and
+    equal test tasks are taken for one split. (Where they are none, their baselines disagree, which is said.)
+    """
+    known: list[tuple[Any, Any, frozenset[str], str]] = []
+    splits: list[str] = []
+    for run in runs:
+        protocol, split = _protocol(run), run.hashes["protocol"]
+        seed, draws = protocol.get("seed"), protocol.get("validation_draws")
+        tasks = frozenset(run.scores["task"])
+        for other_seed, other_draws, others, other in known:
+            if other == split or (other_seed == seed and other_draws != draws and others == tasks):
+                split = other
+                break
+        else:
+            known.append((seed, draws, tasks, split))
+        splits.append(split)
+    by_seed: dict[Any, dict[str, None]] = {}
+    for seed, _, _, split in known:
+        by_seed.setdefault(seed, {})[split] = None
+    return splits, [
+        f"protocol.seed={seed} made {len(made)} splits ({', '.join(name[:8] for name in made)}): equal ones pair"
+        for seed, made in by_seed.items()
+        if len(made) > 1
+    ]
+
+
+def _code_notes(runs: Sequence[Finished], names: Sequence[str]) -> list[str]:
+    """A note where a row stands for runs of different code."""
+    codes: dict[str, dict[str, None]] = {}
+    for run, name in zip(runs, names, strict=True):
+        if code := run.hashes.get("code"):
+            for row in {name, "the baselines"} - {""}:
+                codes.setdefault(row, {})[code[:8]] = None
+    mixed = {row: found for row, found in codes.items() if len(found) > 1}
+    if not mixed:
+        return []
+    every = dict.fromkeys(code for found in mixed.values() for code in found)
+    return [f"runs of different code ({', '.join(every)}) are pooled in one row: {', '.join(sorted(mixed))}"]
+
+
+def _protocol(run: Finished) -> Mapping[str, Any]:
+    return run.config.get("protocol") or {}

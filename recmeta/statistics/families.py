@@ -1,0 +1,76 @@
+"""Many tests at once: p-values that account for how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+P = Sequence[float] | Float[np.ndarray, "m"]
+
+
+class Correction(NamedTuple):
+    """What is done to the p-values of a family of tests, and whose name it has in text."""
+
+    name: str
+    correct: Callable[[P], Float[np.ndarray, "m"]]
+
+
+def holm(p: P) -> Float[np.ndarray, "m"]:
+    """p-values of a declared family, by Holm's step-down procedure.
+
+    >>> holm([0.02, 0.021, 0.04]).round(3).tolist()
+    [0.06, 0.06, 0.06]
+
+    Args:
+        p: p-values of one family of tests, each in [0, 1].
+
+    Returns:
+        Corrected p-values in the same order: rejecting those below a level keeps the chance of ANY false rejection
+        below it, whatever the dependence between the tests.
+
+    Reference:
+        Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 1979.
+    """
+    p = np.asarray(p, float)
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return corrected
+
+
+def benjamini_hochberg(p: P) -> Float[np.ndarray, "m"]:
+    """p-values for exploring, by the step-up procedure of Benjamini and Hochberg.
+
+    >>> benjamini_hochberg([0.01, 0.04, 0.045]).round(3).tolist()
+    [0.03, 0.045, 0.045]
+
+    Args:
+        p: p-values, each in [0, 1].
+
+    Returns:
+        Corrected p-values in the same order: rejecting those below a level keeps the expected SHARE of false ones among
+        the rejected below it, where tests are independent or positively dependent.
+
+    Reference:
+        Benjamini and Hochberg, Controlling the false discovery rate, Journal of the Royal Statistical Society B 1995.
+    """
+    p = np.asarray(p, float)
+    return np.asarray(stats.false_discovery_control(p)) if p.size else p
+
+
+def uncorrected(p: P) -> Float[np.ndarray, "m"]:
+    """p-values as they are: for ONE comparison that was chosen beforehand."""
+    return np.asarray(p, float)
+
+
+CORRECTIONS = {
+    "holm": Correction("Holm", holm),
+    "bh": Correction("Benjamini-Hochberg", benjamini_hochberg),
+    "none": Correction("no correction", uncorrected),
+}
+"""What ``--correction`` understands."""

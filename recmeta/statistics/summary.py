@@ -1,0 +1,114 @@
+"""What a run's summary says of its task scores: means, intervals, and whether the model beats the best baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recmeta.statistics.intervals import bootstrap, mean_of
+from recmeta.statistics.paired import paired
+from recmeta.statistics.scores import KEYS, differences, matrix, metric_names, per_task
+from recmeta.statistics.words import best_of, wording
+
+
+def summarise(frame: pl.DataFrame, shots: int) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
+    """Mean and interval of every metric, for every scenario and method, at one number of shots.
+
+    Args:
+        frame: task scores.
+        shots: the headline support size.
+
+    Returns:
+        ``{scenario: {method: {metric: {"mean", "ci95": [lo, hi], "tasks", "seeds"}}}}``, ready for JSON: None where
+        there is no number. "seeds" is 0 for methods without one.
+
+    Raises:
+        ValueError: no row has that many shots, or two rows are about the same.
+    """
+    frame = _at(frame, shots)
+    return {
+        scenario: {
+            method: {metric: _cell(scores, metric) for metric in metric_names(frame)}
+            for method, scores in _parts(of_scenario, "method")
+        }
+        for scenario, of_scenario in _parts(frame, "scenario")
+    }
+
+
+def verdict(frame: pl.DataFrame, metric: str, goal: str, shots: int) -> dict[str, dict[str, Any]]:
+    """Whether the model beats the best baseline, in numbers and in words, by a paired t-test.
+
+    The best baseline is the one with the best mean. As it is chosen on the tasks that it is then compared on, the
+    comparison is, if anything, hard on the model.
+
+    Args:
+        frame: task scores.
+        metric: a metric column.
+        goal: "min" or "max".
+        shots: the headline support size.
+
+    Returns:
+        ``{scenario: {"best_baseline", "difference", "ci95", "p", "text"}}``, ready for JSON: None where there is no
+        number. ``difference`` is model minus baseline. A scenario without a model is left out.
+
+    Raises:
+        ValueError: no row has that many shots, or two rows are about the same.
+    """
+    return {
+        scenario: _verdict(dict(_parts(of_scenario, "method")), metric, goal)
+        for scenario, of_scenario in _parts(_at(frame, shots), "scenario")
+        if "model" in of_scenario["method"]
+    }
+
+
+def _verdict(scores: dict[str, pl.DataFrame], metric: str, goal: str) -> dict[str, Any]:
+    """The verdict of one scenario, from the scores of its methods."""
+    baselines = {name: part for name, part in scores.items() if name != "model"}
+    best = best_of({name: mean_of(matrix(part, metric)) for name, part in baselines.items()}, goal)
+    if best is None:
+        text = f"the table has no baseline with {metric.upper()}: no verdict is possible"
+        return {"best_baseline": None, "difference": None, "ci95": [None, None], "p": None, "text": text}
+    comparison = paired(differences(scores["model"], baselines[best], metric))
+    missing = per_task(baselines[best], metric).height - comparison.n
+    return {
+        "best_baseline": best,
+        "difference": _plain(comparison.difference),
+        "ci95": [_plain(comparison.lo), _plain(comparison.hi)],
+        "p": comparison.p if comparison.n > 1 else None,
+        "text": wording(comparison, best, metric, goal)
+        + (f"; tasks with {best} but not the model: {missing}" if missing else ""),
+    }
+
+
+def _cell(scores: pl.DataFrame, metric: str) -> dict[str, Any]:
+    """One cell of the summary."""
+    values = matrix(scores, metric)
+    mean, lo, hi = bootstrap(values)
+    return {
+        "mean": _plain(mean),
+        "ci95": [_plain(lo), _plain(hi)],
+        "tasks": values.shape[1],
+        "seeds": scores["seed"].drop_nulls().n_unique(),
+    }
+
+
+def _at(frame: pl.DataFrame, shots: int) -> pl.DataFrame:
+    """The rows at that many shots, each of which must be about something else."""
+    chosen = frame.filter(pl.col("shots") == shots)
+    if chosen.is_empty():
+        raise ValueError(f"no task scores at {shots} shots; there are {sorted(frame['shots'].unique().to_list())}")
+    if (double := chosen.filter(chosen.select(KEYS).is_duplicated())).height:
+        raise ValueError(f"{double.height} task scores are about the same; the first: {double.row(0, named=True)}")
+    return chosen
+
+
+def _parts(frame: pl.DataFrame, column: str) -> list[tuple[str, pl.DataFrame]]:
+    """The frame by the values of a column, in their order of appearance."""
+    return [(name, part) for (name,), part in frame.group_by(column, maintain_order=True)]
+
+
+def _plain(value: float) -> float | None:
+    """A number as JSON knows it: None for NaN."""
+    return None if np.isnan(value) else float(value)
