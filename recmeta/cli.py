@@ -5,19 +5,84 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import platformdirs
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from recmeta import schema
+from recmeta import run_directory, schema
+from recmeta.types import UserError
 
 _NO_NAME = "Config group override must be"
 """How Hydra's ValueError for a group that is set to what is no name (``learner=3``, ``=3``) begins."""
+
+
+class Failure(NamedTuple):
+    """Why a point could not be run, in one line, and whether that is recmeta's fault and not the user's."""
+
+    line: str
+    defect: bool
+
+
+def is_defect(error: BaseException) -> bool:
+    """Whether an error of a job is recmeta's fault, and not what was typed."""
+    return not isinstance(error, UserError | OmegaConfBaseException)
+
+
+def failure(error: Exception) -> Failure:
+    """Why a job failed; where a defect is, is shown."""
+    if is_defect(error):
+        traceback.print_exception(error)
+    return Failure(explain(error), is_defect(error))
+
+
+def conclude(failed: Sequence[Failure]) -> int:
+    """Say what failed, and give the exit code: 0 where nothing did, 1 where a defect did, else 2."""
+    if failed:
+        say(failed[0].line if len(failed) == 1 else f"{len(failed)} of the sweep's points failed")
+    return 0 if not failed else 1 if any(failure.defect for failure in failed) else 2
+
+
+def overrides_first(typed: Sequence[str]) -> list[str]:
+    """Put overrides before flags: Hydra's parser stops taking overrides at the first flag that follows one.
+
+    >>> overrides_first(["learner=maml", "-m", "seeds=[0],[1]"])
+    ['learner=maml', 'seeds=[0],[1]', '-m']
+    """
+    return sorted(typed, key=lambda text: text.startswith("-") or not ("=" in text or text.startswith("~")))
+
+
+class CheckDestination(Callback):
+    """Refuses a sweep that can't be written where it is to be, before Hydra makes its folder (conf/config.yaml)."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check every name and output of the sweep. Hydra passes no exception of a callback on, but for an exit."""
+        try:
+            for name in _values(config, "name"):
+                run_directory.check_name(name)
+            for output in _values(config, "output"):
+                run_directory.check_writable(Path(output))
+        except UserError as error:
+            say(explain(error))
+            sys.exit(2)
+
+
+def _values(config: DictConfig, key: str) -> list[str]:
+    """The values that a sweep gives to a root key, or the one that it has."""
+    parser = OverridesParser.create()
+    for text in OmegaConf.to_container(config.hydra.overrides.task) or ():
+        override = parser.parse_override(str(text))
+        if override.key_or_group == key and override.is_sweep_override():
+            return [str(value) for value in override.sweep_iterator()]
+    return [str(config[key])]
 
 
 def configure_jax() -> None:
@@ -33,9 +98,11 @@ def say(line: str) -> None:
     print(f"recmeta: {line}", file=sys.stderr)
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether Hydra refuses what was typed; any other ValueError is a defect."""
-    return isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(_NO_NAME)
+def is_refusal(error: BaseException, job: Callable[..., Any]) -> bool:
+    """Whether Hydra refuses what was typed; what comes from within a job is a defect, and so is any other error."""
+    if any(frame.f_code is job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return False
+    return isinstance(error, UserError | HydraException | OmegaConfBaseException | ValueError | OSError)
 
 
 def explain(error: BaseException) -> str:

@@ -2,28 +2,69 @@
 
 from __future__ import annotations
 
-import errno
-import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+import optax
 import polars as pl
-import yaml
+from jaxtyping import PyTree
 
-from recmeta import build, checkpoint, evaluate, provenance, statistics, train
+from recmeta import build, checkpoint, evaluate, provenance, run_directory, statistics, train
 from recmeta.reporters import compose, files
-from recmeta.reporters.files import to_json, write
 from recmeta.types import Interactions, Learner, Objective, Problem, Reporter, Run, UserError
 
 Config = Mapping[str, Any]
 
 
+class Work(NamedTuple):
+    """All that a run works with, checked: nothing of it is made a second time.
+
+    Attributes:
+        config: resolved, as plain values.
+        parts: the components.
+        data, problem: loaded, and split.
+        objective: made.
+        learner, optimizer: made; None for the baselines alone.
+        hashes: of config, data, protocol and code.
+        directory: of the run.
+    """
+
+    config: Config
+    parts: build.Parts
+    data: Interactions
+    problem: Problem
+    objective: Objective
+    learner: Learner | None
+    optimizer: optax.GradientTransformation | None
+    hashes: Mapping[str, str]
+    directory: Path
+
+
+class Training(NamedTuple):
+    """A learner's training as far as it is, and where its progress is kept.
+
+    Attributes:
+        learner, optimizer: what is trained.
+        progress: fresh, or restored.
+        step: how many steps of it are done.
+        save: ``(step, progress)``.
+    """
+
+    learner: Learner
+    optimizer: optax.GradientTransformation
+    progress: train.Progress
+    step: int
+    save: Callable[[int, PyTree], None]
+
+
 def run(config: Config, overrides: Sequence[str], *, multirun: bool = False) -> dict[str, Any]:
     """Run an experiment, or skip it where it is done, or resume it where it was interrupted.
+
+    Both only where the data and the split are those that it was started with; ``force=true`` discards what is there.
 
     Args:
         config: resolved, as plain values.
@@ -39,230 +80,202 @@ def run(config: Config, overrides: Sequence[str], *, multirun: bool = False) -> 
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
     parts = build.build(config)
     reporter = compose(files(), *(make() for make in parts.reporters))
-    directory = run_directory(config)
-    done = finished(directory, config)
-    if done and not config["force"]:
-        for line in (f"already done, skipped: {directory} (force=true runs it again)", *verdicts(done)):
+    directory = run_directory.place(config)
+    before = run_directory.read(directory, config)
+    work = assemble(config, parts, directory)
+    fresh = run_directory.starts_over(before, work.hashes, force=config["force"])
+    told = [] if fresh else run_directory.differences(before, work.hashes, directory)
+    if before.summary is not None and not fresh:
+        for line in (
+            f"already done, skipped: {directory} (force=true runs it again)",
+            *told,
+            *verdicts(before.summary),
+        ):
             reporter.note(line)
-        return done
+        return before.summary
 
+    run_directory.make(directory)
+    with run_directory.held(directory) as unlocked, ExitStack() as stack:
+        # Closed last, and told of any error, that of closing the checkpoints included.
+        stack.push(lambda kind, error, trace: reporter.close(error))
+        training = begin(work, fresh, stack)
+        about = describe(work, overrides, training.step if training else 0, multirun)
+        reporter.start(about)
+        for line in (*unlocked, *told, *notes(work)):
+            reporter.note(line)
+        numbers, scores = measured(work, training, reporter)
+        cost = provenance.cost(clock, compiled)
+        summary = summarised(work, numbers, scores, cost)
+        reporter.finish(summary, scores, {**about.provenance, **cost})
+        return summary
+
+
+def assemble(config: Config, parts: build.Parts, directory: Path) -> Work:
+    """Load, split, and make what is made once; every check that needs the data."""
     data = parts.dataset()
     problem = parts.protocol(data)
     objective = parts.objective()
     build.check_problem(parts, problem, objective)
     learner = build.make_learner(parts, problem, objective)
-    make_directory(directory)
-    checkpoints = checkpoint.open(directory / "checkpoints", fresh=config["force"])
-    error: BaseException | None = None
-    try:
-        progress, step = prepare(learner, parts, config, checkpoints)
-        about = describe(config, overrides, directory, data, problem, step, multirun)
-        reporter.start(about)
-        for line in notes(data, problem, learner, config):
-            reporter.note(line)
-        model = (learner, objective, progress) if learner and progress else None
-        summary, scores = measured(model, parts, problem, config, reporter, checkpoints)
-        peak, wall, compiling = provenance.peak_mb(), clock(), compiled()
-        summary["speed"] |= {"compile_s": compiling.seconds, "wall_s": wall, "peak_mb": peak}
-        cost = {"wall_s": wall, "compile_s": compiling.seconds, "compilations": compiling.number, "peak_mb": peak}
-        head = {"schema": 1, "status": "complete", "name": config["name"], "hashes": about.hashes}
-        attainable = {"attainable": dict(data.attainable)} if data.attainable else {}
-        summary = head | summary | attainable
-        reporter.finish(summary, scores, {**about.provenance, **cost})
-        return summary
-    except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        checkpoints.close()
-        reporter.close(error)
-
-
-def run_directory(config: Config) -> Path:
-    """Where the run of a config is written: one directory per config.
-
-    Raises:
-        UserError: where the name can't be a folder's.
-    """
-    name = config["name"]
-    if name in ("", ".", "..") or set(name) & set('/\\:*?"<>|'):
-        raise UserError(f'name={name}: it names a folder, so give it none of / \\ : * ? " < > |')
-    return Path(config["output"]) / name / provenance.config_hash(config)[:12]
-
-
-def record_failure(config: Config, overrides: Sequence[str], error: BaseException) -> None:
-    """Write down a failed point of a sweep where its run would be, if that is known; numbers that are there stand."""
-    if not config:
-        return
-    with suppress(UserError):
-        directory = run_directory(config)
-        if (directory / "summary.json").exists():
-            return
-        make_directory(directory)
-        said = {"error": " ".join(str(error).split()), "type": type(error).__name__, "overrides": list(overrides)}
-        write(directory / "failure.json", to_json(said))
-
-
-def finished(directory: Path, config: Config) -> dict[str, Any] | None:
-    """The summary of a run that is done; None where there is none.
-
-    Raises:
-        UserError: where the directory belongs to another config.
-    """
-    there, summary = directory / "config.yaml", directory / "summary.json"
-    try:
-        other = yaml.safe_load(there.read_text()) if there.exists() else config
-        done = json.loads(summary.read_text()) if summary.exists() else None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{directory} is damaged ({' '.join(str(error).split())}); remove it") from error
-    if not isinstance(other, Mapping) or provenance.config_hash(other) != provenance.config_hash(config):
-        raise UserError(f"{directory} holds a run of another config; remove it, or give another name=")
-    return done
-
-
-def make_directory(directory: Path) -> None:
-    """Make the run directory.
-
-    Raises:
-        UserError: where it can't be made.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise UserError(f"output: can't make {directory}: {why}; give another output=") from error
-
-
-def prepare(
-    learner: Learner | None, parts: build.Parts, config: Config, checkpoints: checkpoint.Checkpoints
-) -> tuple[train.Progress | None, int]:
-    """The progress to start from, fresh or restored, and its step."""
-    if learner is None:
-        return None, 0
-    progress = train.start(learner, parts.optimizer(), config["seeds"], parts.metric.goal)
-    return checkpoints.restore(progress) or (progress, 0)
-
-
-def describe(
-    config: Config,
-    overrides: Sequence[str],
-    directory: Path,
-    data: Interactions,
-    problem: Problem,
-    step: int,
-    multirun: bool,
-) -> Run:
-    """What reporters are told at the start."""
+    optimizer = build.make_optimizer(parts) if learner else None
     hashes = {
         "config": provenance.config_hash(config), "data": data.sha256, "protocol": problem.split.sha256,
         "code": provenance.code_hash(),
     }  # fmt: skip
+    return Work(config, parts, data, problem, objective, learner, optimizer, hashes, directory)
+
+
+def begin(work: Work, fresh: bool, stack: ExitStack) -> Training | None:
+    """The training to start or to go on with, its checkpoints closed by the stack; None for the baselines alone."""
+    if work.learner is None or work.optimizer is None:
+        return None
+    checkpoints = checkpoint.open(work.directory / run_directory.CHECKPOINTS, fresh=fresh)
+    stack.callback(checkpoints.close)
+    progress = train.start(work.learner, work.optimizer, work.config["seeds"], work.parts.metric.goal)
+    progress, step = checkpoints.restore(progress) or (progress, 0)
+    return Training(work.learner, work.optimizer, progress, step, checkpoints.save)
+
+
+def describe(work: Work, overrides: Sequence[str], step: int, multirun: bool) -> Run:
+    """What reporters are told at the start."""
+    data, split, config = work.data, work.problem.split, work.config
     facts = {
-        "hashes": hashes,
+        "hashes": work.hashes,
         **provenance.environment(),
         "data": {"name": data.name, "counts": dict(data.counts), "notes": list(data.notes)},
-        "split": {"counts": dict(problem.split.counts), "leak": dict(problem.split.leak)},
+        "split": {"counts": dict(split.counts), "leak": dict(split.leak)},
     }
-    steps = 0 if config["learner"].get("_target_") is None else config["steps"]
     return Run(
-        config["name"], directory, config, overrides, hashes, config["seeds"], steps, step, facts, multirun
+        name=config["name"], directory=work.directory, config=config, overrides=overrides, hashes=work.hashes,
+        seeds=config["seeds"], steps=config["steps"] if work.learner else 0, step=step, provenance=facts,
+        multirun=multirun,
     )  # fmt: skip
 
 
-def notes(data: Interactions, problem: Problem, learner: Learner | None, config: Config) -> list[str]:
+def notes(work: Work) -> list[str]:
     """What the user should know before the numbers: the data, what was dropped, what leaks, what is not used."""
-    counts = dict(problem.split.counts)
+    data, split = work.data, work.problem.split
     lines = [*data.notes, f"{data.name}: " + ", ".join(f"{name} {count:,}" for name, count in data.counts.items())]
-    lines.append("split: " + ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items()))
-    for name, share in problem.split.leak.items():
+    lines.append("split: " + ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in split.counts.items()))
+    for name, share in split.leak.items():
         lines.append(f"leak: {name.replace('_', ' ')}: {share:.0%}")
-    for group in build.unused_parts(learner) if learner else ():
-        target = str(config[group]["_target_"]).rpartition(".")[2]
+    for group in build.unused_parts(work.learner) if work.learner else ():
+        target = str(work.config[group]["_target_"]).rpartition(".")[2]
         lines.append(f"{group}={target} has no part in this learner: its choice changes nothing")
     return lines
 
 
-def measured(
-    model: tuple[Learner, Objective, train.Progress] | None,
-    parts: build.Parts,
-    problem: Problem,
-    config: Config,
-    reporter: Reporter,
-    checkpoints: checkpoint.Checkpoints,
-) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Train, then touch the test tasks, once: the summary's numbers and the task scores."""
+def measured(work: Work, training: Training | None, reporter: Reporter) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Train, choose, then touch the test tasks, once: what was measured, and the task scores."""
+    parts, problem = work.parts, work.problem
     frames: list[pl.DataFrame] = []
-    adaptation: dict[str, Any] = {}
-    scored = evaluate.make_scored(parts.metrics, problem.spec)
-    settings: dict[str, Any] = {}
+    numbers: dict[str, Any] = {"adaptation": {}, "baselines": {}}
     speed: dict[str, float | None] = {"train_tasks_per_s": None, "eval_tasks_per_s": None}
-    if model is not None:
-        learner, objective, _ = model
-        best, speed["train_tasks_per_s"] = trained(model, parts, problem, config, reporter, checkpoints)
-        clock = provenance.stopwatch()
-        scores, adaptation = evaluate.evaluate_learner(
-            learner, objective, problem, best.params, config["seeds"], scored
+    scored = evaluate.make_scored(parts.metrics, problem.spec)
+    if training:
+        best, speed["train_tasks_per_s"] = trained(work, training, reporter)
+        clock, compiled = provenance.stopwatch(), provenance.count_compilations()
+        scores, numbers["adaptation"] = evaluate.evaluate_learner(
+            training.learner, work.objective, problem, best.params, work.config["seeds"], scored
         )
-        tasks = sum(len(names) for names in problem.names.values())
-        adapted = tasks * len(problem.shots) * (learner.steps + 1) * len(config["seeds"])
-        # Compilation included: the test tasks are touched once.
-        speed["eval_tasks_per_s"] = adapted / clock()
+        # A row is a task adapted to at one support size by one seed; the shallower depths are part of what it costs.
+        speed["eval_tasks_per_s"] = len(scores) / (clock() - compiled().seconds)
         frames.append(scores)
     if parts.baselines:
         tuned = evaluate.tune_baselines(parts.baselines, problem, parts.metrics, parts.metric)
-        settings = evaluate.settings_report(tuned, problem.shots)
-        for line in settings_lines(settings, problem.headline):
+        numbers["baselines"] = evaluate.settings_report(tuned, problem.shots)
+        for line in settings_lines(numbers["baselines"], problem.headline):
             reporter.note(line)
         frames.append(evaluate.evaluate_baselines(tuned, problem, jax.random.key(0), scored))
-    scores = pl.concat(frames)
-    name, goal = parts.metric.name, parts.metric.goal
-    table = statistics.summarise(scores, problem.headline)
-    scenario = next(iter(problem.test))
-    value = table[scenario].get("model", {}).get(name, {}).get("mean")
-    summary = {
-        "metric": {"name": name, "goal": goal, "scenario": scenario, "value": value, "shots": problem.headline},
-        "scores": table,
-        "adaptation": adaptation,
-        "baselines": settings,
-        "verdict": statistics.verdict(scores, name, goal, problem.headline),
-        "speed": speed,
-    }
-    return summary, scores
+    return numbers | {"speed": speed}, pl.concat(frames)
 
 
-def trained(
-    model: tuple[Learner, Objective, train.Progress],
-    parts: build.Parts,
-    problem: Problem,
-    config: Config,
-    reporter: Reporter,
-    checkpoints: checkpoint.Checkpoints,
-) -> tuple[train.Best, float | None]:
+def trained(work: Work, training: Training, reporter: Reporter) -> tuple[train.Best, float | None]:
     """Train to the end, and say the tasks per second of all chunks but the first, which compiles."""
-    learner, objective, progress = model
+    config, parts, seeds = work.config, work.parts, len(work.config["seeds"])
     chunk = train.make_chunk(
-        learner, objective, parts.optimizer(), problem, parts.metrics, metric=parts.metric,
+        training.learner, work.objective, training.optimizer, work.problem, parts.metrics, metric=parts.metric,
         steps=config["eval_every"], batch=config["batch"], patience=config["patience"],
     )  # fmt: skip
-    seconds: list[float] = []
+    progress, seconds = training.progress, []
     clock = provenance.stopwatch()
-    per_chunk = config["batch"] * config["eval_every"] * len(config["seeds"])
-    for latest, reported in train.train(progress, chunk, problem, steps=config["steps"]):
+    per_chunk = config["batch"] * config["eval_every"] * seeds
+    for latest, reported in train.train(progress, chunk, work.problem, steps=config["steps"]):
         progress = latest
         seconds.append(clock())
-        rate = {"tasks_per_s": [per_chunk / seconds[-1] / len(config["seeds"])] * len(config["seeds"])}
+        rate = {"tasks_per_s": [per_chunk / seconds[-1] / seeds] * seeds}
         # Logged first: what was logged after the checkpoint that a run resumes from is dropped, and logged again.
         reporter.log(reported.step, "train", per_seed(reported.train) | rate)
         reporter.log(reported.step, "validation", per_seed(reported.validation))
-        checkpoints.save(reported.step, progress)
+        training.save(reported.step, progress)
         clock = provenance.stopwatch()
-    if not bool(jnp.isfinite(progress.best.value).all()):
-        raise UserError(
-            f"training diverged: no meta-validation {parts.metric.name} was a number; lower optimizer.learning_rate or "
-            "learner.inner_rate"
-        )
+    check_converged(np.isfinite(progress.best.value).tolist(), config["seeds"])
     warm = seconds[1:]
     return progress.best, per_chunk * len(warm) / sum(warm) if warm else None
+
+
+def check_converged(sound: Sequence[bool], seeds: Sequence[int]) -> None:
+    """Refuse seeds that never made a prediction that is a number; that the metric is defined was checked before.
+
+    One such seed fails the run: a mean over the seeds that happen to do well is no result. What the others did is not
+    lost, for a seed's numbers do not depend on which run beside it.
+
+    Args:
+        sound: per seed, whether a meta-validation had a value.
+        seeds: the seeds.
+
+    Raises:
+        UserError: naming the seeds, and those that are sound.
+    """
+    bad = [seed for seed, good in zip(seeds, sound, strict=True) if not good]
+    rest = [seed for seed in seeds if seed not in bad]
+    if bad:
+        others = f", or run the others alone, whose numbers stay the same: seeds={listed(rest)}" if rest else ""
+        raise UserError(
+            f"training diverged at seeds={listed(bad)}: no meta-validation had numbers for predictions; lower "
+            f"optimizer.learning_rate or learner.inner_rate{others}"
+        )
+
+
+def listed(seeds: Sequence[int]) -> str:
+    """Seeds as they are typed."""
+    return f"[{','.join(map(str, seeds))}]"
+
+
+def summarised(work: Work, numbers: Mapping[str, Any], scores: pl.DataFrame, cost: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary (DESIGN section 5) of what was measured, and of what it cost."""
+    metric, problem = work.parts.metric, work.problem
+    table = statistics.summarise(scores, problem.headline)
+    scenario = next(iter(problem.test))
+    value = table[scenario].get("model", {}).get(metric.name, {}).get("mean")
+    known = attainable(work.data, problem)
+    return {
+        "schema": 1,
+        "status": "complete",
+        "name": work.config["name"],
+        "hashes": work.hashes,
+        "metric": {
+            "name": metric.name, "goal": metric.goal, "scenario": scenario, "value": value, "shots": problem.headline,
+        },
+        "scores": table,
+        **numbers,
+        "verdict": statistics.verdict(scores, metric.name, metric.goal, problem.headline),
+        "speed": numbers["speed"] | {name: cost[name] for name in ("compile_s", "wall_s", "peak_mb")},
+        **({"attainable": known} if known else {}),
+    }  # fmt: skip
+
+
+def attainable(data: Interactions, problem: Problem) -> dict[str, float]:
+    """The best errors possible, where they are known: "mae" at the headline support size, and each under its own name.
+
+    There is no plain "rmse": the one known is of all rows pooled, while tables hold the mean of each user's own. Empty
+    where the labels are no longer the data's, and what is known of them is in other units.
+    """
+    if not data.attainable or (problem.spec.low, problem.spec.high) != tuple(data.label_range):
+        return {}
+    sized = {name: value for name, value in data.attainable.items() if "@" in name}
+    headline = sized.get(f"mae@{problem.headline}")
+    return sized if headline is None else {"mae": headline, **sized}
 
 
 def settings_lines(settings: Mapping[str, Any], headline: int) -> list[str]:

@@ -108,3 +108,19 @@ def stopwatch() -> Callable[[], float]:
     """Start a clock; the function returned says how many seconds have passed."""
     began = time.perf_counter()
     return lambda: time.perf_counter() - began
+
+
+def cost(clock: Callable[[], float], compiled: Callable[[], Compilations]) -> dict[str, Any]:
+    """What a run cost so far.
+
+    Args:
+        clock: from `stopwatch`, at the start of the run.
+        compiled: from `count_compilations`, at the start of the run.
+
+    Returns:
+        Seconds in all and in compilation, the number of programs, and `peak_mb`.
+    """
+    programs = compiled()
+    return {
+        "wall_s": clock(), "compile_s": programs.seconds, "compilations": programs.number, "peak_mb": peak_mb()
+    }  # fmt: skip

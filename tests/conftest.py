@@ -84,3 +84,13 @@ def cut():
 def problem(data, cut):
     """The small data set, cut: 24 users to train on, 8 to validate on, 8 to test on."""
     return cut(data)
+
+
+@pytest.fixture(scope="session")
+def small() -> tuple[str, ...]:
+    """Overrides of a run that takes a second."""
+    return (
+        "dataset=synthetic", "dataset.users=60", "dataset.items=30", "dataset.per_user=[10,12]",
+        "protocol.shots=[0,3]", "protocol.query=4", "learner=ridge", "encoder.width=4", "scorer=dot", "scorer.width=4",
+        "steps=4", "eval_every=2", "batch=4", "reporter=quiet", "baselines=[global_mean]", "metrics=[mae]",
+    )  # fmt: skip

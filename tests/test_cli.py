@@ -3,16 +3,11 @@
 import sys
 
 import pytest
+from hydra.errors import HydraException
 
 from recmeta import cli
 from recmeta.__main__ import main
 from recmeta.schema import Root, kind
-
-SMALL = (
-    "dataset=synthetic", "dataset.users=60", "dataset.items=30", "dataset.per_user=[10,12]", "protocol.shots=[0,3]",
-    "protocol.query=4", "learner=ridge", "steps=4", "eval_every=2", "batch=4", "reporter=quiet",
-    "baselines=[global_mean]", "metrics=[mae]",
-)  # fmt: skip
 
 REFUSED = {
     "learner.foo=1": "learner.foo=1: no such key; learner has level_scale, weight_scale",
@@ -42,6 +37,17 @@ REFUSED = {
     "force=maybe": "force=maybe: must be true or false",
     "seeds=0": "seeds=0: must be a list of whole numbers, as [0,1]",
     "seeds=[0,0]": "seeds=[0, 0]: give one or more different whole numbers",
+    "seeds=[4294967296]": "seeds=[4294967296]: give one or more different whole numbers from 0 to 4294967295",
+    "optimizer.learning_rate=-1": "optimizer.learning_rate=-1: input should be greater than 0",
+    "optimizer.learning_rate=nan": "optimizer.learning_rate=nan: must be a finite number",
+    "+optimizer.b1=abc": "optimizer.b1=abc: input should be a valid number",
+    "+optimizer.b1=2.0": "optimizer.b1=2.0: input should be less than 1",
+    "optimizer=adamw optimizer.weight_decay=-1": "optimizer.weight_decay=-1: input should be greater than or equal to",
+    "+reporter.x=3": "reporter.x=3: must be a block with a _target_",
+    "+reporter.x.mode=a": "reporter.x._target_ is missing",
+    "learner._partial_=abc": "learner._partial_ must be true",
+    "learner._convert_=abc": "learner._convert_ must be all",
+    "encoder._target_=null": "encoder._target_ is missing",
     "output=null": "output=null: must be text",
     "name=a/b": "name=a/b: it names a folder",
     "name=..": "name=..: it names a folder",
@@ -62,8 +68,8 @@ REFUSED = {
 }
 
 
-def refused(monkeypatch, capfd, tmp_path, *typed: str, base: tuple[str, ...] = SMALL) -> str:
-    monkeypatch.setattr(sys, "argv", ["recmeta", *base, f"output={tmp_path / 'out'}", *typed])
+def refused(monkeypatch, capfd, tmp_path, *typed: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["recmeta", f"output={tmp_path / 'out'}", *typed])
     with pytest.raises(SystemExit) as ended:
         main()
     said = capfd.readouterr()
@@ -76,8 +82,8 @@ def refused(monkeypatch, capfd, tmp_path, *typed: str, base: tuple[str, ...] = S
 
 
 @pytest.mark.parametrize("typed", REFUSED)
-def test_refused_in_one_line(typed, monkeypatch, capfd, tmp_path):
-    assert refused(monkeypatch, capfd, tmp_path, *typed.split()).startswith(REFUSED[typed])
+def test_refused_in_one_line(typed, small, monkeypatch, capfd, tmp_path):
+    assert refused(monkeypatch, capfd, tmp_path, *small, *typed.split()).startswith(REFUSED[typed])
 
 
 TABLES = {
@@ -90,20 +96,33 @@ TABLES = {
 
 
 @pytest.mark.parametrize("typed", TABLES)
-def test_files_of_ones_own(typed, monkeypatch, capfd, tmp_path):
+def test_files_of_ones_own(typed, small, monkeypatch, capfd, tmp_path):
     rows = [f"u{user},i{item},{(user + item) % 5}" for user in range(30) for item in range(9)]
     (tmp_path / "good.csv").write_text("\n".join(["user,item,label", *rows]))
     (tmp_path / "ragged.csv").write_text("user,item,label\na,b,3\na,c\n")
     monkeypatch.chdir(tmp_path)
-    base = ("dataset=table", *SMALL[4:])
-    assert TABLES[typed] in refused(monkeypatch, capfd, tmp_path, *typed.split(), base=base)
+    rest = [text for text in small if not text.startswith("dataset")]
+    assert TABLES[typed] in refused(monkeypatch, capfd, tmp_path, "dataset=table", *rest, *typed.split())
 
 
-def test_output_that_is_a_file(monkeypatch, capfd, tmp_path):
+@pytest.mark.parametrize("flags", [[], ["-m"], ["-m", "name=a,b"]])
+def test_output_that_is_a_file(flags, small, monkeypatch, capfd, tmp_path):
     (tmp_path / "file").write_text("mine")
-    said = refused(monkeypatch, capfd, tmp_path, f"output={tmp_path / 'file'}")
+    said = refused(monkeypatch, capfd, tmp_path, *small, f"output={tmp_path / 'file'}", *flags)
     assert said.startswith(f"output: can't make {tmp_path / 'file'}")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["a/b", "a,b/c", "choice(a,b/c)"])
+def test_a_sweep_into_no_folder_makes_none(name, small, monkeypatch, capfd, tmp_path):
+    said = refused(monkeypatch, capfd, tmp_path, *small, "-m", f"name={name}")
+    assert "it names a folder, so give it none of" in said
+
+
+def test_a_sweep_over_outputs_checks_each(small, monkeypatch, capfd, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    typed = f"output={tmp_path / 'out'},{tmp_path / 'file'}"
+    assert "Not a directory" in refused(monkeypatch, capfd, tmp_path, *small, "-m", typed)
 
 
 def test_every_root_key_says_what_it_must_be():
@@ -112,5 +131,44 @@ def test_every_root_key_says_what_it_must_be():
     assert kind("learner") == kind("learner.inner_steps") == ""
 
 
-def test_other_value_errors_are_defects():
-    assert not cli.is_refusal(ValueError("shapes differ"))
+def raised(error: Exception, function) -> Exception:
+    try:
+        function(error)
+    except Exception as caught:
+        return caught
+    raise AssertionError
+
+
+def test_only_what_is_raised_outside_of_a_job_is_a_refusal():
+    def job(error):
+        raise error
+
+    def hydra(error):
+        raise error
+
+    assert not cli.is_refusal(raised(ValueError("shapes differ"), job), job)
+    assert not cli.is_refusal(raised(KeyError("scores"), hydra), job)
+    for error in (ValueError("new in\nHydra 1.3.9"), HydraException("new"), FileExistsError(17, "exists", "out")):
+        refused = raised(error, hydra)
+        assert cli.is_refusal(refused, job)
+        assert "\n" not in cli.explain(refused)
+
+
+def test_exit_codes(capsys):
+    refused, broken = cli.Failure("a refused", defect=False), cli.Failure("a broken", defect=True)
+    assert [cli.conclude(failed) for failed in ([], [refused], [broken], [refused, broken])] == [0, 2, 1, 1]
+    assert capsys.readouterr().err.splitlines() == [
+        "recmeta: a refused", "recmeta: a broken", "recmeta: 2 of the sweep's points failed"
+    ]  # fmt: skip
+
+
+def test_overrides_may_stand_around_flags(small, monkeypatch, capsys):
+    typed = ["learner=maml", "--cfg", "job", "~learner.adapts", "batch=8"]
+    monkeypatch.setattr(sys, "argv", ["recmeta", *small, *typed])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "batch: 8" in said
+    assert "inner_steps: 5" in said
+    assert "adapts" not in said

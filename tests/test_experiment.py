@@ -1,6 +1,8 @@
 """One experiment, in this process, into its run directory."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -8,23 +10,25 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta import experiment, schema
+from recmeta import experiment, run_directory, schema
 from recmeta.types import UserError
 
-SMALL = (
-    "dataset=synthetic", "dataset.users=60", "dataset.items=30", "dataset.per_user=[10,12]", "protocol.shots=[0,3]",
-    "protocol.query=4", "learner=ridge", "encoder.width=4", "scorer=dot", "scorer.width=4", "steps=4", "eval_every=2",
-    "batch=4", "reporter=quiet", "baselines=[global_mean]", "metrics=[mae,auc]",
-)  # fmt: skip
 
+@pytest.fixture
+def settings(small, tmp_path):
+    """``settings(*overrides)``: a resolved config of a small run into ``tmp_path``."""
 
-def config(output, *overrides: str) -> dict:
-    schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
-        composed = compose("config", [*SMALL, f"output={output}", *overrides])
-    plain = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    def make(*overrides: str) -> dict:
+        schema.register()
+        with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+            # What is set of the synthetic data set is no setting of another.
+            base = [text for text in small if "dataset=table" not in overrides or not text.startswith("dataset")]
+            composed = compose("config", [*base, "metrics=[mae,auc]", f"output={tmp_path}", *overrides])
+        plain = OmegaConf.to_container(composed, resolve=True)
+        assert isinstance(plain, dict)
+        return {str(key): value for key, value in plain.items()}
+
+    return make
 
 
 def strict(path):
@@ -36,17 +40,17 @@ def strict(path):
     return json.loads(path.read_text(), parse_constant=refuse)
 
 
-def test_a_run_from_start_to_end(tmp_path):
-    settings = config(tmp_path, "seeds=[0,1]")
-    summary = experiment.run(settings, ["seeds=[0,1]"])
-    directory = experiment.run_directory(settings)
+def test_a_run_from_start_to_end(settings):
+    config = settings("seeds=[0,1]")
+    summary = experiment.run(config, ["seeds=[0,1]"])
+    directory = run_directory.place(config)
     assert {path.name for path in directory.iterdir()} == {
         "config.yaml", "overrides.yaml", "provenance.json", "metrics.jsonl", "task_scores.parquet", "checkpoints",
-        "summary.json",
+        "summary.json", ".lock",
     }  # fmt: skip
     written = strict(directory / "summary.json")
     assert set(written) - {"attainable"} == {
-        "schema", "status", "name", "hashes", "metric", "scores", "adaptation", "verdict", "speed"
+        "schema", "status", "name", "hashes", "metric", "scores", "adaptation", "baselines", "verdict", "speed"
     }  # fmt: skip
     assert (written["schema"], written["status"], written["name"]) == (1, "complete", "main")
     assert set(written["hashes"]) == {"config", "data", "protocol", "code"}
@@ -60,7 +64,7 @@ def test_a_run_from_start_to_end(tmp_path):
     assert {"shots", "steps", "mae", "mean_abs_change", "no_op"} <= set(written["adaptation"]["user_cold"])
     assert {"best_baseline", "difference", "ci95", "p", "text"} <= set(written["verdict"]["user_cold"])
     assert set(written["speed"]) == {"train_tasks_per_s", "eval_tasks_per_s", "compile_s", "wall_s", "peak_mb"}
-    assert yaml.safe_load((directory / "config.yaml").read_text()) == settings
+    assert yaml.safe_load((directory / "config.yaml").read_text()) == config
     assert yaml.safe_load((directory / "overrides.yaml").read_text()) == ["seeds=[0,1]"]
     assert {"compilations", "compile_s", "versions", "device", "split"} <= set(strict(directory / "provenance.json"))
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
@@ -74,43 +78,145 @@ def test_a_run_from_start_to_end(tmp_path):
     assert set(scores.filter(method="model")["seed"]) == {0, 1}
 
 
-def test_done_is_skipped_and_forced_runs_again(tmp_path):
-    settings = config(tmp_path, "learner=none")
-    first = experiment.run(settings, [])
+def test_done_is_skipped_and_forced_runs_again(settings):
+    config = settings("learner=none")
+    first = experiment.run(config, [])
     assert set(first["scores"]["user_cold"]) == {"global_mean"}
     assert first["metric"]["value"] is None
-    path = experiment.run_directory(settings) / "summary.json"
+    path = run_directory.place(config) / "summary.json"
+    assert not (path.parent / "checkpoints").exists()
     written, scores = path.stat().st_mtime_ns, (path.parent / "task_scores.parquet").read_bytes()
-    again = experiment.run(settings | {"reporter": {}}, [])
+    again = experiment.run(config | {"reporter": {}, "seeds": [5]}, [])
     assert again == strict(path)
     assert path.stat().st_mtime_ns == written
-    experiment.run(settings | {"force": True}, [])
+    experiment.run(config | {"force": True}, [])
     assert path.stat().st_mtime_ns > written
     assert (path.parent / "task_scores.parquet").read_bytes() == scores
 
 
-def test_directory_of_another_config(tmp_path):
-    settings = config(tmp_path, "learner=none")
-    directory = experiment.run_directory(settings)
-    directory.mkdir(parents=True)
-    (directory / "config.yaml").write_text(yaml.safe_dump(settings | {"batch": 99}))
-    with pytest.raises(UserError, match=r"holds a run of another config; remove it, or give another name="):
-        experiment.run(settings, [])
-    for damaged in ("a: [", "3"):
-        (directory / "config.yaml").write_text(damaged)
-        with pytest.raises(UserError, match=str(directory)):
-            experiment.run(settings, [])
-    assert [path.name for path in directory.iterdir()] == ["config.yaml"]
+@pytest.fixture
+def table(settings, tmp_path):
+    """``table(stars, *overrides)``: a config over a file of ratings, which is written anew with that one."""
+
+    def make(stars: int, *overrides: str) -> dict:
+        path = tmp_path / "ratings.csv"
+        rows = [f"u{user},i{item},{1 + (user + item) % 5}" for user in range(60) for item in range(9)]
+        path.write_text("\n".join(["user,item,label", f"u0,i10,{stars}", *rows]))
+        return settings("dataset=table", f"dataset.interactions={path}", "dataset.label_range=[1,5]", *overrides)
+
+    return make
 
 
-def test_failures_are_recorded_beside_no_numbers(tmp_path):
-    settings = config(tmp_path)
-    directory = experiment.run_directory(settings)
-    experiment.record_failure(settings, ["steps=4"], UserError("too\nbad"))
-    assert strict(directory / "failure.json") == {"error": "too bad", "type": "UserError", "overrides": ["steps=4"]}
-    (directory / "failure.json").unlink()
-    (directory / "summary.json").write_text("{}")
-    experiment.record_failure(settings, [], UserError("bad"))
-    experiment.record_failure(settings | {"name": ".."}, [], UserError("bad"))
-    experiment.record_failure({}, [], UserError("bad"))
-    assert not list(tmp_path.rglob("failure.json"))
+@pytest.fixture
+def interrupted(monkeypatch):
+    """``interrupted(config)``: run until everything is trained, then be interrupted."""
+
+    def interrupt(config: dict) -> None:
+        def press(*_, **__):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(experiment.evaluate, "evaluate_learner", press)
+            with pytest.raises(KeyboardInterrupt):
+                experiment.run(config, [])
+
+    return interrupt
+
+
+def logged(config: dict) -> bytes:
+    return (run_directory.place(config) / "metrics.jsonl").read_bytes()
+
+
+CHANGED = r"holds a run of other data: the data changed since; force=true"
+
+
+def test_other_data_under_the_same_config_is_not_skipped(table):
+    first = experiment.run(table(3, "learner=none"), [])
+    with pytest.raises(UserError, match=CHANGED):
+        experiment.run(table(4, "learner=none"), [])
+    assert experiment.run(table(3, "learner=none"), [])["hashes"] == first["hashes"]
+    second = experiment.run(table(4, "learner=none", "force=true"), [])
+    assert second["hashes"]["data"] != first["hashes"]["data"]
+    assert second["hashes"]["config"] == first["hashes"]["config"]
+
+
+def test_other_data_under_the_same_config_is_not_resumed(table, interrupted):
+    interrupted(table(3))
+    lines = logged(table(4))
+    with pytest.raises(UserError, match=CHANGED):
+        experiment.run(table(4), [])
+    assert logged(table(4)) == lines
+
+
+def test_other_code_is_said_and_no_error(settings, monkeypatch):
+    config, said = settings("learner=none"), []
+    make = experiment.files
+    monkeypatch.setattr(experiment, "files", lambda: make()._replace(note=said.append))
+    experiment.run(config, [])
+    experiment.run(config, [])
+    assert not [line for line in said if "code changed" in line]
+    monkeypatch.setattr(experiment.provenance, "code_hash", lambda: "new")
+    experiment.run(config, [])
+    assert len([line for line in said if "code changed" in line]) == 1
+
+
+def test_a_forced_run_that_was_interrupted_resumes(settings, interrupted):
+    config = settings("force=true")
+    interrupted(config)
+    lines = logged(config)
+    experiment.run(config, [])
+    assert logged(config) == lines, "what was trained before the interrupt was not trained again: the speeds are those"
+
+
+def test_reporters_are_closed_though_the_checkpoints_can_not_be(settings, monkeypatch):
+    def broken():
+        raise RuntimeError("no close")
+
+    opened = experiment.checkpoint.open
+    monkeypatch.setattr(experiment.checkpoint, "open", lambda *args, **how: opened(*args, **how)._replace(close=broken))
+    closed = []
+    make = experiment.files
+    monkeypatch.setattr(experiment, "files", lambda: make()._replace(close=closed.append))
+    with pytest.raises(RuntimeError, match="no close"):
+        experiment.run(settings(), [])
+    assert [str(error) for error in closed] == ["no close"]
+
+
+def test_one_seed_that_diverges_fails_the_run_and_is_named():
+    experiment.check_converged([True, True], [3, 5])
+    with pytest.raises(UserError, match=r"^training diverged at seeds=\[5\]: .* the same: seeds=\[3,7\]$"):
+        experiment.check_converged([True, False, True], [3, 5, 7])
+    with pytest.raises(UserError, match=r"^training diverged at seeds=\[5\]: .* learner\.inner_rate$"):
+        experiment.check_converged([False], [5])
+
+
+def test_the_attainable_error_is_that_of_the_headline_support_size(data, problem):
+    known = {"mae": 0.1, "rmse": 0.12, "mae@3": 0.3, "mae@5": 0.25, "rmse@5": 0.27}
+    sized = {"mae@3": 0.3, "mae@5": 0.25, "rmse@5": 0.27}
+    world = replace(data, attainable=known)
+    assert experiment.attainable(world, problem) == {"mae": 0.25, **sized}
+    assert experiment.attainable(world, problem._replace(headline=4)) == sized
+    liked = problem._replace(spec=replace(problem.spec, low=0.0, high=1.0))
+    assert experiment.attainable(world, liked) == {}
+    assert experiment.attainable(data, problem) == {}
+
+
+def test_tasks_per_second_of_evaluation_are_rows_of_task_scores(settings, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(experiment.provenance, "stopwatch", lambda: lambda: clock.now)
+    evaluate = experiment.evaluate.evaluate_learner
+    rows = []
+
+    def timed(*args):
+        scores, report = evaluate(*args)
+        clock.now += 2.0
+        rows.append(len(scores))
+        return scores, report
+
+    none = experiment.provenance.Compilations(0, 0.5)
+    monkeypatch.setattr(experiment.provenance, "count_compilations", lambda: lambda: none)
+    monkeypatch.setattr(experiment.evaluate, "evaluate_learner", timed)
+    monkeypatch.setattr(experiment, "trained", lambda work, training, reporter: (training.progress.best, None))
+    summary = experiment.run(settings("seeds=[0,1]"), [])
+    assert rows == [6 * 2 * 2], "test users, support sizes, seeds"
+    assert summary["speed"]["eval_tasks_per_s"] == rows[0] / 1.5

@@ -10,13 +10,8 @@ import time
 import polars as pl
 import pytest
 
+from recmeta import experiment
 from recmeta.__main__ import main
-
-SMALL = (
-    "dataset=synthetic", "dataset.users=60", "dataset.items=30", "dataset.per_user=[10,12]", "protocol.shots=[0,3]",
-    "protocol.query=4", "learner=ridge", "encoder.width=4", "scorer=dot", "scorer.width=4", "steps=6", "eval_every=2",
-    "batch=4", "reporter=quiet", "baselines=[global_mean]", "metrics=[mae]",
-)  # fmt: skip
 
 
 def call(monkeypatch, *typed: str) -> int:
@@ -40,16 +35,16 @@ def test_hydras_own_flags(typed, said):
     assert said in ended.stdout
 
 
-def test_a_defect_shows_where_it_is():
+def test_a_defect_shows_where_it_is(small):
     broken = "import recmeta.experiment as e; e.run = lambda *a, **k: [][0]; from recmeta.__main__ import main; main()"
-    ended = subprocess.run([sys.executable, "-c", broken, *SMALL], capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, "-c", broken, *small], capture_output=True, text=True)
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
     assert ended.stderr.rstrip().endswith("IndexError: list index out of range")
 
 
-def test_a_sweep_goes_on_after_a_point_that_fails(monkeypatch, capfd, tmp_path):
-    typed = ["-m", *SMALL, f"output={tmp_path}", "learner=none", "objective=bce,mse"]
+def test_a_sweep_goes_on_after_a_point_that_fails(small, monkeypatch, capfd, tmp_path):
+    typed = ["-m", *small, f"output={tmp_path}", "learner=none", "objective=bce,mse"]
     assert call(monkeypatch, *typed) == 2
     said = capfd.readouterr().err
     (failure,), (summary,) = tmp_path.rglob("failure.json"), tmp_path.rglob("summary.json")
@@ -60,15 +55,55 @@ def test_a_sweep_goes_on_after_a_point_that_fails(monkeypatch, capfd, tmp_path):
     assert recorded["error"] in said
 
 
-def test_a_sweep_refused_for_an_unknown_choice_runs_nothing(monkeypatch, capfd, tmp_path):
-    assert call(monkeypatch, "-m", *SMALL, f"output={tmp_path}", "learner=none,mamll") == 2
+def test_a_sweep_goes_on_after_a_defect_which_decides_the_exit_code(small, monkeypatch, capfd, tmp_path):
+    run = experiment.run
+
+    def broken(config, overrides, **how):
+        if config["protocol"]["seed"] == 0:
+            raise RuntimeError("RESOURCE_EXHAUSTED:\nout of memory")
+        return run(config, overrides, **how)
+
+    monkeypatch.setattr(experiment, "run", broken)
+    typed = [*small, f"output={tmp_path}", "learner=none", "-m", "protocol.seed=0,1", "objective=mse,bce"]
+    assert call(monkeypatch, *typed) == 1
+    said = capfd.readouterr().err
+    assert "Traceback" in said
+    assert "protocol.seed=0 objective=mse: RESOURCE_EXHAUSTED: out of memory\n" in said
+    assert said.endswith("recmeta: 3 of the sweep's points failed\n")
+    failures = [json.loads(path.read_text()) for path in tmp_path.rglob("failure.json")]
+    assert sorted(failure["type"] for failure in failures) == ["RuntimeError", "RuntimeError", "UserError"]
+    assert len(list(tmp_path.rglob("summary.json"))) == 1
+
+
+def test_an_interrupt_ends_a_sweep(small, monkeypatch, capfd, tmp_path):
+    calls = []
+
+    def interrupted(*_, **__):
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run", interrupted)
+    assert call(monkeypatch, *small, f"output={tmp_path}", "protocol.seed=0,1", "-m") == 130
+    assert capfd.readouterr().err == "recmeta: interrupted; the same command resumes\n"
+    assert calls == [1]
+
+
+def test_a_reporter_that_is_null_is_off(small, monkeypatch, capfd, tmp_path):
+    typed = [*small, f"output={tmp_path}", "learner=none", "reporter=default", "reporter.wandb=null"]
+    assert call(monkeypatch, *typed, "reporter.console=null") == 0
+    assert capfd.readouterr().out == ""
+    assert len(list(tmp_path.rglob("summary.json"))) == 1
+
+
+def test_a_sweep_refused_for_an_unknown_choice_runs_nothing(small, monkeypatch, capfd, tmp_path):
+    assert call(monkeypatch, "-m", *small, f"output={tmp_path}", "learner=none,mamll") == 2
     assert capfd.readouterr().err.startswith("recmeta: learner=mamll: no such choice; there are ")
     assert not list(tmp_path.rglob("summary.json"))
 
 
 @pytest.mark.slow
-def test_a_sweep(monkeypatch, tmp_path):
-    assert call(monkeypatch, "-m", *SMALL, f"output={tmp_path}", "learner=ridge,joint") == 0
+def test_a_sweep(small, monkeypatch, tmp_path):
+    assert call(monkeypatch, "-m", *small, f"output={tmp_path}", "learner=ridge,joint") == 0
     assert len(list(tmp_path.rglob("summary.json"))) == 2
 
 
@@ -76,20 +111,21 @@ def values(lines: str):
     return [{k: v for k, v in json.loads(line).items() if k != "tasks_per_s"} for line in lines.splitlines()]
 
 
-def test_killed_and_resumed_is_as_if_never_killed(monkeypatch, tmp_path):
+def test_killed_and_resumed_is_as_if_never_killed(small, monkeypatch, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert call(monkeypatch, *SMALL, f"output={whole}") == 0
-    command = [sys.executable, "-m", "recmeta", *SMALL, f"output={killed}"]
+    typed = [*small, "steps=6"]
+    assert call(monkeypatch, *typed, f"output={whole}") == 0
+    command = [sys.executable, "-m", "recmeta", *typed, f"output={killed}"]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not any('"step": 4' in path.read_text() for path in killed.rglob("metrics.jsonl")):
+    while not any('"step": 4' in path.read_text() for path in killed.glob("main/*/metrics.jsonl")):
         assert child.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.001)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     assert not list(killed.rglob("summary.json"))
-    assert call(monkeypatch, *SMALL, f"output={killed}") == 0
+    assert call(monkeypatch, *typed, f"output={killed}") == 0
     (one,), (other,) = whole.rglob("summary.json"), killed.rglob("summary.json")
     assert one.parent.name == other.parent.name
     name = "task_scores.parquet"
