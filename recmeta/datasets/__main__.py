@@ -68,6 +68,8 @@ def _describe(console: Console, entry: Entry) -> None:
     for source in entry.sources:
         size = f"{source.size:,} bytes, " if source.size else ""
         console.print(f"source   {source.label}: {source.filename}, {size}{checksum(source)}")
+    if entry.sources:
+        console.print(f"source   your own copy: dataset={entry.name} dataset.path=PATH")
     if entry.licence:
         console.print(f"licence  {entry.licence}")
     if entry.citation:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -57,6 +58,28 @@ def test_verify_hashes_again(capsys, put):
     put.write_bytes(b"damaged")
     assert command.main(["verify"]) == 2
     assert "the file is damaged" in capsys.readouterr().err
+
+
+def test_what_is_taken_as_it_is_is_said_aloud(capsys, put, monkeypatch):
+    unpinned = replace(registry.lookup("tiny"), sources=(Archive("http://127.0.0.1:9/tiny.zip", "tiny.zip"),))
+    monkeypatch.setitem(registry.DATASETS, "tiny", unpinned)
+    assert command.main(["describe", "tiny"]) == 0
+    assert "tiny.zip, sha256 unknown until first fetched" in capsys.readouterr().out
+    assert command.main(["verify", "tiny"]) == 0
+    assert "no sha256 is published for tiny.zip: it was taken as it is" in capsys.readouterr().out
+    assert command.main(["get", "tiny"]) == 0
+    out = capsys.readouterr().out
+    assert f"sha256   {sha256(CONTENT).hexdigest()}" in out
+    assert "taken as it is" not in out
+    put.write_bytes(b"changed")
+    assert command.main(["verify", "tiny"]) == 2
+    assert "the file is damaged" in capsys.readouterr().err
+
+
+def test_describe_says_where_a_count_is_not_the_published_one(capsys, monkeypatch):
+    monkeypatch.setitem(registry.DATASETS, "synthetic", replace(registry.lookup("synthetic"), published={"users": 999}))
+    assert command.main(["describe", "synthetic"]) == 0
+    assert "count    users: 1,000, but 999 are published" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

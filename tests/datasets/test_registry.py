@@ -1,5 +1,6 @@
 import importlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,11 @@ def test_what_is_fetched_says_its_licence_whom_to_cite_and_what_it_is_checked_ag
     for source in entry.sources:
         assert re.fullmatch(r"sha256 ([0-9a-f]{64}|unknown until first fetched(, md5 [0-9a-f]{32})?)", checksum(source))
         assert re.fullmatch(r"[\w.-]+", source.filename), "a name, not a path"
+
+
+def test_every_data_set_has_its_section_in_the_docs():
+    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == list(DATASETS)
 
 
 def test_what_each_data_set_is_checked_against():
