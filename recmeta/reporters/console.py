@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from recmeta.reporters import tables
-from recmeta.types import Reporter, Run
+from recmeta.types import Reporter, Run, UserError
 
 WIDTH = 120
 """Of output that has no width of its own: a file or a pipe."""
@@ -34,9 +35,15 @@ def console(screen: Console | None = None) -> Reporter:
     reached = 0
     began = 0.0
 
+    def show(part: Any, **how: Any) -> None:
+        try:
+            out.print(part, **how)
+        except OSError as error:
+            raise UserError(f"the console can't be written ({error.strerror}); reporter=quiet does without") from error
+
     def say(text: str) -> None:
         # Verbatim: a note such as "seeds=[0,1]" is no markup, and a path is not to be broken.
-        out.print(text, markup=False, highlight=False, soft_wrap=True)
+        show(text, markup=False, highlight=False, soft_wrap=True)
 
     def start(started: Run) -> None:
         nonlocal run, bar, reached, began
@@ -64,7 +71,7 @@ def console(screen: Console | None = None) -> Reporter:
         assert run is not None
         stop()
         for part in tables.report(summary):
-            say(part) if isinstance(part, str) else out.print(part)
+            say(part) if isinstance(part, str) else show(part)
         say(f"run directory: {_short(run.directory)}")
 
     def stop() -> None:
@@ -81,9 +88,20 @@ def console(screen: Console | None = None) -> Reporter:
     return Reporter(start=start, note=say, log=log, finish=finish, close=close)
 
 
+class _Screen(Console):
+    """Standard output; whoever reads it may leave, and a run of hours goes on without."""
+
+    def on_broken_pipe(self) -> None:
+        """Be quiet from here on. Rich's own does that too, but then ends the process."""
+        self.quiet = True
+        # What is still buffered would otherwise be an error at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("recmeta: nothing reads standard output any more; the run goes on", file=sys.stderr)
+
+
 def _standard_output() -> Console:
-    out = Console()
-    return out if out.is_terminal or "COLUMNS" in os.environ else Console(width=WIDTH)
+    out = _Screen()
+    return out if out.is_terminal or "COLUMNS" in os.environ else _Screen(width=WIDTH)
 
 
 def _progress_bar(out: Console) -> Progress:

@@ -1,6 +1,6 @@
 """Weights & Biases: a mirror of the run directory. Offline unless the user is logged in.
 
-``scripts`` can send what was recorded offline later; nothing is here that the run directory does not hold.
+``scripts/sync_wandb.py`` sends what was recorded offline; nothing is here that the run directory does not hold.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _summarised(name: str) -> str | None:
 def _table(scores: Mapping[str, Any]) -> Any:
     import wandb as client
 
-    rows = [
+    rows: Any = [
         [scenario, method, metric, score["mean"], *(score.get("ci95") or (None, None)), score["tasks"], score["seeds"]]
         for scenario, methods in scores.items()
         for method, metrics in methods.items()

@@ -2,11 +2,14 @@
 
 import io
 import re
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
 
 from recmeta.reporters.console import console
+from recmeta.types import UserError
 
 
 def screen(**options) -> Console:
@@ -116,3 +119,38 @@ def test_standard_output_without_a_width_is_wide(make_run, summary, task_scores,
     reporter.start(make_run())
     reporter.finish(summary, task_scores, {})
     assert ["model", "0.7431", "±0.0100", "0.7256", "±0.0100", "189", "2"] in rows(capsys.readouterr().out)
+
+
+TALK = """
+from pathlib import Path
+from recmeta.reporters import console
+from recmeta.types import Run
+reporter = console()
+reporter.start(Run("n", Path("here"), {}, [], {}, [0], 1, 0, {}))
+for step in range(20000):
+    reporter.log(step, "train", {"loss": [1.0]})
+reporter.close(None)
+print("never read", flush=True)
+Path("done").touch()
+"""
+
+
+def test_a_reader_that_leaves_does_not_end_the_run(tmp_path):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", TALK], cwd=tmp_path, text=True, **pipes) as talking:
+        assert talking.stdout is not None
+        assert talking.stderr is not None
+        assert talking.stdout.readline() == "n: here\n"
+        talking.stdout.close()
+        assert talking.stderr.read() == "recmeta: nothing reads standard output any more; the run goes on\n"
+    assert talking.returncode == 0
+    assert (tmp_path / "done").exists()
+
+
+def test_a_console_that_can_not_be_written_is_one_line(make_run):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match=r"^the console can't be written \(No space left on device\); reporter=quiet"):
+        console(Console(file=Full())).start(make_run())
