@@ -199,6 +199,9 @@ def _metric(runs: Sequence[Finished], how: Judging) -> tuple[Judging, str]:
     if how.metric is None and len(own) != 1:
         raise UserError(f"the runs are judged by {', '.join(own) or 'no metric'}: say which with --metric")
     metric, _, goal = (how.metric or own[0]).partition(":")
+    there = dict.fromkeys(name for run in runs for name in metric_names(run.scores))
+    if metric not in there:
+        raise UserError(f"--metric {metric}: the runs have {', '.join(there)}")
     kind = metric.partition("@")[0]
     goal = goal or next((run.goal for run in runs if run.metric == metric), "")
     goal = goal or ("min" if kind in LOWER else "max" if kind in HIGHER else "")
@@ -327,16 +330,17 @@ def _curve(part: pl.DataFrame, metric: str) -> dict[int, float]:
 
 
 def _gaps(parts: Mapping[str, pl.DataFrame], metric: str) -> list[str]:
-    """Notes on rows whose mean is over fewer tasks than another row's: means are then not of the same thing."""
+    """A note on rows whose mean is over fewer tasks than another row's: means are then not of the same thing."""
     valued = {row: part.drop_nulls(metric).select("split", "task").unique() for row, part in parts.items()}
     most = max(tasks.height for tasks in valued.values())
     splits = pl.concat(valued.values())["split"].n_unique()
-    return [
-        f"{row} has {metric} in {tasks['split'].n_unique()} of {splits} splits, on {tasks.height} of {most} tasks: "
-        "nothing is marked best; compare by the tests, which pair what is common"
+    fewer = [
+        f"{row} has {metric} in {tasks['split'].n_unique()} of {splits} splits, on {tasks.height} of {most} tasks"
         for row, tasks in valued.items()
         if 0 < tasks.height < most
     ]
+    why = "nothing is marked best; compare by the tests, which pair what is common"
+    return [f"{'; '.join(fewer)}: {why}"] if fewer else []
 
 
 def _marks(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:

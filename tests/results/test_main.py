@@ -64,7 +64,7 @@ def test_writes_markdown_latex_and_csv(outputs, tmp_path):
     [
         (["nowhere"], "nowhere: no such path"),
         (["empty"], "empty: holds no run"),
-        (["outputs", "--metric", "precision@5"], "no such metric|--metric precision@5"),
+        (["outputs", "--metric", "precision@5"], "--metric precision@5: the runs have mae, ndcg@5"),
         (["outputs", "--shots", "3"], "--shots 3"),
         (["outputs/study/failed"], "none of 1 runs is complete"),
         (["outputs", "--out", "file/report"], "cannot be written"),

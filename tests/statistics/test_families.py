@@ -14,7 +14,7 @@ FIXTURES = [
     [0.6, 0.5],
     [0.03],
     [0.05, 0.05, 0.05, 1.0, 0.0],
-    *(np.random.default_rng(7).random((50, 8)) ** 4),
+    *(np.random.default_rng(7).random((8, 8)) ** 4),
 ]
 
 
