@@ -129,15 +129,23 @@ def read_tables(members: Members, stem: str, named: Mapping[str, str | None], re
     )
     if relations:
         graph = _graph(members, stem, relations)
-        items = graph if items is None else items.join(graph, on=items.columns[0], how="full", coalesce=True)
+        if items is None:
+            items = graph
+        else:
+            items = items.join(graph, left_on=items.columns[0], right_on=ID, how="full", coalesce=True)
     return Tables(rows, users, items, notes=notes)
 
 
 def _rows(members: Members, filename: str, named: Mapping[str, str | None], notes: list[str]) -> pl.DataFrame:
     frame, types = read_atomic(members, filename)
-    for role in ("user", "item"):
-        if named[role] not in types:
-            raise UserError(f"{members.path}, {filename}: no column {named[role]!r} (dataset.columns.{role})")
+    for role, column in named.items():
+        # Some sets have no ratings or no times; but a name that was typed must be there.
+        wanted = role in ("user", "item") or column not in (None, COLUMNS[role])
+        if wanted and column not in types:
+            there = ", ".join(types)
+            raise UserError(
+                f"{members.path}, {filename}: no column {column!r} (dataset.columns.{role}); there are {there}"
+            )
     label, time = named["label"], named["time"]
     columns = {"user": pl.col(str(named["user"])), "item": pl.col(str(named["item"])), "label": pl.lit(1.0)}
     if label is not None and label in types:
@@ -168,7 +176,7 @@ def _features(members: Members, filename: str, key: str, notes: list[str]) -> pl
         "float": lambda column: pl.col(column).cast(pl.Float64),
     }
     chosen = [as_kind[kind](c) for c, kind in types.items() if c not in (key, *left_out, *names)]
-    return frame.select(pl.col(key).alias(ID), *chosen).unique(ID, keep="first", maintain_order=True)
+    return frame.select(key, *chosen).unique(key, keep="first", maintain_order=True)
 
 
 def _graph(members: Members, stem: str, relations: Sequence[str]) -> pl.DataFrame:

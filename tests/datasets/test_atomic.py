@@ -111,6 +111,12 @@ def test_one_of_several_sets_is_chosen_by_name(folder):
             {"relations": ["film.actor.film"]},
             "dataset.relations=film.actor.film: tiny.kg has none from an item; it has",
         ),
+        (
+            {},
+            {"columns": {"label": "stars"}},
+            r"no column 'stars' \(dataset.columns.label\); there are user_id, item_id",
+        ),
+        ({"item": "item_id:token\tid:float\n10\t1\n11\t2\n"}, {}, "the item features have a column 'id'"),
         ({"kg": None}, {"relations": ["x"]}, "no file 'tiny.kg' in it"),
         ({}, {"label_range": (1, 4)}, r"dataset.label_range=\[1, 4\]: tiny has labels from 1 to 5"),
         ({}, {"columns": {"rating": "x"}}, "dataset.columns.rating: unknown; the columns are user, item, label, time"),
