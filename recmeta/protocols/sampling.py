@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from recmeta.types import Batch, Query, Support, Task, Tasks
 
 
 class Draw(NamedTuple):
-    """Which tasks, which of their rows (support first), and how many support rows count."""
+    """Which tasks, which of their rows (support first), and which of these count."""
 
     task: Int[Array, "T"]
     position: Int[Array, "T m"]
-    shots: Int[Array, "T"]
+    there: Bool[Array, "T m"]
 
 
 def distinct(key: PRNGKeyArray, count: Int[Array, ""], number: int) -> Int[Array, "number"]:
@@ -32,11 +32,11 @@ def distinct(key: PRNGKeyArray, count: Int[Array, ""], number: int) -> Int[Array
 
     Args:
         key: randomness.
-        count: how many positions there are; at least ``number``.
+        count: how many positions there are; what is drawn after that many is meaningless.
         number: how many to draw.
     """
     here = jnp.arange(number)
-    there = jax.random.randint(key, (number,), here, count)
+    there = jax.random.randint(key, (number,), here, jnp.maximum(count, here + 1))
 
     def value(places: Array, values: Array, place: Array) -> Array:
         latest = jnp.max(jnp.where(places == place, here, -1))
@@ -54,12 +54,30 @@ def distinct(key: PRNGKeyArray, count: Int[Array, ""], number: int) -> Int[Array
     return drawn
 
 
-def window(key: PRNGKeyArray, count: Int[Array, ""], number: int) -> Int[Array, "number"]:
-    """Draw ``number`` consecutive positions below ``count``, the start uniform; ``count`` is at least ``number``."""
-    return jax.random.randint(key, (), 0, count - number + 1) + jnp.arange(number)
+def anywhere(key: PRNGKeyArray, size: Int[Array, ""], support: int, query: int) -> tuple[Array, Array]:
+    """Positions of support and query rows from anywhere in a history of ``size`` rows, and which there are.
+
+    The query comes first: of a short history it is the support that is cut.
+    """
+    drawn = distinct(key, size, query + support)
+    there = jnp.arange(query + support) < size
+    return jnp.roll(drawn, support), jnp.roll(there, support)
 
 
-POSITIONS: dict[str, Callable[[PRNGKeyArray, Array, int], Array]] = {"random": distinct, "time": window}
+def stretch(key: PRNGKeyArray, size: Int[Array, ""], support: int, query: int) -> tuple[Array, Array]:
+    """Positions of a stretch of a history, the start uniform: the support, and right after it the query."""
+    length = jnp.minimum(size, support + query)
+    start = jax.random.randint(key, (), 0, size - length + 1)
+    shown = jnp.arange(support)
+    asked = length - query + jnp.arange(query)
+    there = jnp.concatenate([shown < length - query, asked >= 0])
+    return start + jnp.concatenate([shown, asked]), there
+
+
+POSITIONS: dict[str, Callable[[PRNGKeyArray, Array, int, int], tuple[Array, Array]]] = {
+    "random": anywhere,
+    "time": stretch,
+}
 """Order of a task's rows -> how rows are drawn: anywhere, or a stretch of the entity's history."""
 
 
@@ -71,15 +89,17 @@ def draw(key: PRNGKeyArray, tasks: Tasks, number: int, *, order: str, support: i
         tasks: where to draw from.
         number: how many tasks.
         order: a key of `POSITIONS`.
-        support, query: how many rows of each; every task has at least their sum.
+        support, query: the most rows of each; a shorter history has a shorter support.
         shots: the support sizes to draw from, uniformly; none above ``support``.
     """
     key_task, key_rows, key_shots = jax.random.split(key, 3)
     task = jax.random.randint(key_task, (number,), 0, tasks.size.shape[0])
-    positions = jax.vmap(lambda key, size: POSITIONS[order](key, size, support + query))
-    position = positions(jax.random.split(key_rows, number), tasks.size[task])
+    positions = jax.vmap(lambda key, size: POSITIONS[order](key, size, support, query))
+    position, there = positions(jax.random.split(key_rows, number), tasks.size[task])
     size = jax.random.choice(key_shots, jnp.array(shots), (number,))
-    return Draw(task, position, size)
+    place = jnp.arange(support + query)
+    counts = there & ((place >= support) | (place < size[:, None]))
+    return Draw(task, jnp.where(there, position, 0), counts)
 
 
 def gather(tasks: Tasks, drawn: Draw, *, support: int) -> Batch:
@@ -88,9 +108,9 @@ def gather(tasks: Tasks, drawn: Draw, *, support: int) -> Batch:
     row, label = tasks.row[index], tasks.label[index]
     x = {name: values[row] for name, values in tasks.entities.items()}
     context = {name: values[tasks.entity[drawn.task]] for name, values in tasks.contexts.items()}
-    mask = jnp.arange(support) < drawn.shots[:, None]
     first, rest = (
         {name: values[:, part] for name, values in x.items()} for part in (slice(support), slice(support, None))
     )
-    query = Query(rest, jnp.ones(label[:, support:].shape, bool))
-    return Batch(Task(context, Support(first, label[:, :support], mask), query), label[:, support:])
+    query = Query(rest, drawn.there[:, support:])
+    shown = Support(first, label[:, :support], drawn.there[:, :support])
+    return Batch(Task(context, shown, query), label[:, support:])

@@ -68,8 +68,9 @@ def built(request, problem):
 @pytest.fixture(scope="session")
 def batch(problem):
     """Six tasks, of 5, 3, 1, 5, 3, 1 support rows; of each query of four the last is missing in every second task."""
-    drawn = problem.draw(jax.random.key(7), problem.train, 6)._replace(shots=jnp.array([5, 3, 1, 5, 3, 1]))
-    batch = problem.gather(problem.train, drawn)
+    batch = problem.gather(problem.train, problem.draw(jax.random.key(7), problem.train, 6))
+    shots = jnp.array([5, 3, 1, 5, 3, 1])
+    batch = with_support(batch, mask=jnp.arange(5) < shots[:, None])
     mask = batch.task.query.mask.at[::2, -1].set(False)
     return batch._replace(task=batch.task._replace(query=batch.task.query._replace(mask=mask)))
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import chi2
 
-from recmeta.protocols.sampling import distinct, window
+from recmeta.protocols.sampling import anywhere, distinct, stretch
 
 
 def goodness(counts):
@@ -31,12 +31,21 @@ def test_distinct_can_draw_all_there_is(key):
     assert goodness(counts) < chi2.isf(1e-4, 23)
 
 
-def test_window_is_consecutive_and_its_start_uniform(key):
-    draws = np.asarray(jax.vmap(lambda key: window(key, jnp.int32(7), 4))(jax.random.split(key, 4000)))
-    np.testing.assert_array_equal(np.diff(draws, axis=1), 1)
-    counts = np.bincount(draws[:, 0])
+def test_a_stretch_is_consecutive_and_its_start_uniform(key):
+    keys = jax.random.split(key, 4000)
+    position, there = jax.vmap(lambda key: stretch(key, jnp.int32(7), 3, 1))(keys)
+    np.testing.assert_array_equal(np.diff(position, axis=1), 1)
+    assert bool(there.all())
+    counts = np.bincount(position[:, 0])
     assert len(counts) == 4
     assert goodness(counts) < chi2.isf(1e-4, 3)
+
+
+def test_of_a_short_history_the_support_is_cut(key):
+    for draw in (anywhere, stretch):
+        position, there = draw(key, jnp.int32(5), 4, 3)
+        assert there.tolist() == [True, True, False, False, True, True, True]
+        assert sorted(position[there].tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_draws_are_uniform_over_tasks_and_shots_and_differ_between_keys(problem):
@@ -44,11 +53,12 @@ def test_draws_are_uniform_over_tasks_and_shots_and_differ_between_keys(problem)
     one, again, other = (draw(jax.random.key(seed)) for seed in (0, 0, 1))
     for a, b, c in zip(one, again, other, strict=True):
         np.testing.assert_array_equal(a, b)
-        assert (np.asarray(a) != np.asarray(c)).mean() > 0.3
+        assert (np.asarray(a) != np.asarray(c)).mean() > 0.1
     tasks = np.bincount(one.task, minlength=24)
     assert len(tasks) == 24
     assert goodness(tasks) < chi2.isf(1e-4, 23)
-    shots, counts = np.unique(one.shots, return_counts=True)
+    assert bool(one.there[:, 5:].all())
+    shots, counts = np.unique(one.there[:, :5].sum(1), return_counts=True)
     np.testing.assert_array_equal(shots, [1, 3, 5])  # shots above 0
     assert goodness(counts) < chi2.isf(1e-4, 2)
     size = np.asarray(problem.train.size)[one.task]
@@ -66,7 +76,7 @@ def test_gather_fetches_what_stands_at_the_drawn_rows(problem):
     support, query = index[:, :5], index[:, 5:]
     np.testing.assert_array_equal(batch.label, train.label[query])
     np.testing.assert_array_equal(batch.task.support.y, train.label[support])
-    np.testing.assert_array_equal(batch.task.support.mask.sum(1), drawn.shots)
+    np.testing.assert_array_equal(batch.task.support.mask, drawn.there[:, :5])
     assert bool((np.diff(batch.task.support.mask.astype(int), axis=1) <= 0).all())  # the first ones
     assert bool(batch.task.query.mask.all())
     for name, values in train.entities.items():

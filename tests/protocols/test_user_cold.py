@@ -156,8 +156,8 @@ def test_nothing_is_fitted_on_test_users(frames, data, cut):
     assert np.asarray(after.train.entities["genre"][-1]).tolist() == [crime, 0, 0]
     assert after.train.contexts["job"][here] == 0
     assert (
-        after.split.counts["test_query_rows_of_unknown_items"]
-        <= before.split.counts["test_query_rows_of_unknown_items"] + 1
+        after.split.counts["user_cold_query_rows_of_unknown_items"]
+        <= before.split.counts["user_cold_query_rows_of_unknown_items"] + 1
     )
 
 
@@ -187,22 +187,66 @@ def test_counts_add_up(data, problem):
     counts = problem.split.counts
     assert counts["users_dropped_by_history_filter"] == 2
     assert counts["rows_dropped_by_history_filter"] == 6
-    shares = sum(counts[f"{role}_users"] for role in ("train", "validation", "test"))
+    shares = sum(counts[f"{role}_users"] for role in ("train", "validation", "user_cold"))
     assert counts["users"] == 42 == counts["users_dropped_by_history_filter"] + shares
     assert counts["rows"] == len(data.user)
     assert counts["train_rows"] == int(problem.train.size.sum()) == len(problem.train.row)
-    assert counts["test_query_rows"] == 32
+    assert counts["user_cold_query_rows"] == 32
+    assert counts["rows_not_used"] == counts["rows"] - problem.split.frame["row"].n_unique()
     unknown = (np.asarray(problem.test["user_cold"].task.query.x["id"]) == 0).sum()
-    assert counts["test_query_rows_of_unknown_items"] == unknown
+    assert counts["user_cold_query_rows_of_unknown_items"] == unknown
 
 
 def test_leak_by_hand(data, problem):
     train = data.time[np.isin(data.user, np.asarray(problem.train.entity))]
-    (task, support), (_, query) = part(problem, "test", "support", 5), part(problem, "test", "query", 4)
-    last = data.time[np.concatenate([support, query], axis=1)].max(1)
-    expected = np.mean([(train > t).mean() for t in last])
-    assert problem.split.leak["train_rows_later_than_test_task"] == pytest.approx(expected)
+    task, query = part(problem, "test", "query", 4)
+    expected = np.mean([(train > first).mean() for first in data.time[query].min(1)])
+    assert problem.split.leak == {"user_cold_train_rows_later_than_the_query": pytest.approx(expected)}
     assert len(task) == 8
+
+
+def test_the_query_does_not_depend_on_the_largest_support(data, cut):
+    few, many = (cut(data, shots=shots, min_history=9) for shots in ((0, 1), (0, 5)))
+    np.testing.assert_array_equal(part(few, "test", "query", 4)[1], part(many, "test", "query", 4)[1])
+    np.testing.assert_array_equal(part(few, "test", "support", 1)[1], part(many, "test", "support", 5)[1][:, :1])
+
+
+@pytest.mark.parametrize("order", ["random", "time"])
+def test_short_histories_have_short_supports_and_whole_queries(frames, cut, order):
+    rows, users, items = frames
+    short = rows.filter(pl.int_range(pl.len()).over("user") < pl.col("user").str.tail(2).cast(pl.Int64) % 7 + 5)
+    data = build((short, users, items))
+    problem = cut(data, order=order, min_history=5)
+    history = np.bincount(data.user)
+    batch, users = problem.test["user_cold"], problem.names["user_cold"]
+    size = history[[data.users.ids.tolist().index(user) for user in users]]
+    np.testing.assert_array_equal(batch.task.support.mask.sum(1), np.minimum(size - 4, 5))
+    assert bool(batch.task.query.mask.all())
+    drawn = problem.draw(jax.random.key(0), problem.train, 200)
+    drawn_from = np.asarray(problem.train.size)[drawn.task]
+    there = np.asarray(drawn.there)
+    assert (drawn_from.min(), drawn_from.max()) < (9, 11)
+    assert there[:, 5:].all()
+    assert (there[:, :5].sum(1) <= np.minimum(drawn_from - 4, 5)).all()
+    for position, exists, most in zip(np.asarray(drawn.position), there, drawn_from, strict=True):
+        kept = position[exists].tolist()
+        assert len(set(kept)) == len(kept)
+        assert max(kept) < most
+        if order == "time":
+            assert max(position[:5][exists[:5]], default=-1) < min(position[5:])
+
+
+def test_an_item_may_be_the_task(data, cut):
+    problem = cut(data, task="item", shots=(0, 2), query=2)
+    (batch,) = problem.test.values()
+    assert list(problem.names) == ["item_cold"]
+    assert set(problem.names["item_cold"]) <= set(data.items.ids.tolist())
+    assert [field.name for field in problem.spec.context] == ["genre", "year"]
+    assert [field.name for field in problem.spec.row] == ["id", "age", "job"]
+    assert problem.split.counts["item_cold_items"] == len(batch.label)
+    _, query = part(problem, "test", "query", 2)
+    np.testing.assert_array_equal(batch.label, data.label[query])
+    assert (data.item[query] == data.item[query][:, :1]).all()
 
 
 def test_liked_labels(data, cut, problem):
@@ -223,11 +267,12 @@ def test_history_limits(data, cut):
     [
         ({"headline": 2}, "protocol.headline=2"),
         ({"train_shots": (6,)}, "protocol.train_shots"),
-        ({"min_history": 8}, "needs 9 rows"),
+        ({"min_history": 4}, "must be above protocol.query=4"),
         ({"max_history": 5}, "protocol.max_history=5"),
         ({"shots": (0, 13)}, "0 of 42 users"),
-        ({"test": 0.01}, "at least 2 users"),
-        ({"test": 0.6, "validation": 0.39}, "at least 2 users"),
+        ({"test": 0.01}, "leaves 0 tasks for user_cold"),
+        ({"test": 0.6, "validation": 0.39}, "leaves 0 tasks for meta-train"),
+        ({"test": 0.6, "validation": 0.4}, "leave none"),
     ],
 )
 def test_refuses(data, cut, settings, message):

@@ -1,0 +1,170 @@
+"""A protocol's plan to a `Problem`: everything that is fitted, the device's arrays, the manifest and its audit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+
+import jax
+import numpy as np
+import polars as pl
+from jaxtyping import Int
+
+from recmeta.protocols import features, sampling
+from recmeta.protocols.plan import Episodes, Histories, Picks, Plan, times
+from recmeta.types import Batch, DataSpec, Interactions, Problem, Query, Split, Support, Task, Tasks
+
+MANY_LEVELS = 20
+"""More distinct labels than this are taken for a continuum."""
+
+
+def assemble(data: Interactions, plan: Plan, episodes: Episodes, *, who: str = "users", known: bool = False) -> Problem:
+    """Make a problem of a plan.
+
+    Args:
+        data: the data set, the task's entities on the users' side.
+        plan: who is trained and tested on.
+        episodes: how rows become supports and queries.
+        who: what the entities are called in counts.
+        known: whether an entity's own id is an input; of one that meta-train has not seen it is unknown. Where not,
+            every task presents its entity as a new one.
+    """
+    width = max(episodes.query, *(picks.query.shape[1] for picks in plan.test.values()))
+    spec, tables = _fit(data, plan.train.row, episodes, width, known)
+    split = _manifest(data, plan, who, tables["entities"]["id"])
+    batch = partial(_batch, data, tables)
+    shapes = {"support": episodes.support, "query": episodes.query}
+    return Problem(
+        spec=spec,
+        split=split,
+        train=_tasks(data, plan.train, tables),
+        draw=partial(sampling.draw, order=episodes.order, shots=episodes.train_shots, **shapes),
+        gather=partial(sampling.gather, support=episodes.support),
+        validation=batch(plan.validation),
+        test={scenario: batch(picks) for scenario, picks in plan.test.items()},
+        names={scenario: data.users.ids[picks.entity].astype(str).tolist() for scenario, picks in plan.test.items()},
+        shots=episodes.shots,
+        headline=episodes.headline,
+    )
+
+
+def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: Episodes, query: int, known: bool):
+    """Vocabularies, scalers, the mean: on the meta-train rows, and on the features of whom they are about."""
+    users, items = (np.zeros(len(side.ids), bool) for side in (data.users, data.items))
+    users[data.user[rows]] = True
+    items[data.item[rows]] = True
+    context_fields, contexts = features.encode_features(data.users, users)
+    if known:
+        own_field, own = features.encode_ids(users)
+        context_fields, contexts = own_field + context_fields, own | contexts
+    id_field, ids = features.encode_ids(items)
+    row_fields, entities = features.encode_features(data.items, items)
+    labels = data.label[rows]
+    levels = np.unique(labels)
+    if len(levels) > MANY_LEVELS:
+        levels = np.linspace(*data.label_range, 5)
+    spec = DataSpec(
+        context=context_fields,
+        row=id_field + row_fields,
+        low=data.label_range[0],
+        high=data.label_range[1],
+        mean=float(labels.mean(dtype=np.float64)),
+        # As single precision has it, which labels are in: "at least 3.3" must hold of a label of 3.3.
+        like=float(np.float32(data.like)),
+        levels=tuple(map(float, levels)),
+        support=episodes.support,
+        query=query,
+    )
+    return spec, {"contexts": contexts, "entities": ids | entities}
+
+
+# What follows is made on the host and then moved: on the device, each gather would be a program of its own to compile.
+
+
+def _tasks(data: Interactions, train: Histories, tables: Mapping[str, Mapping[str, np.ndarray]]) -> Tasks:
+    """The meta-train tasks."""
+    integers = (train.entity, train.start[:-1], train.size, data.item[train.row])
+    time = None if data.time is None else (data.time - data.time.min())[train.row].astype(np.int32)
+    entity, start, size, row = (values.astype(np.int32) for values in integers)
+    fields = (entity, start, size, row, data.label[train.row], tables["contexts"], tables["entities"], time)
+    return Tasks(*jax.device_put(fields))
+
+
+def _batch(data: Interactions, tables: Mapping[str, Mapping[str, np.ndarray]], picks: Picks) -> Batch:
+    """Tasks with fixed supports and queries."""
+
+    def side(rows: Int[np.ndarray, "T m"]):
+        x = {name: values[data.item[rows]] for name, values in tables["entities"].items()}
+        return jax.device_put((x, np.where(rows >= 0, data.label[rows], 0), rows >= 0))
+
+    context = jax.device_put({name: values[picks.entity] for name, values in tables["contexts"].items()})
+    x, label, there = side(picks.query)
+    return Batch(Task(context, Support(*side(picks.support)), Query(x, there)), label)
+
+
+# --- the manifest -------------------------------------------------------------------------------------------------
+
+_ROLE, _PART = pl.Enum(["train", "validation", "test"]), pl.Enum(["pool", "support", "query"])
+
+
+def _manifest(data: Interactions, plan: Plan, who: str, item_codes: Int[np.ndarray, "I"]) -> Split:
+    """Row by row, hashed, counted, and audited for time."""
+    # The names of scenarios are told by the test tasks alone: training and validation are the same for all.
+    scenario = pl.Enum(["", *plan.test])
+    train = plan.train
+    frames = [_frame("", "train", np.repeat(train.entity, train.size), train.row[:, None], "pool", scenario)]
+    tested = [("", "validation", plan.validation), *((name, "test", picks) for name, picks in plan.test.items())]
+    for name, role, picks in tested:
+        for part, rows in (("support", picks.support), ("query", picks.query)):
+            frames.append(_frame(name, role, picks.entity, rows, part, scenario))
+    frame = pl.concat(frames)
+    digest = hashlib.sha256(f"{data.sha256} {who} {list(plan.test)}".encode())
+    for column in frame.columns:
+        digest.update(frame[column].to_physical().to_numpy().astype(np.int64).tobytes())
+    used = np.zeros(len(data.user), bool)
+    used[frame["row"].to_numpy()] = True
+    counts = {
+        who: len(data.users.ids),
+        "rows": len(data.user),
+        **plan.counts,
+        "rows_not_used": int((~used).sum()),
+        f"train_{who}": len(train.entity),
+        "train_rows": len(train.row),
+        f"validation_{who}": len(np.unique(plan.validation.entity)),
+    }
+    for name, picks in plan.test.items():
+        rows = picks.query[picks.query >= 0]
+        unknown = int((item_codes[data.item[rows]] == 0).sum())
+        counts |= {f"{name}_{who}": len(picks.entity), f"{name}_query_rows": len(rows)}
+        counts[f"{name}_query_rows_of_unknown_{'items' if who == 'users' else 'users'}"] = unknown
+    return Split(
+        frame.with_columns(pl.col("scenario", "role", "part").cast(pl.String)),
+        digest.hexdigest(),
+        counts,
+        _leak(data, plan),
+    )
+
+
+def _frame(scenario: str, role: str, entity, rows: Int[np.ndarray, "T m"], part: str, scenarios: pl.Enum):
+    task, position = (np.broadcast_to(values, rows.shape).ravel() for values in (entity[:, None], range(rows.shape[1])))
+    row = rows.ravel()
+    there = row >= 0
+    integers = {"task": task[there], "row": row[there], "position": position[there]}
+    return pl.DataFrame({name: values.astype(np.int64) for name, values in integers.items()}).select(
+        pl.lit(scenario, scenarios).alias("scenario"), pl.lit(role, _ROLE).alias("role"), "task", "row",
+        pl.lit(part, _PART).alias("part"), "position",
+    )  # fmt: skip
+
+
+def _leak(data: Interactions, plan: Plan) -> dict[str, float]:
+    """Per scenario, the share of meta-train rows that are later than the first query row they help to predict."""
+    if data.time is None:
+        return {}
+    known = np.sort(times(data)[plan.train.row])
+    found = {}
+    for scenario, picks in plan.test.items():
+        when = np.where(picks.query >= 0, data.time[picks.query], np.iinfo(np.int64).max).min(axis=1)
+        later = 1 - np.searchsorted(known, when, side="right") / len(known)
+        found[f"{scenario}_train_rows_later_than_the_query"] = float(later.mean())
+    return found

@@ -1,0 +1,183 @@
+"""Warm and cold users by warm and cold items: four states of a rating, each of which can be tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from recmeta.protocols.assemble import assemble
+from recmeta.protocols.plan import (
+    TEST,
+    VALIDATION,
+    WARM,
+    Count,
+    Episodes,
+    Labels,
+    Order,
+    Picks,
+    Plan,
+    Share,
+    Shots,
+    Side,
+    TrainShots,
+    between,
+    check_enough,
+    histories,
+    labelled,
+    make_episodes,
+    pick,
+    roles_by_hash,
+    turned,
+)
+from recmeta.protocols.user_cold import history_limits
+from recmeta.types import Interactions, Problem
+
+State = Literal["w_w", "c_w", "w_c", "c_c"]
+"""The user's warmth, then the item's."""
+
+
+def matrix(
+    interactions: Interactions,
+    *,
+    scenarios: Mapping[str, State],
+    selection: State | None,
+    known: bool,
+    task: Side,
+    seed: int,
+    order: Order,
+    shots: Shots,
+    train_shots: TrainShots,
+    query: Count,
+    headline: int | None,
+    min_history: Count | None,
+    max_history: Count | None,
+    test_users: Share,
+    validation_users: Share,
+    test_items: Share,
+    validation_items: Share,
+    test_pairs: Share,
+    validation_pairs: Share,
+    validation_draws: Count,
+    labels: Labels,
+) -> Problem:
+    """Split users and items, each by the hash of its id, and the ratings of warm users of warm items by chance.
+
+    A rating is in the state that its user and its item are in; of the warm-warm ones, those held out are tested on,
+    and all others are meta-train. A task is one user's ratings in one state: its support and its query are both from
+    there. Ratings of a mixed kind (a meta-validation user's of a meta-test item) are not used, and counted.
+
+    Args:
+        interactions: the clean data set.
+        scenarios: what to test on: name -> state.
+        selection: the state that meta-validation is made of; None for the first scenario's.
+        known: whether a user's own id is an input (unknown where the user is cold).
+        task, seed, order, shots, train_shots, query, headline, validation_draws, labels: see `user_cold`.
+        min_history, max_history: the fewest and the most rows of a task in its state. None: as few as the largest
+            support and the query need; no upper limit. Below that, a short task has a short support.
+        test_users, validation_users, test_items, validation_items: the shares of users and of items that are cold.
+        test_pairs, validation_pairs: the shares of the warm users' ratings of warm items that are held out.
+
+    Raises:
+        UserError: where a state that is asked for has too few tasks.
+    """
+    data = labelled(turned(interactions, task), labels)
+    episodes = make_episodes(data, order=order, shots=shots, train_shots=train_shots, query=query, headline=headline)
+    users, items = (
+        roles_by_hash(side.ids, np.unique(codes), seed=seed, side=name, test=test, validation=validation)
+        for side, codes, name, test, validation in (
+            (data.users, data.user, f"{task}s' side", test_users, validation_users),
+            (data.items, data.item, "other side", test_items, validation_items),
+        )
+    )
+    pairs = held_out(data, seed=seed, test=test_pairs, validation=validation_pairs)
+    plan = by_state(
+        data,
+        users,
+        items,
+        pairs,
+        episodes,
+        scenarios=scenarios,
+        selection=selection,
+        seed=seed,
+        least=history_limits(episodes.support + query, query, min_history, max_history),
+        most=max_history,
+        draws=validation_draws,
+    )
+    plan = _trained_on(plan, scenarios, selection)
+    hint = "lower protocol.shots, protocol.query or protocol.min_history, or raise the shares of what is cold"
+    return assemble(data, check_enough(data, plan, hint), episodes, who=f"{task}s", known=known)
+
+
+def _trained_on(plan: Plan, scenarios: Mapping[str, State], selection: State | None) -> Plan:
+    """Leave out the tasks of warm users whom the history filter keeps from meta-train: nobody knows them."""
+
+    def kept(picks: Picks, state: State) -> Picks:
+        there = np.isin(picks.entity, plan.train.entity) if state.startswith("w") else slice(None)
+        return Picks(*(values[there] for values in picks))
+
+    test = {name: kept(plan.test[name], state) for name, state in scenarios.items()}
+    validation = kept(plan.validation, selection or next(iter(scenarios.values())))
+    counts = {
+        f"{name}_tasks_dropped_as_not_trained_on": len(plan.test[name].entity) - len(picks.entity)
+        for name, picks in test.items()
+        if scenarios[name].startswith("w")
+    }
+    return plan._replace(test=test, validation=validation, counts={**plan.counts, **counts})
+
+
+def held_out(data: Interactions, *, seed: int, test: float, validation: float) -> Int[np.ndarray, "n"]:
+    """Each row's role by chance; it depends on the seed and on the rows in their canonical order."""
+    chance = np.random.default_rng([seed, 1]).random(len(data.user))
+    return np.where(chance < test, TEST, np.where(chance < test + validation, VALIDATION, WARM))
+
+
+def by_state(
+    data: Interactions,
+    users: Int[np.ndarray, "U"],
+    items: Int[np.ndarray, "I"],
+    pairs: Int[np.ndarray, "n"],
+    episodes: Episodes,
+    *,
+    scenarios: Mapping[str, State],
+    selection: State | None,
+    seed: int,
+    least: int,
+    most: int | None,
+    draws: int,
+) -> Plan:
+    """The plan of a split into states.
+
+    Args:
+        data: the data set.
+        users, items: the role of each.
+        pairs: the role of each row, of those that are warm on both sides.
+        episodes: how rows become supports and queries.
+        scenarios, selection, seed: see `matrix`.
+        least, most: rows of a task.
+        draws: supports and queries per meta-validation task.
+    """
+    user, item = users[data.user], items[data.item]
+
+    def state(name: State, role: int) -> Bool[np.ndarray, "n"]:
+        sides = [role if warmth == "c" else WARM for warmth in name.split("_")]
+        here = (user == sides[0]) & (item == sides[1])
+        return here & (pairs == role) if name == "w_w" else here
+
+    def tasks(name: State, role: int):
+        return between(histories(data, state(name, role)), least, most)
+
+    chosen = selection or next(iter(scenarios.values()))
+    warm = histories(data, state("w_w", WARM))
+    train = between(warm, least, most)
+    return Plan(
+        train=train,
+        validation=pick(data, tasks(chosen, VALIDATION), episodes, seed=seed, draws=draws),
+        test={name: pick(data, tasks(of, TEST), episodes, seed=seed) for name, of in scenarios.items()},
+        counts={
+            "warm_rows_dropped_by_history_filter": len(warm.row) - len(train.row),
+            **{f"{name}_rows": int(state(of, TEST).sum()) for name, of in scenarios.items()},
+        },
+    )
