@@ -12,9 +12,10 @@ from pathlib import Path
 from rich.console import Console
 
 from recmeta.results import render
+from recmeta.results.judging import Judging
 from recmeta.results.ranks import rankings
 from recmeta.results.runs import find
-from recmeta.results.tables import Judging, tabulate
+from recmeta.results.tables import tabulate
 from recmeta.statistics import CORRECTIONS, TESTS
 from recmeta.types import UserError
 

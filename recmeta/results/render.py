@@ -13,9 +13,10 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from recmeta.results.judging import Judged, Judging
 from recmeta.results.ranks import Ranked, sentence
 from recmeta.results.runs import Missing
-from recmeta.results.tables import Bucketed, Cell, Judged, Judging, Table
+from recmeta.results.tables import Bucketed, Cell, Table
 from recmeta.statistics import CORRECTIONS, number
 
 TESTED = {"t": "t-test", "wilcoxon": "Wilcoxon's test", "permutation": "sign-flip permutation test"}

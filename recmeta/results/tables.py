@@ -5,67 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from recmeta.results import foreign
+from recmeta.results.judging import REPEATED, Judged, Judging, chosen, compared, marked
 from recmeta.results.labels import choice, tell_apart, tested
 from recmeta.results.pool import comparable, pool
 from recmeta.results.runs import Finished
-from recmeta.statistics import (
-    CORRECTIONS,
-    LEVEL,
-    Comparison,
-    about_names,
-    best_of,
-    bootstrap,
-    buckets,
-    differences,
-    matrix,
-    mean_of,
-    metric_names,
-    paired,
-    per_task,
-    wording,
-)
+from recmeta.statistics import about_names, best_of, bootstrap, buckets, matrix, mean_of, metric_names, per_task
 from recmeta.types import UserError
 
 USUAL_SHOTS = 20
 """The headline support size of protocols that name none."""
-
-LOWER = ("mae", "rmse", "mse", "logloss", "bias", "brier", "ece")
-"""Metrics that are better when lower, whatever stands behind an @."""
-
-HIGHER = (
-    *("ndcg", "ndcg_linear", "recall", "precision", "hit", "hr", "mrr", "map", "auc", "f1", "accuracy"),
-    *("legacy.metahin_ndcg", "legacy.mamo_ndcg"),
-)
-"""Metrics that are better when higher."""
-
-REPEATED = ("split",)
-"""What repeats a task besides the seeds."""
-
-
-class Judging(NamedTuple):
-    """How tables are made.
-
-    Attributes:
-        metric: to sort by and to test, "mae", or with its goal, "regret:min"; None for the runs' own.
-        shots: the support size; None for the protocol's headline.
-        test: a key of `recmeta.statistics.TESTS`.
-        correction: a key of `recmeta.statistics.CORRECTIONS`.
-        by: "shots", or a column that says something about tasks, to judge by buckets of; None for none.
-        foreign: files of other systems' scores.
-    """
-
-    metric: str | None = None
-    shots: int | None = None
-    test: str = "t"
-    correction: str = "holm"
-    by: str | None = None
-    foreign: Sequence[Path] = ()
 
 
 class Cell(NamedTuple):
@@ -97,27 +50,6 @@ class Row:
     splits: int
     mark: str
     curve: Mapping[int, float]
-
-
-class Judged(NamedTuple):
-    """A method against the best baseline, in a family of such comparisons.
-
-    Attributes:
-        row, reference: their labels.
-        bucket: of the tasks that are compared; "" for all.
-        comparison: row minus reference.
-        p: corrected.
-        family: how many comparisons it was corrected for.
-        text: all that in words.
-    """
-
-    row: str
-    reference: str
-    bucket: str
-    comparison: Comparison
-    p: float
-    family: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -183,7 +115,7 @@ def tabulate(runs: Sequence[Finished], how: Judging) -> list[Table]:
         UserError: the metric, the support size or the column is not in the runs, the runs' own metrics differ, or what
             is imported does not fit.
     """
-    how, goal = _metric(runs, how)
+    how, goal = chosen(runs, how)
     worlds = comparable(runs)
     if how.foreign and len(worlds) > 1:
         raise UserError(f"--import: give runs of one data set and protocol; these are of {len(worlds)}")
@@ -191,23 +123,6 @@ def tabulate(runs: Sequence[Finished], how: Judging) -> list[Table]:
     for some, differing in zip(worlds, tell_apart([tested(some[0].config) for some in worlds]), strict=True):
         made += _tables(some, differing, how, goal)
     return made
-
-
-def _metric(runs: Sequence[Finished], how: Judging) -> tuple[Judging, str]:
-    """The metric to judge by, and its goal."""
-    own = list(dict.fromkeys(run.metric for run in runs if run.metric))
-    if how.metric is None and len(own) != 1:
-        raise UserError(f"the runs are judged by {', '.join(own) or 'no metric'}: say which with --metric")
-    metric, _, goal = (how.metric or own[0]).partition(":")
-    there = dict.fromkeys(name for run in runs for name in metric_names(run.scores))
-    if metric not in there:
-        raise UserError(f"--metric {metric}: the runs have {', '.join(there)}")
-    kind = metric.partition("@")[0]
-    goal = goal or next((run.goal for run in runs if run.metric == metric), "")
-    goal = goal or ("min" if kind in LOWER else "max" if kind in HIGHER else "")
-    if goal not in ("min", "max"):
-        raise UserError(f"--metric {how.metric}: say whether low or high is good: {metric}:min or {metric}:max")
-    return how._replace(metric=metric), goal
 
 
 def _tables(runs: Sequence[Finished], differing: Mapping[str, str], how: Judging, goal: str) -> list[Table]:
@@ -273,7 +188,7 @@ def _table(
     baselines = [row for row in parts if kinds[row] == "baseline"]
     gaps = _gaps(parts, metric)
     # Without baselines, or over unequal tasks, the best mean would say nothing.
-    marks = {} if gaps or not baselines else _marks(parts, means, how, goal)
+    marks = {} if gaps or not baselines else marked(parts, means, how, goal)
     rows = [
         Row(
             label=row,
@@ -289,7 +204,7 @@ def _table(
     ]
     best = best_of({row: means[row] for row in baselines}, goal)
     rivals = [row for row in parts if row not in baselines]
-    judged = _judged({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
+    judged = compared({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
     said = [f"{one.row}: {one.text}" for one in judged]
     if rivals and not best:
         said = [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"]
@@ -343,45 +258,6 @@ def _gaps(parts: Mapping[str, pl.DataFrame], metric: str) -> list[str]:
     return [f"{'; '.join(fewer)}: {why}"] if fewer else []
 
 
-def _marks(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:
-    """Which row is the best, and which are not distinguishable from it."""
-    best = best_of(means, goal)
-    if best is None:
-        return {}
-    others = [row for row in parts if row != best and not isnan(means[row])]
-    judged = _judged({(row, ""): (parts[row], parts[best]) for row in others}, best, how, goal)
-    return {best: "best"} | {one.row: "≈" for one in judged if one.comparison.n > 1 and one.p >= LEVEL}
-
-
-def _judged(
-    pairs: Mapping[tuple[str, str], tuple[pl.DataFrame, pl.DataFrame]], reference: str, how: Judging, goal: str
-) -> list[Judged]:
-    """A family of comparisons with one reference, paired per task within equal splits.
-
-    Args:
-        pairs: (row, bucket) -> the row's scores and the reference's.
-        reference: its label.
-        how, goal: the metric, the test and the correction, which is over the comparisons that can be tested.
-    """
-    metric, correction = str(how.metric), CORRECTIONS[how.correction]
-    made = {key: paired(differences(*pair, metric, REPEATED), how.test) for key, pair in pairs.items()}
-    tested = [key for key, comparison in made.items() if comparison.n > 1]
-    corrected = dict(zip(tested, correction.correct([made[key].p for key in tested]).tolist(), strict=True))
-    family = len(tested) if how.correction != "none" else 1
-    return [
-        Judged(
-            row,
-            reference,
-            bucket,
-            comparison,
-            p := corrected.get((row, bucket), 1.0),
-            family,
-            wording(comparison, reference, metric, goal, p, family, correction.name),
-        )
-        for (row, bucket), comparison in made.items()
-    ]
-
-
 def _bucketed(
     scores: pl.DataFrame,
     parts: Mapping[str, pl.DataFrame],
@@ -409,4 +285,4 @@ def _bucketed(
         for name, rows in inside.items()
         if best in rows and row in rows
     }
-    return Bucketed(by, counts, cells, _judged(pairs, best, how, goal) if best else [])
+    return Bucketed(by, counts, cells, compared(pairs, best, how, goal) if best else [])

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recmeta.results.judging import Judging
 from recmeta.results.runs import find
-from recmeta.results.tables import Judging, tabulate
+from recmeta.results.tables import tabulate
 from recmeta.types import UserError
 
 RNG = np.random.default_rng(0)

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from recmeta.results.judging import HIGHER, LOWER, Judging
 from recmeta.results.runs import find
-from recmeta.results.tables import HIGHER, LOWER, Judging
 from recmeta.results.tables import tabulate as tables_of
 from recmeta.statistics import benjamini_hochberg, paired
 from recmeta.types import UserError

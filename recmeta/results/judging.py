@@ -1,0 +1,136 @@
+"""How methods are judged: by which metric, by which test, against whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from recmeta.results.runs import Finished
+from recmeta.statistics import (
+    CORRECTIONS,
+    LEVEL,
+    Comparison,
+    best_of,
+    differences,
+    metric_names,
+    paired,
+    wording,
+)
+from recmeta.types import UserError
+
+LOWER = ("mae", "rmse", "mse", "logloss", "bias", "brier", "ece")
+"""Metrics that are better when lower, whatever stands behind an @."""
+
+HIGHER = (
+    *("ndcg", "ndcg_linear", "recall", "precision", "hit", "hr", "mrr", "map", "auc", "f1", "accuracy"),
+    *("legacy.metahin_ndcg", "legacy.mamo_ndcg"),
+)
+"""Metrics that are better when higher."""
+
+REPEATED = ("split",)
+"""What repeats a task besides the seeds."""
+
+
+class Judging(NamedTuple):
+    """How tables are made.
+
+    Attributes:
+        metric: to sort by and to test, "mae", or with its goal, "regret:min"; None for the runs' own.
+        shots: the support size; None for the protocol's headline.
+        test: a key of `recmeta.statistics.TESTS`.
+        correction: a key of `recmeta.statistics.CORRECTIONS`.
+        by: "shots", or a column that says something about tasks, to judge by buckets of; None for none.
+        foreign: files of other systems' scores.
+    """
+
+    metric: str | None = None
+    shots: int | None = None
+    test: str = "t"
+    correction: str = "holm"
+    by: str | None = None
+    foreign: Sequence[Path] = ()
+
+
+class Judged(NamedTuple):
+    """A method against the best baseline, in a family of such comparisons.
+
+    Attributes:
+        row, reference: their labels.
+        bucket: of the tasks that are compared; "" for all.
+        comparison: row minus reference.
+        p: corrected.
+        family: how many comparisons it was corrected for.
+        text: all that in words.
+    """
+
+    row: str
+    reference: str
+    bucket: str
+    comparison: Comparison
+    p: float
+    family: int
+    text: str
+
+
+def chosen(runs: Sequence[Finished], how: Judging) -> tuple[Judging, str]:
+    """The settings with the metric's plain name, and its goal: as typed, as the runs say, or as its name does.
+
+    Raises:
+        UserError: no such metric, several, or one whose goal nobody says.
+    """
+    own = list(dict.fromkeys(run.metric for run in runs if run.metric))
+    if how.metric is None and len(own) != 1:
+        raise UserError(f"the runs are judged by {', '.join(own) or 'no metric'}: say which with --metric")
+    metric, _, goal = (how.metric or own[0]).partition(":")
+    there = dict.fromkeys(name for run in runs for name in metric_names(run.scores))
+    if metric not in there:
+        raise UserError(f"--metric {metric}: the runs have {', '.join(there)}")
+    kind = metric.partition("@")[0]
+    goal = goal or next((run.goal for run in runs if run.metric == metric), "")
+    goal = goal or ("min" if kind in LOWER else "max" if kind in HIGHER else "")
+    if goal not in ("min", "max"):
+        raise UserError(f"--metric {how.metric}: say whether low or high is good: {metric}:min or {metric}:max")
+    return how._replace(metric=metric), goal
+
+
+def compared(
+    pairs: Mapping[tuple[str, str], tuple[pl.DataFrame, pl.DataFrame]], reference: str, how: Judging, goal: str
+) -> list[Judged]:
+    """A family of comparisons with one reference, paired per task within equal splits.
+
+    Args:
+        pairs: (row, bucket) -> the row's scores and the reference's.
+        reference: its label.
+        how, goal: the metric, the test and the correction, which is over the comparisons that can be tested.
+    """
+    metric, correction = str(how.metric), CORRECTIONS[how.correction]
+    made = {key: paired(differences(*pair, metric, REPEATED), how.test) for key, pair in pairs.items()}
+    tested = [key for key, comparison in made.items() if comparison.n > 1]
+    corrected = dict(zip(tested, correction.correct([made[key].p for key in tested]).tolist(), strict=True))
+    family = len(tested) if how.correction != "none" else 1
+    return [
+        Judged(
+            row,
+            reference,
+            bucket,
+            comparison,
+            p := corrected.get((row, bucket), 1.0),
+            family,
+            wording(comparison, reference, metric, goal, p, family, correction.name),
+        )
+        for (row, bucket), comparison in made.items()
+    ]
+
+
+def marked(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:
+    """Which row is the best, and which are not distinguishable from it."""
+    best = best_of(means, goal)
+    if best is None:
+        return {}
+    others = [row for row in parts if row != best and not isnan(means[row])]
+    judged = compared({(row, ""): (parts[row], parts[best]) for row in others}, best, how, goal)
+    return {best: "best"} | {one.row: "≈" for one in judged if one.comparison.n > 1 and one.p >= LEVEL}
