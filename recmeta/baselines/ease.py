@@ -1,0 +1,74 @@
+"""EASE: the linear item-item model that has a closed form."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
+from recmeta.baselines.rows import MOST_ITEMS, by_task_and_item, catalogue, gram
+from recmeta.types import Baseline, Problem
+
+
+class Ease(NamedTuple):
+    """The item-item Gram matrix of what the levels leave, in its eigenvectors.
+
+    Attributes:
+        levels: where the method starts.
+        number: item id -> row of the vectors; row 0, all 0, is of the items that are not in them.
+        vectors: eigenvectors, as columns.
+        values: eigenvalues.
+        scale: the Gram matrix' diagonal, averaged over rows: what a penalty of 1 is.
+    """
+
+    levels: Levels
+    number: Int[Array, "items"]
+    vectors: Float[Array, "C r"]
+    values: Float[Array, "r"]
+    scale: Float[Array, ""]
+
+
+def _fit(problem: Problem) -> Ease:
+    levels, items = fit_levels(problem), catalogue(problem, MOST_ITEMS)
+    left = by_task_and_item(problem, items, residuals(problem, levels))
+    products = gram(left, left)[1:, 1:]
+    values, vectors = np.linalg.eigh(products)
+    vectors = np.concatenate([np.zeros((1, len(values)), np.float32), vectors])
+    diagonal = np.diag(products)
+    scale = np.float32((diagonal**2).sum() / max(diagonal.sum(), 1e-6))
+    return Ease(levels, *map(jnp.asarray, (items.number, vectors, np.maximum(values, 0), scale)))
+
+
+def _predict(state: Ease, settings, key, context, support, query) -> Float[Array, "n"]:
+    """``level + gain * (1 + penalty) * sum over the support of left_i B_ij``.
+
+    ``B = 1 - P / diag(P)`` with ``P = (G + penalty * scale)^-1``. From ``G = Q diag(e) Q'``, ``P = Q diag(1 / (e +
+    penalty * scale)) Q'``: the penalty needs no fit of its own.
+    """
+    level, left = split(state.levels, support)
+    own, other = state.number[support.x["id"]], state.number[query.x["id"]]
+    inverse = state.vectors[other] / (state.values + settings["penalty"] * state.scale)
+    diagonal = (inverse * state.vectors[other]).sum(-1)
+    across = state.vectors[own] @ inverse.T
+    weight = jnp.where(own[:, None] == other, 0, -across / jnp.maximum(diagonal, 1e-12))
+    gain = settings["gain"] * (1 + settings["penalty"])
+    return expected(state.levels, query.x) + level + gain * (left @ weight)
+
+
+ease = Baseline(
+    _fit,
+    _predict,
+    rates=True,
+    grid={"penalty": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), "gain": (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)},
+)
+"""Levels, plus what items regressed on each other, never on themselves, make of what the levels leave of the support.
+
+Reference: Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019, equation 8, on centred labels and not
+on ones. There, what was not rated counts as 0, so that predictions are small: the more so the fewer rows the support
+has, for which `gain` makes up, and the higher the penalty, for which ``1 + penalty`` does (of an item with a typical
+number of rows, the share that a penalty leaves is 1 / (1 + penalty)). Penalties are in units of `Ease.scale`, so that
+the same ones do for any data set.
+"""

@@ -1,0 +1,125 @@
+"""The two levels that most methods here start from: the item's, and the new user's.
+
+Where a method has nothing to add to them (no support, an unknown item, no features) it is user+item bias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from recmeta.baselines.rows import item_count, item_ids, owners
+from recmeta.types import Features, Problem, Support
+
+SWEEPS = 20
+"""Sweeps of the joint fit of user and item levels. Each makes the error a few times smaller; 20 end at rounding."""
+
+
+class Levels(NamedTuple):
+    """What is expected of a label when no more is known than who rates, and what is rated.
+
+    Attributes:
+        mean: mean meta-train label.
+        item: per item id (0 = unknown) how far its labels are above the mean, shrunk; 0 for the unknown.
+        user_shrinkage: pseudo-rows of an average user that a new user's level is shrunk by.
+    """
+
+    mean: Float[Array, ""]
+    item: Float[Array, "items"]
+    user_shrinkage: Float[Array, ""]
+
+
+class Variances(NamedTuple):
+    """Variance components of labels: between users, between items, and of what is left."""
+
+    user: float
+    item: float
+    rest: float
+
+
+def fit_levels(problem: Problem) -> Levels:
+    """Fit item levels, with nothing to tune: shrinkages are ratios of estimated variances.
+
+    User and item levels are fitted together, so that an item is not held to be good because generous users rate it.
+
+    Reference: Robinson, That BLUP is a good thing, Statistical Science 1991, equation 1.2 (the mixed model equations);
+    Koren, Factorization meets the neighborhood, KDD 2008, equation 1 (the two levels).
+    """
+    user, item = owners(problem.train), item_ids(problem.train)
+    variances = variance_components(user, item, np.asarray(problem.train.label))
+    user_shrinkage, item_shrinkage = variances.rest / variances.user, variances.rest / variances.item
+    left = np.asarray(problem.train.label, np.float64) - problem.spec.mean
+    size = item_count(problem)
+    users, items = np.bincount(user) + user_shrinkage, np.bincount(item, minlength=size) + item_shrinkage
+    item_level = np.zeros(size)
+    for _ in range(SWEEPS):
+        user_level = np.bincount(user, left - item_level[item]) / users
+        item_level = np.bincount(item, left - user_level[user], minlength=size) / items
+    # Rows under the unknown id, if there are any, say nothing of the next unknown item.
+    item_level[0] = 0
+    return Levels(*(jnp.asarray(value, jnp.float32) for value in (problem.spec.mean, item_level, user_shrinkage)))
+
+
+def variance_components(user: np.ndarray, item: np.ndarray, label: np.ndarray) -> Variances:
+    """Estimate the variances in ``label = mean + user effect + item effect + rest``.
+
+    Four sums of squares (plain, by user, by item, of the total) are set equal to their expectations, which are linear
+    in the variances. An estimate may come out negative; it is then a thousandth of the labels' mean square.
+
+    Args:
+        user, item: int ``[n]``, codes from 0; no pair occurs twice.
+        label: ``[n]``.
+
+    Reference: Henderson, Estimation of variance and covariance components, Biometrics 1953, method 1.
+    """
+    label = label.astype(np.float64) - label.mean(dtype=np.float64)
+    n, users, items = len(label), np.bincount(user), np.bincount(item)
+
+    def squares(code: np.ndarray, count: np.ndarray) -> float:
+        return float((np.bincount(code, label) ** 2 / np.maximum(count, 1)).sum())
+
+    some_users, some_items = np.count_nonzero(users), np.count_nonzero(items)
+    # Unknowns: n mean^2, and the variances of user, item and rest.
+    expected = [
+        [1, n, n, n],
+        [1, n, some_users, some_users],
+        [1, some_items, n, some_items],
+        [1, (users**2).sum() / n, (items**2).sum() / n, 1],
+    ]
+    observed = [(label**2).sum(), squares(user, users), squares(item, items), 0.0]
+    # lstsq: with one user, or one item, the equations cannot tell it from the mean.
+    _, *variances = np.linalg.lstsq(np.array(expected), np.array(observed), rcond=None)[0]
+    least = 1e-3 * (label**2).mean() or 1.0
+    return Variances(*(max(float(value), least) for value in variances))
+
+
+def expected(levels: Levels, x: Features) -> Float[Array, "n"]:
+    """Mean plus item level of rows."""
+    return levels.mean + levels.item[x["id"]]
+
+
+def split(levels: Levels, support: Support) -> tuple[Float[Array, ""], Float[Array, "K"]]:
+    """The new user's level, and what it leaves of the support's labels: 0 in rows that are not there."""
+    above = jnp.where(support.mask, support.y - expected(levels, support.x), 0)
+    level = above.sum() / (support.mask.sum() + levels.user_shrinkage)
+    return level, jnp.where(support.mask, above - level, 0)
+
+
+def residuals(problem: Problem, levels: Levels) -> Float[np.ndarray, "n"]:
+    """What is left of each meta-train label, each user's level fitted to all of the user's rows."""
+    user = owners(problem.train)
+    above = np.asarray(problem.train.label, np.float64) - np.asarray(levels.item)[item_ids(problem.train)]
+    above -= float(levels.mean)
+    level = np.bincount(user, above) / (np.bincount(user) + float(levels.user_shrinkage))
+    return above - level[user]
+
+
+def liked(problem: Problem) -> Problem:
+    """The problem with meta-train labels 1 where a row is liked, else 0."""
+    like = (problem.train.label >= problem.spec.like).astype(jnp.float32)
+    spec = replace(problem.spec, mean=float(like.mean()))
+    return problem._replace(spec=spec, train=problem.train._replace(label=like))

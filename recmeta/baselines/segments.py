@@ -1,0 +1,177 @@
+"""Segments of users: what those whose tastes are like the new user's rate, and how."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from scipy.sparse import csr_array
+
+from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
+from recmeta.baselines.rows import by_task_and_item, catalogue, item_count, item_ids, nearest, owners
+from recmeta.types import Baseline, Features, Problem, Support
+
+SEGMENTS = (2.0, 4.0, 8.0, 16.0)
+"""Numbers of segments tried; each is a fit."""
+
+TASTES = 16
+"""Singular vectors in which users are compared."""
+
+
+class Segments(NamedTuple):
+    """One fit per number of segments; with fewer than the most, the last have no users, and never any weight.
+
+    Attributes:
+        levels: where the methods start.
+        rows, total: per segment and item id, the rows of the segment's users, and the sum of what the levels leave.
+        users: how many users are in each segment.
+        variance: of what the levels leave.
+        intercept, slopes: log odds of the segments given a user's features (per field and value).
+    """
+
+    levels: Levels
+    rows: Float[Array, "G s items"]
+    total: Float[Array, "G s items"]
+    users: Float[Array, "G s"]
+    variance: Float[Array, ""]
+    intercept: Float[Array, "G s"]
+    slopes: dict[str, Float[Array, "G d s"]]
+
+
+def _fit(problem: Problem) -> Segments:
+    levels = fit_levels(problem)
+    left = residuals(problem, levels)
+    user, item = owners(problem.train), item_ids(problem.train)
+    most, size = int(max(SEGMENTS)), item_count(problem)
+    taste = tastes(problem, left)
+    fits = []
+    for number in SEGMENTS:
+        segment = cluster(taste, int(number))
+        place = segment[user] * size + item
+        rows, total = (np.bincount(place, each, most * size).reshape(most, size) for each in (np.ones(len(left)), left))
+        rows[:, 0] = total[:, 0] = 0
+        fits.append((rows, total, np.bincount(segment, minlength=most), *_prior(problem, segment, most)))
+    *numbers, slopes = zip(*fits, strict=True)
+    rows, total, users, intercept = (jnp.asarray(np.stack(each), jnp.float32) for each in numbers)
+    stacked = {name: jnp.asarray(np.stack([fit[name] for fit in slopes]), jnp.float32) for name in slopes[0]}
+    return Segments(levels, rows, total, users, jnp.float32(max((left**2).mean(), 1e-6)), intercept, stacked)
+
+
+def tastes(problem: Problem, left: Float[np.ndarray, "n"]) -> Float[np.ndarray, "T d"]:
+    """Meta-train users by what the levels leave of their labels, in few dimensions, each of unit length.
+
+    Unit length: a user who rates much is not of another taste.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.preprocessing import normalize
+
+    items = catalogue(problem)
+    matrix = by_task_and_item(problem, items, left)
+    number = min(TASTES, len(problem.train.size) - 1, items.size - 1)
+    return np.asarray(normalize(TruncatedSVD(number, random_state=0).fit_transform(matrix)))
+
+
+def cluster(taste: Float[np.ndarray, "T d"], number: int) -> Int[np.ndarray, "T"]:
+    """Divide users into segments by k-means; no more segments than there are different users."""
+    from sklearn.cluster import KMeans
+
+    number = min(number, len(np.unique(taste, axis=0)))
+    means: Any = KMeans(number, random_state=0, n_init=4)  # pyright: ignore[reportArgumentType]
+    return means.fit_predict(taste)
+
+
+def _prior(problem: Problem, segment: np.ndarray, most: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Regress the segments on the users' features: intercepts, and per field the log odds of each value."""
+    from scipy.sparse import hstack
+    from sklearn.linear_model import LogisticRegression
+
+    there = np.unique(segment)
+    intercept = np.full(most, -np.inf)
+    fields = [field for field in problem.spec.context if field.name != "id"]
+    slopes = {field.name: np.zeros((field.size, most)) for field in fields}
+    if not fields or len(there) < 2:
+        intercept[there] = np.log(np.bincount(segment)[there] / len(segment))
+        return intercept, slopes
+    entity = np.asarray(problem.train.entity)
+    columns = [one_hot(np.asarray(problem.train.contexts[field.name])[entity], field.size) for field in fields]
+    design: Any = hstack(columns, format="csr")
+    model: Any = LogisticRegression(C=1.0, max_iter=300).fit(design, segment)
+    # Of two classes scikit-learn gives the log odds of the second against the first.
+    coefficients, constants = (
+        (values if len(there) > 2 else np.concatenate([np.zeros_like(values), values]))
+        for values in (model.coef_, model.intercept_)
+    )
+    intercept[there] = constants
+    cuts = np.cumsum([field.size for field in fields])[:-1]
+    for field, values in zip(fields, np.split(coefficients, cuts, axis=1), strict=True):
+        slopes[field.name][:, there] = values.T
+    return intercept, slopes
+
+
+def one_hot(values: np.ndarray, size: int) -> csr_array:
+    """A field's values in columns, sparse ``[T, size]``: 1 where a value is there; numeric ones are columns already.
+
+    >>> one_hot(np.array([[2, 0], [1, 2]]), 3).toarray().tolist()
+    [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+    """
+    if np.issubdtype(values.dtype, np.floating):
+        return csr_array(values)
+    codes = values.reshape(len(values), -1)
+    row, place = np.nonzero(codes)
+    return csr_array((np.ones(len(row)), (row, codes[row, place])), shape=(len(values), size))
+
+
+def _log_odds(state: Segments, fit: Array, context: Features) -> Float[Array, "s"]:
+    """What the user's features say of the segments."""
+
+    def field(name: str, slopes: Array) -> Array:
+        values = context[name]
+        if jnp.issubdtype(values.dtype, jnp.floating):
+            return values @ slopes
+        return jnp.where((values > 0)[..., None], slopes[values], 0).reshape(-1, slopes.shape[-1]).sum(0)
+
+    return state.intercept[fit] + sum(field(name, slopes[fit]) for name, slopes in state.slopes.items())
+
+
+def _belonging(state: Segments, fit: Array, taste: Array, context: Features, left: Array, support: Support) -> Array:
+    """The chance of each segment: prior from the features, times the normal likelihood of the support's labels."""
+    distance = jnp.where(support.mask, (left - taste[:, support.x["id"]]) ** 2, 0).sum(-1)
+    return jax.nn.softmax(_log_odds(state, fit, context) - distance / (2 * state.variance))
+
+
+def _parts(state: Segments, settings, context, support):
+    fit = nearest(jnp.array(SEGMENTS), settings["segments"])
+    level, left = split(state.levels, support)
+    taste = state.total[fit] / (state.rows[fit] + settings["shrinkage"])
+    return fit, taste, level, _belonging(state, fit, taste, context, left, support)
+
+
+def _predict_mean(state: Segments, settings, key, context, support, query) -> Float[Array, "n"]:
+    """``level + sum over segments of chance * total / (rows + shrinkage)``."""
+    _, taste, level, chance = _parts(state, settings, context, support)
+    return expected(state.levels, query.x) + level + chance @ taste[:, query.x["id"]]
+
+
+def _predict_count(state: Segments, settings, key, context, support, query) -> Float[Array, "n"]:
+    """``sum over segments of chance * rows / users``."""
+    fit, _, _, chance = _parts(state, settings, context, support)
+    return chance @ (state.rows[fit][:, query.x["id"]] / jnp.maximum(state.users[fit], 1)[:, None])
+
+
+GRID = {"segments": SEGMENTS, "shrinkage": (1.0, 3.0, 10.0, 30.0)}
+
+cluster_mean = Baseline(_fit, _predict_mean, rates=True, grid=GRID)
+"""Levels, plus how far above them the new user's segment rates the item.
+
+Reference: Breese, Heckerman and Kadie, Empirical analysis of predictive algorithms for collaborative filtering, UAI
+1998, section 2.2 (cluster models), with k-means for EM, normal labels, and a prior that reads the user's features.
+"""
+
+cluster_popularity = Baseline(_fit, _predict_count, rates=False, grid=GRID)
+"""The share of the new user's segment that rated the item; it ranks, and predicts no label.
+
+Reference: as `cluster_mean`.
+"""
