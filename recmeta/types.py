@@ -157,6 +157,22 @@ class Batch(NamedTuple):
     label: Float[Array, "T n"]
 
 
+class Candidates(NamedTuple):
+    """What the query rows of many tasks are ranked among: one catalogue, and who may be ranked for whom.
+
+    Attributes:
+        entity: codes of the catalogue's entities, into ``Tasks.entities``.
+        allowed: which of them are a task's candidates; its query rows are.
+        position: where a task's query rows stand in the catalogue.
+        there: which query rows are in the catalogue.
+    """
+
+    entity: Int[Array, "N"]
+    allowed: Bool[Array, "T N"]
+    position: Int[Array, "T n"]
+    there: Bool[Array, "T n"]
+
+
 class Tasks(NamedTuple):
     """Many tasks, whole, as ragged rows: task ``t`` has rows ``start[t] : start[t] + size[t]``.
 
@@ -207,6 +223,7 @@ class Problem(NamedTuple):
         names: scenario -> raw ids of the test tasks.
         shots: the support sizes to evaluate at, ascending; supports are nested.
         headline: the one that summaries are at.
+        candidates: scenario, or "validation" -> what its query rows are ranked among; where it has none, themselves.
     """
 
     spec: DataSpec
@@ -219,6 +236,7 @@ class Problem(NamedTuple):
     names: Mapping[str, Sequence[str]]
     shots: tuple[int, ...]
     headline: int
+    candidates: Mapping[str, Candidates] = MappingProxyType({})
 
 
 # --- parts --------------------------------------------------------------------------------------------------------

@@ -12,14 +12,25 @@ import polars as pl
 from jaxtyping import Int
 
 from recmeta.protocols import features, sampling
+from recmeta.protocols.candidates import Kind, make_candidates
 from recmeta.protocols.plan import Episodes, Histories, Picks, Plan, times
-from recmeta.types import Batch, DataSpec, Interactions, Problem, Query, Split, Support, Task, Tasks
+from recmeta.types import Batch, Candidates, DataSpec, Interactions, Problem, Query, Split, Support, Task, Tasks
 
 MANY_LEVELS = 20
 """More distinct labels than this are taken for a continuum."""
 
 
-def assemble(data: Interactions, plan: Plan, episodes: Episodes, *, who: str = "users", known: bool = False) -> Problem:
+def assemble(
+    data: Interactions,
+    plan: Plan,
+    episodes: Episodes,
+    *,
+    who: str = "users",
+    known: bool = False,
+    candidates: Kind = "query",
+    sampled: int | None = None,
+    seed: int = 0,
+) -> Problem:
     """Make a problem of a plan.
 
     Args:
@@ -29,11 +40,18 @@ def assemble(data: Interactions, plan: Plan, episodes: Episodes, *, who: str = "
         who: what the entities are called in counts.
         known: whether an entity's own id is an input; of one that meta-train has not seen it is unknown. Where not,
             every task presents its entity as a new one.
+        candidates, sampled, seed: what a query row is ranked among; see `recmeta.protocols.candidates`.
     """
     width = max(episodes.query, *(picks.query.shape[1] for picks in plan.test.values()))
     spec, tables = _fit(data, plan.train.row, episodes, width, known)
     split = _manifest(data, plan, who, tables["entities"]["id"])
     batch = partial(_batch, data, tables)
+    tested = {"validation": plan.validation, **plan.test}
+
+    def ranked(picks: Picks) -> Candidates:
+        made = make_candidates(data, plan.train, picks, candidates, number=sampled, seed=seed)
+        return Candidates(*jax.device_put(tuple(made)))
+
     shapes = {"support": episodes.support, "query": episodes.query}
     return Problem(
         spec=spec,
@@ -46,6 +64,7 @@ def assemble(data: Interactions, plan: Plan, episodes: Episodes, *, who: str = "
         names={scenario: data.users.ids[picks.entity].astype(str).tolist() for scenario, picks in plan.test.items()},
         shots=episodes.shots,
         headline=episodes.headline,
+        candidates={} if candidates == "query" else {name: ranked(picks) for name, picks in tested.items()},
     )
 
 

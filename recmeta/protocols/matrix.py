@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from recmeta.protocols.assemble import assemble
+from recmeta.protocols.candidates import Kind
 from recmeta.protocols.plan import (
     TEST,
     VALIDATION,
@@ -61,6 +62,8 @@ def matrix(
     test_pairs: Share,
     validation_pairs: Share,
     validation_draws: Count,
+    candidates: Kind,
+    sampled: Count | None,
     labels: Labels,
 ) -> Problem:
     """Split users and items, each by the hash of its id, and the ratings of warm users of warm items by chance.
@@ -74,7 +77,8 @@ def matrix(
         scenarios: what to test on: name -> state.
         selection: the state that meta-validation is made of; None for the first scenario's.
         known: whether a user's own id is an input (unknown where the user is cold).
-        task, seed, order, shots, train_shots, query, headline, validation_draws, labels: see `user_cold`.
+        task, seed, order, shots, train_shots, query, headline, validation_draws, candidates, sampled,
+            labels: see `user_cold`.
         min_history, max_history: the fewest and the most rows of a task in its state. None: as few as the largest
             support and the query need; no upper limit. Below that, a short task has a short support.
         test_users, validation_users, test_items, validation_items: the shares of users and of items that are cold.
@@ -108,7 +112,16 @@ def matrix(
     )
     plan = _trained_on(plan, scenarios, selection)
     hint = "lower protocol.shots, protocol.query or protocol.min_history, or raise the shares of what is cold"
-    return assemble(data, check_enough(data, plan, hint), episodes, who=f"{task}s", known=known)
+    return assemble(
+        data,
+        check_enough(data, plan, hint),
+        episodes,
+        who=f"{task}s",
+        known=known,
+        candidates=candidates,
+        sampled=sampled,
+        seed=seed,
+    )
 
 
 def _trained_on(plan: Plan, scenarios: Mapping[str, State], selection: State | None) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recmeta.protocols.assemble import assemble
+from recmeta.protocols.candidates import Kind
 from recmeta.protocols.plan import (
     Count,
     Labels,
@@ -38,6 +39,8 @@ def temporal(
     headline: int | None,
     min_history: Count | None,
     max_history: Count | None,
+    candidates: Kind,
+    sampled: Count | None,
     labels: Labels,
 ) -> Problem:
     """Cut the data set at two moments, the same for all users.
@@ -51,7 +54,8 @@ def temporal(
         interactions: the clean data set, with times.
         task: "user", or "item": see `user_cold`.
         cut, validation_cut: the moments, as shares of the rows in time order.
-        shots, train_shots, query, headline, min_history, max_history, labels: see `user_cold`.
+        shots, train_shots, query, headline, min_history, max_history, candidates, sampled,
+            labels: see `user_cold`.
 
     Raises:
         UserError: without times, or where a cut leaves too few tasks.
@@ -85,4 +89,6 @@ def temporal(
         },
     )
     hint = "lower protocol.shots, protocol.query or protocol.min_history, or move the cuts apart"
-    return assemble(data, check_enough(data, plan, hint), episodes, who=f"{task}s")
+    return assemble(
+        data, check_enough(data, plan, hint), episodes, who=f"{task}s", candidates=candidates, sampled=sampled, seed=0
+    )

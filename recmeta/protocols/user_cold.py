@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recmeta.protocols.assemble import assemble
+from recmeta.protocols.candidates import Kind
 from recmeta.protocols.plan import (
     TEST,
     VALIDATION,
@@ -43,6 +44,8 @@ def user_cold(
     test: Part,
     validation: Part,
     validation_draws: Count,
+    candidates: Kind,
+    sampled: Count | None,
     labels: Labels,
 ) -> Problem:
     """Split users into meta-train, meta-validation and meta-test, and fit on meta-train all that is fitted.
@@ -66,6 +69,9 @@ def user_cold(
             support and the query need; no upper limit. Below that, a short history has a short support.
         test, validation: shares of the users left.
         validation_draws: supports and queries per meta-validation user (in time order there is one).
+        candidates: what a query row is ranked among: the "query" itself, the "full" catalogue, what is "cold",
+            "available" at the time, or "sampled". See `recmeta.protocols.candidates`.
+        sampled: how many candidates to draw, under "sampled".
         labels: "rating" as they are, or "liked": 1 where the label is at least the data set's ``like``, else 0.
 
     Raises:
@@ -90,7 +96,15 @@ def user_cold(
         counts=counts,
     )
     hint = f"{len(left.entity)} of {len(everyone.entity)} {who} pass the history filter: lower protocol.shots, "
-    return assemble(data, check_enough(data, plan, hint + "protocol.query or protocol.min_history"), episodes, who=who)
+    return assemble(
+        data,
+        check_enough(data, plan, hint + "protocol.query or protocol.min_history"),
+        episodes,
+        who=who,
+        candidates=candidates,
+        sampled=sampled,
+        seed=seed,
+    )
 
 
 def history_limits(need: int, query: int, least: int | None, most: int | None) -> int:

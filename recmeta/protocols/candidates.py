@@ -1,0 +1,94 @@
+"""What a query row is ranked among: the query itself, or a catalogue."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from recmeta.protocols.plan import Histories, Picks, digest, times
+from recmeta.types import Candidates, Interactions, UserError
+
+Kind = Literal["query", "full", "cold", "available", "sampled"]
+"""query: the query's own rows. full: everything. cold: what meta-train has not seen. available: what had appeared by
+the time of the task's first query row. sampled: some drawn at random, with the query's rows."""
+
+
+def make_candidates(
+    data: Interactions, train: Histories, picks: Picks, kind: Kind, *, number: int | None, seed: int
+) -> Candidates:
+    """The catalogue of a scenario's tasks.
+
+    What a task's entity is known to have is no candidate: its support (the largest, so that all support sizes rank the
+    same), and its rows in meta-train.
+
+    Args:
+        data: the data set.
+        train: meta-train.
+        picks: the tasks.
+        kind: see `Kind`; not "query".
+        number: of candidates drawn per task beside the query's rows, under "sampled".
+        seed: of that draw; it depends on the task's raw id too.
+
+    Raises:
+        UserError: where the data cannot tell, or nothing is left to rank.
+    """
+    items = np.arange(len(data.items.ids))
+    known = np.isin(items, data.item[train.row])
+    listed = items[~known] if kind == "cold" else items
+    place = np.full(len(items), -1)
+    place[listed] = np.arange(len(listed))
+    allowed = np.broadcast_to(
+        _allowed(data, picks, kind, listed, number, seed), (len(picks.entity), len(listed))
+    ).copy()
+    task, position = _known_of(data, train, picks)
+    there = place[position] >= 0
+    allowed[task[there], place[position][there]] = False
+    asked = np.where(picks.query >= 0, place[data.item[picks.query]], -1)
+    rows = np.broadcast_to(np.arange(len(asked))[:, None], asked.shape)
+    # A query row is a candidate whatever else is said of it: an item may be rated twice.
+    allowed[rows[asked >= 0], asked[asked >= 0]] = True
+    if not (asked >= 0).any():
+        raise UserError(f"protocol.candidates={kind}: no query row is among them; use protocol.candidates=full")
+    return Candidates(listed.astype(np.int32), allowed, np.maximum(asked, 0).astype(np.int32), asked >= 0)
+
+
+def _allowed(
+    data: Interactions, picks: Picks, kind: Kind, listed, number: int | None, seed: int
+) -> Bool[np.ndarray, "T N"]:
+    """Which of the listed may be ranked at all, before what is known of the task is taken out."""
+    if kind == "available":
+        if data.time is None:
+            raise UserError(f"protocol.candidates=available: {data.name} has no times; use protocol.candidates=full")
+        appeared = np.full(len(data.items.ids), np.iinfo(np.int64).max)
+        np.minimum.at(appeared, data.item, data.time)
+        asked = np.where(picks.query >= 0, times(data)[picks.query], np.iinfo(np.int64).max).min(axis=1)
+        return appeared[listed] <= asked[:, None]
+    if kind == "sampled":
+        if number is None or number >= len(listed):
+            raise UserError(
+                f"protocol.sampled={number}: give how many of the {len(listed)} items to draw for each task, "
+                "fewer than all"
+            )
+        drawn = np.zeros((len(picks.entity), len(listed)), bool)
+        for row, entity in zip(drawn, picks.entity, strict=True):
+            entropy = int.from_bytes(digest(seed, "candidates", data.users.ids[entity])[:8], "little")
+            row[np.random.default_rng(entropy).choice(len(listed), number, replace=False)] = True
+        return drawn
+    return np.ones((1, len(listed)), bool)
+
+
+def _known_of(data: Interactions, train: Histories, picks: Picks) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
+    """What each task is known to have: pairs of a task and an item."""
+    task, column = np.nonzero(picks.support >= 0)
+    shown = data.item[picks.support[task, column]]
+    where = np.full(len(data.users.ids), -1)
+    where[train.entity] = np.arange(len(train.entity))
+    trained = [
+        (np.full(size, number), data.item[train.row[train.start[place] : train.start[place] + size]])
+        for number, place in enumerate(where[picks.entity])
+        if place >= 0 and (size := int(train.size[place]))
+    ]
+    tasks, items = zip(*trained, strict=True) if trained else ((), ())
+    return np.concatenate([task, *tasks]), np.concatenate([shown, *items])
