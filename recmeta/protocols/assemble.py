@@ -49,8 +49,7 @@ def assemble(
     tested = {"validation": plan.validation, **plan.test}
 
     def ranked(picks: Picks) -> Candidates:
-        made = make_candidates(data, plan.train, picks, candidates, number=sampled, seed=seed)
-        return Candidates(*jax.device_put(tuple(made)))
+        return make_candidates(data, plan.train, picks, candidates, number=sampled, seed=seed)
 
     shapes = {"support": episodes.support, "query": episodes.query}
     return Problem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -42,16 +43,17 @@ def make_candidates(
     allowed = np.broadcast_to(
         _allowed(data, picks, kind, listed, number, seed), (len(picks.entity), len(listed))
     ).copy()
-    task, position = _known_of(data, train, picks)
-    there = place[position] >= 0
-    allowed[task[there], place[position][there]] = False
+    task, item = _known_of(data, train, picks)
+    there = place[item] >= 0
+    allowed[task[there], place[item][there]] = False
     asked = np.where(picks.query >= 0, place[data.item[picks.query]], -1)
     rows = np.broadcast_to(np.arange(len(asked))[:, None], asked.shape)
     # A query row is a candidate whatever else is said of it: an item may be rated twice.
     allowed[rows[asked >= 0], asked[asked >= 0]] = True
     if not (asked >= 0).any():
         raise UserError(f"protocol.candidates={kind}: no query row is among them; use protocol.candidates=full")
-    return Candidates(listed.astype(np.int32), allowed, np.maximum(asked, 0).astype(np.int32), asked >= 0)
+    position = np.maximum(asked, 0).astype(np.int32)
+    return Candidates(*jax.device_put((listed.astype(np.int32), allowed, position, asked >= 0)))
 
 
 def _allowed(
