@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from recmeta.metrics import Metric
+from recmeta.metrics import Metric, oracle, query_view, random_floor
 from recmeta.types import Baseline, Batch, DataSpec, Learner, Objective, Params, Problem, Support
 
 TASKS_AT_ONCE = 64
@@ -87,7 +87,7 @@ def learner_predictions(
 def baseline_predictions(
     baseline: Baseline,
     state: PyTree,
-    settings: Mapping[str, Float[Array, "C"]],
+    settings: Mapping[str, Float[Array, "C"] | Float[Array, ""]],
     key: PRNGKeyArray,
     spec: DataSpec,
     batch: Batch,
@@ -97,7 +97,8 @@ def baseline_predictions(
 
     Args:
         baseline, state: what predicts, fitted.
-        settings: the value of each setting at each support size.
+        settings: the value of each setting at each support size, or the one for all of them: what depends on nothing
+            else is then worked out once per task.
         key: randomness.
         spec, batch, shots: as for `learner_predictions`.
 
@@ -109,7 +110,9 @@ def baseline_predictions(
         def at(shots: Array, settings: Mapping[str, Array]) -> Array:
             return baseline.predict(state, settings, key, task.context, shown(task.support, shots), task.query)
 
-        return jax.vmap(at)(shots, settings)
+        return jax.vmap(at, (0, {name: 0 if jnp.ndim(value) else None for name, value in settings.items()}))(
+            shots, settings
+        )
 
     score = jnp.moveaxis(_per_task(one, batch, jax.random.split(key, len(batch.label))), 0, 1)
     rated = score if baseline.rates else jnp.full_like(score, jnp.nan)
@@ -123,16 +126,36 @@ def measure(
     leading = predictions.score.shape[:-2]
     flat = jax.tree.map(lambda values: values.reshape(-1, *values.shape[-2:]), predictions)
 
-    def value(metric: Metric) -> Array:
-        read = {"prediction": flat.label, "score": flat.score}[metric.reads]
+    def one(scored: Predictions, label: Array, mask: Array) -> dict[str, Array]:
+        view = query_view(scored.score, scored.label, label, mask, like=spec.like, low=spec.low, high=spec.high)
+        return {metric.name: metric.of(view) for metric in metrics}
 
-        def one(values: Array, label: Array, mask: Array) -> Array:
-            return metric.value(values, label, mask, spec.like)
+    measured = jax.vmap(jax.vmap(one), (0, None, None))(flat, batch.label, batch.task.query.mask)
+    return jax.tree.map(lambda values: values.reshape(*leading, -1), measured)
 
-        tasks = jax.vmap(jax.vmap(one), (0, None, None))(read, batch.label, batch.task.query.mask)
-        return tasks.reshape(*leading, -1)
 
-    return {metric.name: value(metric) for metric in metrics}
+class Bounds(NamedTuple):
+    """What a random order of a task's candidates scores in expectation, and what its own labels score."""
+
+    floor: Float[Array, "T"]
+    oracle: Float[Array, "T"]
+
+
+def bounds(metrics: Sequence[Metric], spec: DataSpec, batch: Batch) -> dict[str, Bounds]:
+    """The room that each task leaves to each metric; the floor of one that reads predictions is NaN."""
+
+    def one(label: Array, mask: Array) -> dict[str, Bounds]:
+        view = query_view(label, label, label, mask, like=spec.like, low=spec.low, high=spec.high)
+        nothing = jnp.full((), jnp.nan)
+        return {
+            metric.name: Bounds(
+                random_floor(metric, view) if metric.reads == "score" else nothing,
+                oracle(metric, view),
+            )
+            for metric in metrics
+        }
+
+    return jax.jit(jax.vmap(one))(batch.label, batch.task.query.mask)
 
 
 def mean_over_tasks(values: Float[Array, "S ... T n"], batch: Batch) -> Float[Array, "..."]:
@@ -279,7 +302,7 @@ def _try(
     @jax.jit
     def values(state: PyTree, combinations: Array, validation: Batch) -> Array:
         def value(combination: Array) -> Array:
-            settings = {name: jnp.full(len(shots), setting) for name, setting in zip(names, combination, strict=True)}
+            settings = dict(zip(names, combination, strict=True))
             key = jax.random.key(0)
             predictions = baseline_predictions(baseline, state, settings, key, problem.spec, validation, shots)
             return jnp.nanmean(measure([by], problem.spec, predictions, validation)[by.name], axis=-1)
@@ -295,7 +318,9 @@ def evaluate_baselines(tuned: Mapping[str, Tuned], problem: Problem, key: PRNGKe
     fitted = {name: (each.state, each.settings) for name, each in tuned.items()}
 
     @jax.jit
-    def test(fitted, key: PRNGKeyArray, batch: Batch) -> dict[str, Predictions]:
+    def test(
+        fitted: Mapping[str, tuple[PyTree, Mapping[str, Array]]], key: PRNGKeyArray, batch: Batch
+    ) -> dict[str, Predictions]:
         return {
             name: baseline_predictions(each.baseline, *fitted[name], key, spec, batch, shots)
             for name, each in tuned.items()

@@ -93,6 +93,31 @@ def test_report_is_the_error_by_shots_and_depth(result, expected):
     assert report["no_op"] is False
 
 
+def test_measure_takes_any_leading_axes_and_the_specs_range(problem):
+    """Binary log-loss in label units: of labels from 1 to 5, as shares of that range."""
+    batch = problem.test["user_cold"]
+    score = np.random.default_rng(0).normal(3, 2, (2, 3, *batch.label.shape)).astype(np.float32)
+    predictions = evaluate.Predictions(jnp.array(score), jnp.clip(jnp.array(score), 1.5, 4.5))
+    found = evaluate.measure([metric("logloss"), metric("auc")], problem.spec, predictions, batch)
+    chance, share = (np.asarray(predictions.label) - 1) / 4, (np.asarray(batch.label) - 1) / 4
+    expected = -(share * np.log(chance) + (1 - share) * np.log(1 - chance)).mean(-1)
+    np.testing.assert_allclose(found["logloss"], expected, rtol=1e-5)
+    single = evaluate.measure([metric("auc")], problem.spec, jax.tree.map(lambda x: x[1, 2], predictions), batch)
+    np.testing.assert_array_equal(found["auc"][1, 2], single["auc"])
+
+
+def test_bounds_are_what_constants_and_labels_score(problem):
+    batch = problem.test["user_cold"]
+    metrics = [metric("ndcg@3"), metric("recall@1"), metric("mae")]
+    found = evaluate.bounds(metrics, problem.spec, batch)
+    for score, side in ((jnp.zeros_like(batch.label), "floor"), (batch.label, "oracle")):
+        expected = evaluate.measure(metrics, problem.spec, evaluate.Predictions(score, score), batch)
+        for name in ("ndcg@3", "recall@1"):
+            np.testing.assert_allclose(getattr(found[name], side), expected[name], rtol=1e-6)
+    assert jnp.isnan(found["mae"].floor).all()
+    assert (found["mae"].oracle == 0).all()
+
+
 @pytest.mark.parametrize(("steps", "no_op"), [(2, True), (0, False)])
 def test_an_inner_loop_that_does_nothing_is_said_aloud(problem, scored, steps, no_op):
     still = LEARNER._replace(adapt=lambda params, context, support, depth=None: params["w"], steps=steps)

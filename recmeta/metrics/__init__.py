@@ -1,0 +1,28 @@
+"""What a task's scores are worth: pure, jittable functions of ONE task, to be vmapped over tasks.
+
+`view` says where the judged rows of a task stand among its candidates; `ratings`, `rankings` and `legacy` hold the
+metrics, functions of a view alone; `names` finds one by its name. `lists` looks at what is shown instead of at labels:
+how novel, how diverse, how much of the catalogue. `docs/metrics.md` has a paragraph on each.
+
+Where scores tie, a ranking metric is its exact expectation over the orders of the tied candidates: it depends neither
+on the order of the rows nor on a random number, and a constant scorer scores exactly the random floor. A metric is NaN
+where it is undefined, and where a score that it reads is NaN.
+"""
+
+from recmeta.metrics.names import ALLOWED, Metric, check, check_floor, metric, oracle, random_floor
+from recmeta.metrics.view import View, at_random, catalogue_view, ideal, query_view
+
+__all__ = [
+    "ALLOWED",
+    "Metric",
+    "View",
+    "at_random",
+    "catalogue_view",
+    "check",
+    "check_floor",
+    "ideal",
+    "metric",
+    "oracle",
+    "query_view",
+    "random_floor",
+]

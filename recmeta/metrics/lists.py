@@ -1,0 +1,213 @@
+"""What the first k candidates are like, whatever their labels: for a view of a whole catalogue.
+
+A candidate that ties for the last places is among the first k with a chance, and each value is the exact expectation.
+`novelty` and `diversity` are of one task. `coverage` is of many at once: an `Aggregate`, folded over batches of tasks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from recmeta.types import UserError
+
+
+class Top(NamedTuple):
+    """The first k candidates of one task.
+
+    Attributes:
+        sure: which are among them however ties break.
+        tied: which share the last score that is.
+        left: how many of the tied are among them.
+        numbers: whether every candidate's score is a number.
+    """
+
+    sure: Bool[Array, "N"]
+    tied: Bool[Array, "N"]
+    left: Int[Array, ""]
+    numbers: Bool[Array, ""]
+
+    @property
+    def chance(self) -> Float[Array, "N"]:
+        """The chance of each to be among them; NaN where a score is."""
+        chance = jnp.where(self.sure, 1, jnp.where(self.tied, self.left / jnp.maximum(self.tied.sum(), 1), 0))
+        return jnp.where(self.numbers, chance, jnp.nan)
+
+
+def top(score: Float[Array, "N"], there: Bool[Array, "N"], k: int) -> Top:
+    """The first k candidates; all, where there are fewer. In ``2 k N`` comparisons.
+
+    Args:
+        score: of each item of the catalogue; only its order is read.
+        there: which items are candidates.
+        k: how many.
+
+    >>> top(jnp.array([3.0, 1, 1, 0]), jnp.ones(4, bool), 2).chance.tolist()
+    [1.0, 0.5, 0.5, 0.0]
+    """
+    score = jnp.where(there, score, -jnp.inf)
+
+    def lower(_: int, last: Array) -> Array:
+        """The next lower score, unless enough candidates have the last or a higher one."""
+        enough = (there & (score >= last)).sum() >= k
+        return jnp.where(enough, last, jnp.max(score, where=score < last, initial=-jnp.inf))
+
+    # lax.top_k, one task after the other on a CPU, takes many times as long.
+    last = jax.lax.fori_loop(0, k - 1, lower, score.max())
+    sure, tied = there & (score > last), there & (score == last)
+    return Top(sure, tied, jnp.minimum(k - sure.sum(), tied.sum()), ~(there & jnp.isnan(score)).any())
+
+
+# --- of one task --------------------------------------------------------------------------------------------------
+
+
+def self_information(counts: Float[np.ndarray, "N"], entities: int) -> Float[np.ndarray, "N"]:
+    """How surprising each item is, in bits: ``-log2`` of the share of meta-train's entities that have it.
+
+    One is added to both counts, so that an item that meta-train has not seen is the most surprising, not infinitely so.
+
+    Args:
+        counts: how many of meta-train's entities (users) have each item.
+        entities: how many entities there are.
+
+    Reference:
+        Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender systems, PNAS 2010.
+    """
+    return -np.log2((np.asarray(counts, float) + 1) / (entities + 1))
+
+
+def novelty(top: Top, information: Float[Array, "N"]) -> Float[Array, ""]:
+    """Mean self-information of the first k, in bits; undefined where there is no candidate.
+
+    Args:
+        top: of one task.
+        information: of each item, from `self_information`.
+    """
+    chance = top.chance
+    return (chance * information).sum() / chance.sum()
+
+
+def diversity(top: Top, vectors: Float[Array, "N d"]) -> Float[Array, ""]:
+    """Intra-list diversity: the mean of ``1 - cosine`` over the pairs of the first k, 0 to 2; undefined below two.
+
+    In ``N d`` operations: the cosines of all pairs of a list sum to the squared length of the sum of its unit vectors,
+    less one for each. A vector of zeros, of an item without features, is at distance 1 from every other.
+
+    Args:
+        top: of one task.
+        vectors: of each item: features, or factors.
+
+    Reference:
+        Smyth and McClave, Similarity vs. diversity, ICCBR 2001; Ziegler et al., WWW 2005.
+    """
+    length = jnp.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / jnp.where(length > 0, length, 1)
+    itself = (unit**2).sum(1)
+    sure, tied = top.sure.astype(unit.dtype), top.tied.astype(unit.dtype)
+    many, left = tied.sum(), top.left.astype(unit.dtype)
+    first, last = jnp.matmul(jnp.stack([sure, tied]), unit, precision="highest")
+    # Both of a pair are sure; or one is, the other drawn from the tied; or both are drawn from there.
+    one = left / jnp.maximum(many, 1)
+    both = one * (left - 1) / jnp.maximum(many - 1, 1)
+    cosines = first @ first - sure @ itself + 2 * one * (first @ last) + both * (last @ last - tied @ itself)
+    size = sure.sum() + left
+    pairs = size * (size - 1)
+    defined = (pairs > 0) & top.numbers
+    return jnp.where(defined, 1 - cosines / jnp.where(defined, pairs, 1), jnp.nan)
+
+
+# --- of many tasks ------------------------------------------------------------------------------------------------
+
+
+class Aggregate(NamedTuple):
+    """A metric of many tasks that is no mean over them: a fold.
+
+    Attributes:
+        name: as typed, "coverage@10".
+        goal: "min" or "max".
+        cutoff: its k.
+        start: ``N -> state``, of no task.
+        add: ``(state, Top of [T, N], there [T, N]) -> state``: with T more tasks; in any order and any batches.
+        value: ``state -> scalar``.
+    """
+
+    name: str
+    goal: Literal["min", "max"]
+    cutoff: int
+    start: Callable[[int], PyTree]
+    add: Callable[[PyTree, Top, Array], PyTree]
+    value: Callable[[PyTree], Array]
+
+
+def coverage(k: int) -> Aggregate:
+    """Share of the items, of those that are a candidate of any task, that are among the first k of any task.
+
+    Ties of different tasks break independently. Undefined where no item is a candidate. It grows with the number of
+    tasks: compare it over the same ones only.
+
+    Reference:
+        Herlocker et al., Evaluating collaborative filtering recommender systems, TOIS 2004; Ge et al., RecSys 2010.
+    """
+
+    def start(items: int) -> tuple[Array, Array]:
+        return jnp.ones(items), jnp.zeros(items, bool)
+
+    def add(state: tuple[Array, Array], top: Top, there: Bool[Array, "T N"]) -> tuple[Array, Array]:
+        missed, offered = state
+        return missed * (1 - jax.vmap(lambda each: each.chance)(top)).prod(0), offered | there.any(0)
+
+    def value(state: tuple[Array, Array]) -> Array:
+        missed, offered = state
+        shown = jnp.where(offered, 1 - missed, 0).sum()
+        return jnp.where(offered.any(), shown / jnp.maximum(offered.sum(), 1), jnp.nan)
+
+    return Aggregate(f"coverage@{k}", "max", k, start, add, value)
+
+
+# --- by name ------------------------------------------------------------------------------------------------------
+
+
+class ListMetric(NamedTuple):
+    """A metric of one task's first k.
+
+    Attributes:
+        name: as typed, "novelty@10".
+        goal: "max" for all: but more novelty or diversity is no merit by itself.
+        cutoff: its k.
+        reads: what is known of each item: "information" ``[N]`` or "vectors" ``[N, d]``.
+        of: ``(Top, what it reads) -> scalar``.
+    """
+
+    name: str
+    goal: Literal["min", "max"]
+    cutoff: int
+    reads: Literal["information", "vectors"]
+    of: Callable[[Top, Array], Float[Array, ""]]
+
+
+LISTS = ("novelty@k", "ild@k", "coverage@k")
+"""The names that `list_metric` understands; k stands for any positive whole number."""
+
+
+def list_metric(name: str) -> ListMetric | Aggregate:
+    """The metric of that name: of one task (novelty, ild), or an aggregate over tasks (coverage).
+
+    Args:
+        name: one of `LISTS`, with a positive whole number for k.
+
+    Raises:
+        UserError: no such metric.
+    """
+    kind, _, cutoff = name.partition("@")
+    if f"{kind}@k" in LISTS and re.fullmatch(r"[1-9][0-9]*", cutoff):
+        k = int(cutoff)
+        if kind == "coverage":
+            return coverage(k)
+        return ListMetric(name, "max", k, *(("information", novelty) if kind == "novelty" else ("vectors", diversity)))
+    raise UserError(f"metric={name}: no such list metric; allowed are {', '.join(LISTS)} (k a positive whole number)")

@@ -1,0 +1,183 @@
+"""Metrics by name, what each may be asked of, and the range that a task leaves to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from recmeta.metrics import legacy, rankings, ratings
+from recmeta.metrics.view import View, at_random, ideal, query_view
+from recmeta.types import UserError
+
+Goal = Literal["min", "max"]
+Reads = Literal["prediction", "score"]
+
+SATURATED = 0.9
+"""A random floor above this leaves a ranking metric too little room to tell methods apart."""
+
+
+class Metric(NamedTuple):
+    """A metric of one task.
+
+    Attributes:
+        name: as typed, "ndcg@5".
+        goal: "min" or "max".
+        reads: "prediction" (the expected label) or "score" (it only ranks).
+        of: ``View -> scalar``.
+        cutoff: the k of "ndcg@k"; None where there is none.
+    """
+
+    name: str
+    goal: Goal
+    reads: Reads
+    of: Callable[[View], Float[Array, ""]]
+    cutoff: int | None = None
+
+    def value(
+        self, values: Float[Array, "q"], label: Float[Array, "q"], mask: Bool[Array, "q"], like: float | Array
+    ) -> Float[Array, ""]:
+        """The metric of query rows alone, ``values`` being what it reads; where it matters, labels are from 0 to 1."""
+        return self.of(query_view(values, values, label, mask, like=like))
+
+
+@cache
+def metric(name: str) -> Metric:
+    """The metric of that name.
+
+    Args:
+        name: one of `ALLOWED`, with a positive whole number for k.
+
+    Returns:
+        The metric; the same object for the same name, so that compiled programs are found again.
+
+    Raises:
+        UserError: no such metric.
+    """
+    kind, at, cutoff = name.partition("@")
+    if not at and kind in _PLAIN:
+        goal, reads, function = _PLAIN[kind]
+        return Metric(name, goal, reads, _sound(function, reads))
+    if kind in _CUT and re.fullmatch(r"[1-9][0-9]*", cutoff):
+        reads, function = _CUT[kind]
+        return Metric(name, "max", reads, _sound(partial(function, k=int(cutoff)), reads), int(cutoff))
+    raise UserError(f"metric={name}: no such metric; allowed are {', '.join(ALLOWED)} (k a positive whole number)")
+
+
+def random_floor(metric: Metric, view: View) -> Float[Array, ""]:
+    """What a random order of the candidates scores in expectation, exactly: the value of a constant scorer.
+
+    Args:
+        metric: one that reads scores.
+        view: the task; its standings are not read.
+
+    Returns:
+        The expected value; NaN where the metric is undefined.
+
+    Raises:
+        ValueError: the metric reads predictions, for which "random" has no meaning without a distribution.
+    """
+    if metric.reads != "score":
+        raise ValueError(f"{metric.name} reads predictions: a random ranking has none")
+    return metric.of(at_random(view))
+
+
+def oracle(metric: Metric, view: View) -> Float[Array, ""]:
+    """What the labels themselves score as predictions and scores: the best value that there is.
+
+    Args:
+        metric: any.
+        view: the task; its predictions and standings are not read.
+
+    Returns:
+        The value; NaN where the metric is undefined. It is below 1 for recall@k and map@k where more than k rows are
+        liked, for precision@k where fewer are, and above 0 for logloss where a label is at neither end of the range.
+    """
+    return metric.of(ideal(view))
+
+
+def check(metric: Metric, low: float, high: float) -> None:
+    """Refuse a metric that labels of a range give no meaning to.
+
+    Args:
+        metric: any.
+        low, high: the label range.
+
+    Raises:
+        UserError: a gain that is negative, or that is no finite number.
+    """
+    kind = metric.name.partition("@")[0]
+    if kind in _GAINS and low < 0:
+        raise UserError(
+            f"metrics={metric.name}: labels from {low:g} to {high:g} can't be gains, which are 0 or more; "
+            f"choose recall@{metric.cutoff}, mrr or auc, which ask only what is liked"
+        )
+    if kind in _GAINS and _GAINS[kind] <= high:
+        raise UserError(
+            f"metrics={metric.name}: its gain is 2^label - 1, too much for labels up to {high:g} (below "
+            f"{_GAINS[kind]:g} it can be computed); choose ndcg_linear@{metric.cutoff}, whose gain is the label"
+        )
+
+
+def check_floor(metric: Metric, floor: Float[np.ndarray, "T"], candidates: Int[np.ndarray, "T"]) -> None:
+    """Refuse a metric that barely tells methods apart, since the candidates are so few or so often liked.
+
+    Args:
+        metric: one that reads scores.
+        floor: `random_floor` of each task; NaN where undefined.
+        candidates: how many each task has.
+
+    Raises:
+        UserError: the cut-off is no smaller than any task's number of candidates, so that it cuts nothing off; or a
+            random order scores more than `SATURATED` on average.
+    """
+    most = int(np.max(candidates, initial=0))
+    if metric.cutoff is not None and metric.cutoff >= most:
+        raise UserError(
+            f"metrics={metric.name}: no task has more than {most} candidates, so that this cut-off cuts nothing off; "
+            f"choose one below {most}, or rank more candidates"
+        )
+    known = np.asarray(floor, float)[~np.isnan(floor)]
+    if known.size and known.mean() > SATURATED:
+        raise UserError(
+            f"metrics={metric.name}: a random order already scores {known.mean():.3f} (above {SATURATED:g}), which "
+            "leaves no room to tell methods apart; choose a smaller cut-off, a higher like, or more candidates"
+        )
+
+
+def _sound(function: Callable[[View], Array], reads: Reads) -> Callable[[View], Array]:
+    """A ranking metric that is NaN where a candidate's score is; one of predictions is so by itself."""
+    if reads == "prediction":
+        return function
+    return lambda view: jnp.where(view.numbers, function(view), jnp.nan)
+
+
+_PLAIN: Mapping[str, tuple[Goal, Reads, Callable[[View], Array]]] = {
+    "mae": ("min", "prediction", ratings.mae),
+    "rmse": ("min", "prediction", ratings.rmse),
+    "logloss": ("min", "prediction", ratings.logloss),
+    "bias": ("min", "prediction", ratings.bias),
+    "auc": ("max", "score", rankings.auc),
+    "mrr": ("max", "score", rankings.mrr),
+}
+_CUT: Mapping[str, tuple[Reads, Callable[..., Array]]] = {
+    "ndcg": ("score", rankings.ndcg),
+    "ndcg_linear": ("score", rankings.ndcg_linear),
+    "hr": ("score", rankings.hr),
+    "recall": ("score", rankings.recall),
+    "precision": ("score", rankings.precision),
+    "map": ("score", rankings.average_precision),
+    "mrr": ("score", rankings.mrr),
+    "legacy.metahin_ndcg": ("prediction", legacy.metahin_ndcg),
+    "legacy.mamo_ndcg": ("prediction", legacy.mamo_ndcg),
+}
+_GAINS: Mapping[str, float] = {"ndcg": 128, "legacy.mamo_ndcg": 128, "ndcg_linear": np.inf}
+"""What takes labels as gains, and the label from which the gain is no finite float32."""
+
+ALLOWED = (*_PLAIN, *(f"{kind}@k" for kind in _CUT))
+"""The names that `metric` understands; k stands for any positive whole number."""

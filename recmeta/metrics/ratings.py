@@ -1,0 +1,47 @@
+"""How far predictions are from labels: functions of one `View`, NaN where it has no rows."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.scipy.special import xlogy
+from jaxtyping import Array, Float
+
+from recmeta.metrics.view import View
+
+
+def mae(view: View) -> Float[Array, ""]:
+    """Mean absolute error, in label units."""
+    return _mean(view, jnp.abs(view.prediction - view.label))
+
+
+def rmse(view: View) -> Float[Array, ""]:
+    """Root of the mean squared error, in label units. Its mean over tasks is not the RMSE over all rows."""
+    return jnp.sqrt(_mean(view, (view.prediction - view.label) ** 2))
+
+
+def logloss(view: View) -> Float[Array, ""]:
+    """Mean cross-entropy in nats between labels and predictions, both as shares of the label range.
+
+    Labels of 0 and 1 in the range [0, 1] give the usual binary one. Labels in between are soft: the least loss
+    possible, which `oracle` gives, is then their own entropy. A prediction counts as at least the float's epsilon away
+    from either end, so that one mistake does not cost infinity.
+    """
+    span = view.high - view.low
+    share = (view.label - view.low) / span
+    epsilon = jnp.finfo(view.prediction.dtype).eps
+    chance = jnp.clip((view.prediction - view.low) / span, epsilon, 1 - epsilon)
+    return -_mean(view, xlogy(share, chance) + xlogy(1 - share, 1 - chance))
+
+
+def bias(view: View) -> Float[Array, ""]:
+    """Distance between the mean prediction and the mean label, in label units: calibration in the large.
+
+    A task has too few rows for calibration error in bins, whose value at ten rows is mostly noise.
+    """
+    return jnp.abs(_mean(view, view.prediction - view.label))
+
+
+def _mean(view: View, values: Float[Array, "q"]) -> Float[Array, ""]:
+    """The mean over the rows that are there, whatever stands in the others."""
+    count = view.mask.sum()
+    return jnp.where(count > 0, jnp.where(view.mask, values, 0).sum() / jnp.maximum(count, 1), jnp.nan)

@@ -1,0 +1,122 @@
+"""Where the judged rows of one task stand among its candidates: all that a metric needs to know.
+
+A row is *judged* if its label is known to the metric, and *liked* if that label is high enough. A candidate that is not
+judged counts as not liked, and gains nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class View(NamedTuple):
+    """One task: ``q`` judged rows among ``N`` candidates (the judged ones are candidates too).
+
+    Attributes:
+        prediction: expected labels of the judged rows, in label units, clipped to the label range.
+        label: their labels.
+        mask: which of them are there.
+        above: how many candidates score strictly higher than each.
+        tied: how many candidates score the same as each, itself among them.
+        there: which candidates are there; its length bounds a rank.
+        numbers: whether every candidate's score is a number: comparisons with NaN are all false, so that ``above`` and
+            ``tied`` alone would hide it.
+        like: the label from which a row is liked.
+        low, high: the label range.
+    """
+
+    prediction: Float[Array, "q"]
+    label: Float[Array, "q"]
+    mask: Bool[Array, "q"]
+    above: Int[Array, "q"]
+    tied: Int[Array, "q"]
+    there: Bool[Array, "N"]
+    numbers: Bool[Array, ""]
+    like: float | Array
+    low: float | Array
+    high: float | Array
+
+    @property
+    def liked(self) -> Bool[Array, "q"]:
+        """Which judged rows are there and liked."""
+        return self.mask & (self.label >= self.like)
+
+    @property
+    def candidates(self) -> Int[Array, ""]:
+        """How many candidates there are."""
+        return self.there.sum()
+
+
+def query_view(
+    score: Float[Array, "q"],
+    prediction: Float[Array, "q"],
+    label: Float[Array, "q"],
+    mask: Bool[Array, "q"],
+    *,
+    like: float | Array,
+    low: float | Array = 0.0,
+    high: float | Array = 1.0,
+) -> View:
+    """The query rows ranked among themselves.
+
+    Args:
+        score: of each row; only its order is read.
+        prediction, label, mask, like, low, high: as in `View`. Whatever stands in rows that are not there is not read.
+
+    >>> view = query_view(*jnp.array([[3.0, 1, 1], [5, 2, 2], [5, 4, 1]]), jnp.ones(3, bool), like=4)
+    >>> view.above.tolist(), view.tied.tolist(), int(view.candidates)
+    ([0, 1, 1], [1, 2, 2], 3)
+    """
+    numbers = ~(mask & jnp.isnan(score)).any()
+    return View(prediction, label, mask, *_standing(score, score, mask), mask, numbers, like, low, high)
+
+
+def catalogue_view(
+    score: Float[Array, "N"],
+    there: Bool[Array, "N"],
+    position: Int[Array, "q"],
+    prediction: Float[Array, "q"],
+    label: Float[Array, "q"],
+    mask: Bool[Array, "q"],
+    *,
+    like: float | Array,
+    low: float | Array = 0.0,
+    high: float | Array = 1.0,
+) -> View:
+    """The query rows ranked among a whole catalogue, in ``2 q N`` comparisons: no sort.
+
+    Args:
+        score: of each item of the catalogue; only its order is read.
+        there: which items are candidates: not the support's, nor others that the task's entity is known to have.
+            A judged row is a candidate whatever stands here.
+        position: where each judged row stands in the catalogue, no two alike; anything where the row is not there.
+        prediction, label, mask, like, low, high: as in `View`.
+    """
+    there = jnp.asarray(there).at[position].max(mask)
+    numbers = ~(there & jnp.isnan(score)).any()
+    standing = _standing(jnp.asarray(score)[position], score, there)
+    return View(prediction, label, mask, *standing, there, numbers, like, low, high)
+
+
+def at_random(view: View) -> View:
+    """The same task with a constant scorer: every candidate ties, which is a random order in expectation."""
+    all_tied = jnp.full_like(view.tied, view.candidates)
+    return view._replace(above=jnp.zeros_like(view.above), tied=all_tied, numbers=jnp.array(True))
+
+
+def ideal(view: View) -> View:
+    """The same task with its own labels for scores and predictions, and the candidates without a label behind."""
+    above, tied = _standing(view.label, view.label, view.mask)
+    return view._replace(prediction=view.label, above=above, tied=tied, numbers=jnp.array(True))
+
+
+def _standing(
+    score: Float[Array, "q"], among: Float[Array, "N"], there: Bool[Array, "N"]
+) -> tuple[Int[Array, "q"], Int[Array, "q"]]:
+    """How many of those that are there score higher than each, and how many the same."""
+    above = (there & (among > score[:, None])).sum(axis=1)
+    tied = (there & (among == score[:, None])).sum(axis=1)
+    return above, tied
