@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,9 @@ from recmeta.types import Column, Entities, Interactions, UserError
 
 ID = "id"
 """The field that the models know an entity by; so no feature may be called this."""
+
+Duplicates = Literal["last", "first", "mean"]
+"""What becomes of several rows of one (user, item) pair."""
 
 
 def make_interactions(
@@ -27,12 +31,13 @@ def make_interactions(
     dropped: Mapping[str, int] | None = None,
     notes: Sequence[str] = (),
     attainable: Mapping[str, float] | None = None,
+    duplicates: Duplicates = "last",
 ) -> Interactions:
     """Codes ids, drops repeated pairs, puts rows in canonical order, and hashes the result.
 
     Codes follow the ids sorted as text (by code point); rows are sorted by user, time and item. So nothing depends on
-    the order of the source's rows or columns. Of a repeated (user, item) pair the latest row is kept; where there is no
-    time, or a tie, the last one in the source. A feature row whose id has no interaction is left out, and counted.
+    the order of the source's rows or columns, but for rows of one (user, item) pair that time does not put in order.
+    A feature row whose id has no interaction is left out, and counted.
 
     Args:
         name: the data set's name; not hashed.
@@ -44,6 +49,8 @@ def make_interactions(
         dropped: what the source had and ``rows`` has not → how many rows of it; counted among the rows that came in.
         notes: lines for the user; not hashed.
         attainable: the best expected error per metric; not hashed.
+        duplicates: which row is kept of a repeated (user, item) pair: the "last" or the "first" in time, and in the
+            source where there is no time, or a tie; or "mean": the last one, with the mean label of all.
 
     Raises:
         UserError: no rows, an empty label range, ``like`` outside it, or a feature that is named `ID`.
@@ -55,7 +62,7 @@ def make_interactions(
     _check_names(name, {"user": users, "item": items})
     user_ids, item_ids = (rows[side].unique().sort() for side in ("user", "item"))
     # Coded first: repeated pairs are found, and rows sorted, much faster by whole numbers than by text.
-    coded = _latest(rows.with_columns(_codes(rows["user"], user_ids), _codes(rows["item"], item_ids)))
+    coded = _single(rows.with_columns(_codes(rows["user"], user_ids), _codes(rows["item"], item_ids)), duplicates)
     keys = [coded[column].to_numpy() for column in ("item", "time", "user") if column in coded.columns]
     coded = coded[np.lexsort(keys)]
     left_out = dropped or {}
@@ -79,7 +86,7 @@ def make_interactions(
         like=float(like),
         counts=counts,
         sha256="",
-        notes=(*notes, *_losses(counts)),
+        notes=(*notes, *_losses(counts, duplicates)),
         attainable=attainable,
     )
     return replace(data, sha256=fingerprint(data))
@@ -117,13 +124,17 @@ def _codes(values: pl.Series, ids: pl.Series) -> pl.Series:
     return values.cast(pl.Enum(ids)).to_physical().cast(pl.Int32)
 
 
-def _latest(rows: pl.DataFrame) -> pl.DataFrame:
-    """The last row of each (user, item) pair, of coded rows."""
+def _single(rows: pl.DataFrame, duplicates: Duplicates) -> pl.DataFrame:
+    """One row of each (user, item) pair, of coded rows."""
     paired = rows.with_columns(pair=pl.col("user").cast(pl.Int64) * 2**32 + pl.col("item"))
     if paired["pair"].n_unique() == rows.height:
         return rows
     ordered = paired.sort("time", maintain_order=True) if "time" in rows.columns else paired
-    return ordered.unique("pair", keep="last", maintain_order=True).drop("pair")
+    if duplicates == "mean":
+        # Sorted, so that the sum's rounding does not depend on the order of the source.
+        ordered = ordered.with_columns(pl.col("label").sort().mean().over("pair"))
+    keep = "first" if duplicates == "first" else "last"
+    return ordered.unique("pair", keep=keep, maintain_order=True).drop("pair")
 
 
 def _entities(ids: pl.Series, table: pl.DataFrame | None) -> Entities:
@@ -161,10 +172,11 @@ def _counts(side: str, ids: pl.Series, table: pl.DataFrame | None) -> dict[str, 
     }
 
 
-def _losses(counts: Mapping[str, int]) -> Iterator[str]:
+def _losses(counts: Mapping[str, int], duplicates: Duplicates) -> Iterator[str]:
     """A line for each thing that was lost on the way in."""
     if counts["duplicates"]:
-        yield f"{counts['duplicates']} of {counts['rows']} rows repeat a (user, item) pair: the latest of each is kept"
+        kept = {"last": "the latest", "first": "the earliest", "mean": "the latest, with the mean label,"}[duplicates]
+        yield f"{counts['duplicates']} of {counts['rows']} rows repeat a (user, item) pair: {kept} of each is kept"
     for side in ("user", "item"):
         if unknown := counts.get(f"{side}s_without_features"):
             yield f"{unknown} of {counts[f'{side}s']} {side}s have no row in the feature file: unknown features"

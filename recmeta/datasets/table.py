@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import FiniteFloat
 
 from recmeta.datasets.features import check_declared, feature_table
-from recmeta.datasets.interactions import make_interactions
+from recmeta.datasets.interactions import Duplicates, make_interactions
 from recmeta.datasets.sheet import Sheet, read_sheet
 from recmeta.types import Interactions, UserError
 
@@ -32,12 +32,13 @@ def table(
     separator: str | None = None,
     label_range: Sequence[FiniteFloat] | None = None,
     like: FiniteFloat | None = None,
+    duplicates: Duplicates = "last",
     name: str = "table",
 ) -> Interactions:
     """Interactions from CSV, TSV or Parquet files; ids are read as text.
 
-    Of a repeated (user, item) pair the latest row is kept (without a time, the last in the file), and counted. An id
-    without a row in a feature file has unknown features; it is counted too.
+    A repeated (user, item) pair becomes one row, and is counted. An id without a row in a feature file has unknown
+    features; it is counted too.
 
     Args:
         interactions: the file of interactions. Relative paths start at the working directory; ``~`` is expanded.
@@ -49,6 +50,8 @@ def table(
         separator: of text files, in place of the suffix's.
         label_range: the lowest and highest label possible; by default those seen, which is noted.
         like: the label from which a row counts as liked; by default three quarters up the range, which is noted.
+        duplicates: which row of a repeated pair is kept: the "last" or the "first" in time (without a time, in the
+            file), or "mean": the last, with the mean label of all.
         name: the data set's name.
 
     Raises:
@@ -80,6 +83,7 @@ def table(
         users=tables.get("user"),
         items=tables.get("item"),
         notes=notes,
+        duplicates=duplicates,
     )
 
 
