@@ -6,6 +6,7 @@ import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from recmeta.baselines import BASELINES
+from recmeta.cleaning import blocks, clean
 from recmeta.metrics import Metric
 from recmeta.metrics import metric as parse_metric
 from recmeta.model import make_model
@@ -50,6 +52,7 @@ class Parts(NamedTuple):
     """The components as partials, each checked against its signature; ``learner`` is None for the baselines alone."""
 
     dataset: Callable[[], Interactions]
+    cleaning: Callable[[Interactions], Interactions]
     protocol: Callable[[Interactions], Problem]
     encoder: Callable[..., Any]
     scorer: Callable[..., Any]
@@ -78,6 +81,9 @@ def build(config: Mapping[str, Any]) -> Parts:
         raise UserError(f"metric={metric.name} is not one of metrics=[{','.join(config['metrics'])}]; add it there")
     # Any: None where a group has no target, which only the learner's may lack.
     groups: dict[str, Any] = {group: component(group, config[group], given) for group, given in SUPPLIED.items()}
+    # Any: only the learner's block may lack a target, and give None.
+    steps: Any = tuple(component(where, block, ("interactions",)) for where, block in blocks(config["cleaning"]))
+    groups["cleaning"] = partial(clean, steps=steps)
     # One that is set to null is off.
     chosen = {f"reporter.{name}": block for name, block in config["reporter"].items() if block is not None}
     reporters: Any = tuple(component(name, block, ()) for name, block in chosen.items())

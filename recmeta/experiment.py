@@ -112,7 +112,7 @@ def run(config: Config, overrides: Sequence[str], *, multirun: bool = False) -> 
 
 def assemble(config: Config, parts: build.Parts, directory: Path) -> Work:
     """Load, split, and make what is made once; every check that needs the data."""
-    data = parts.dataset()
+    data = parts.cleaning(parts.dataset())
     problem = parts.protocol(data)
     objective = parts.objective()
     build.check_problem(parts, problem, objective)
@@ -143,7 +143,7 @@ def describe(work: Work, overrides: Sequence[str], step: int, multirun: bool) ->
         "hashes": work.hashes,
         **provenance.environment(),
         "data": {"name": data.name, "counts": dict(data.counts), "notes": list(data.notes)},
-        "split": {"counts": dict(split.counts), "leak": dict(split.leak)},
+        "split": {"counts": dict(split.counts), "leak": dict(split.leak), "notes": list(split.notes)},
     }
     return Run(
         name=config["name"], directory=work.directory, config=config, overrides=overrides, hashes=work.hashes,
@@ -157,6 +157,7 @@ def notes(work: Work) -> list[str]:
     data, split = work.data, work.problem.split
     lines = [*data.notes, f"{data.name}: " + ", ".join(f"{name} {count:,}" for name, count in data.counts.items())]
     lines.append("split: " + ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in split.counts.items()))
+    lines += split.notes
     for name, share in split.leak.items():
         lines.append(f"leak: {name.replace('_', ' ')}: {share:.0%}")
     for group in build.unused_parts(work.learner) if work.learner else ():

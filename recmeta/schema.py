@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 """In an installed wheel, conf/ lies inside the package; in the repository, beside it."""
 
-GROUPS = ("dataset", "protocol", "encoder", "scorer", "learner", "objective", "optimizer", "reporter")
+GROUPS = ("dataset", "cleaning", "protocol", "encoder", "scorer", "learner", "objective", "optimizer", "reporter")
 """Group = folder under conf/ = one interface."""
 
 KINDS = {
@@ -32,6 +32,7 @@ class Root:
     """The run's scalars; what each means stands in conf/config.yaml."""
 
     dataset: Any = MISSING
+    cleaning: Any = MISSING
     protocol: Any = MISSING
     encoder: Any = MISSING
     scorer: Any = MISSING

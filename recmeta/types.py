@@ -43,10 +43,36 @@ class Column:
     Attributes:
         kind: one of `KINDS`.
         values: ``[N]``. categorical: ``str``, "" = unknown. multi: tuples of ``str``. numeric: float, NaN = missing.
+        preparations: what is to be done, in order, before it is encoded (`recmeta.cleaning`).
+        standard: numeric: whether the encoding takes off the mean and divides by the standard deviation.
     """
 
     kind: str
     values: np.ndarray
+    preparations: tuple[Preparation, ...] = ()
+    standard: bool = True
+
+
+class Prepared(NamedTuple):
+    """What a preparation made of a column: the column, counts to tell, and what was fitted, in words."""
+
+    column: Column
+    counts: Mapping[str, int]
+    note: str
+
+
+class Preparation(NamedTuple):
+    """How a column is made ready by what meta-train has seen of it.
+
+    Attributes:
+        name: of the step and the feature, as "bucket item.year".
+        gives: the kind of the column that it makes.
+        fit: ``(column, seen) -> Prepared``; seen: bool ``[N]``, True where meta-train has the entity.
+    """
+
+    name: str
+    gives: str
+    fit: Callable[[Column, np.ndarray], Prepared]
 
 
 @dataclass(frozen=True)
@@ -201,12 +227,14 @@ class Split:
         sha256: of the frame; the protocol hash.
         counts: tasks and rows in and out, and what was dropped.
         leak: what in meta-train is later than what it helps to predict.
+        notes: lines for the user: what the preparations of features have fitted.
     """
 
     frame: Any
     sha256: str
     counts: Mapping[str, int]
     leak: Mapping[str, float]
+    notes: Sequence[str] = ()
 
 
 class Problem(NamedTuple):

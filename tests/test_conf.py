@@ -29,7 +29,7 @@ def test_builds(group, choice):
         assert (getattr(parts, group) is None) == ((group, choice) == ("learner", "none"))
 
 
-@pytest.mark.parametrize(("group", "choice"), [pair for pair in EVERY if pair[0] != "reporter"])
+@pytest.mark.parametrize(("group", "choice"), [pair for pair in EVERY if pair[0] not in ("cleaning", "reporter")])
 def test_conventions(group, choice):
     block = composed(f"{group}={choice}")[group]
     if block["_target_"] is not None:

@@ -55,6 +55,7 @@ def ours(*rooms: str) -> tuple[str, ...]:
         ("objectives", ours(*(part for part in PARTS if part != "objectives"))),
         ("metrics", ours(*(part for part in PARTS if part not in ("metrics", "objectives")))),
         ("datasets", ours(*(part for part in PARTS if part != "datasets"))),
+        ("cleaning", ours(*ABOVE, *(part for part in PARTS if part != "datasets"))),
         ("protocols", ours("encoders", "scorers", "objectives")),
         ("encoders", ours("datasets", "protocols", "scorers")),
         ("scorers", ours("datasets", "protocols", "encoders")),

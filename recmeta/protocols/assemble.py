@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import jax
 import numpy as np
 import polars as pl
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
+from recmeta.cleaning.preparations import prepare
 from recmeta.protocols import features, sampling
 from recmeta.protocols.candidates import Kind, make_candidates
 from recmeta.protocols.plan import Episodes, Histories, Picks, Plan, times
@@ -43,8 +45,9 @@ def assemble(
         candidates, sampled, seed: what a query row is ranked among; see `recmeta.protocols.candidates`.
     """
     width = max(episodes.query, *(picks.query.shape[1] for picks in plan.test.values()))
+    data, notes = _prepared(data, plan.train.row)
     spec, tables = _fit(data, plan.train.row, episodes, width, known)
-    split = _manifest(data, plan, who, tables["entities"]["id"])
+    split = replace(_manifest(data, plan, who, tables["entities"]["id"]), notes=notes)
     batch = partial(_batch, data, tables)
     tested = {"validation": plan.validation, **plan.test}
 
@@ -67,11 +70,25 @@ def assemble(
     )
 
 
-def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: Episodes, query: int, known: bool):
-    """Vocabularies, scalers, the mean: on the meta-train rows, and on the features of whom they are about."""
+def _seen(data: Interactions, rows: Int[np.ndarray, "m"]) -> tuple[Bool[np.ndarray, "U"], Bool[np.ndarray, "I"]]:
+    """Which users and which items the meta-train rows are about."""
     users, items = (np.zeros(len(side.ids), bool) for side in (data.users, data.items))
     users[data.user[rows]] = True
     items[data.item[rows]] = True
+    return users, items
+
+
+def _prepared(data: Interactions, rows: Int[np.ndarray, "m"]) -> tuple[Interactions, list[str]]:
+    """The data set with its features prepared by what meta-train has, and what is to be told of that."""
+    seen_users, seen_items = _seen(data, rows)
+    users, user_notes = prepare(data.users, seen_users)
+    items, item_notes = prepare(data.items, seen_items)
+    return replace(data, users=users, items=items), user_notes + item_notes
+
+
+def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: Episodes, query: int, known: bool):
+    """Vocabularies, scalers, the mean: on the meta-train rows, and on the features of whom they are about."""
+    users, items = _seen(data, rows)
     context_fields, contexts = features.encode_features(data.users, users)
     if known:
         own_field, own = features.encode_ids(users)

@@ -58,7 +58,8 @@ def _multi(column: Column, seen: np.ndarray) -> tuple[int, np.ndarray]:
 def _numeric(column: Column, seen: np.ndarray) -> tuple[int, np.ndarray]:
     values = np.asarray(column.values, np.float64)
     missing = np.isnan(values)
-    fitted = values[seen & ~missing]
+    # A column that is already scaled is left as it is.
+    fitted = values[seen & ~missing & column.standard]
     mean = fitted.mean() if fitted.size else 0.0
     # A column that is constant but for rounding carries nothing: dividing by one leaves it near zero.
     spread = fitted.std() if fitted.size else 0.0

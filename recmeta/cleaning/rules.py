@@ -1,0 +1,207 @@
+"""Rules on rows: each looks at the rows as they come in, drops or relabels some, and fits nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, MinLen
+from jaxtyping import Bool, Int
+from pydantic import FiniteFloat
+
+from recmeta.cleaning.choosing import choose, has_all
+from recmeta.types import KINDS, Entities, Interactions, UserError
+
+Count = Annotated[int, Ge(1)]
+Limits = tuple[Count | None, Count | None] | None
+"""The fewest and the most, either of them None where there is no limit."""
+
+
+def keep(data: Interactions, which: Bool[np.ndarray, "n"]) -> Interactions:
+    """Some of the rows, in their order. Users and items that are left with none are dropped, the others re-coded."""
+    if which.all():
+        return data
+    user, users = _recoded(data.user[which], data.users)
+    item, items = _recoded(data.item[which], data.items)
+    time = None if data.time is None else data.time[which]
+    return replace(data, user=user, item=item, label=data.label[which], time=time, users=users, items=items)
+
+
+def _recoded(codes: Int[np.ndarray, "n"], entities: Entities) -> tuple[Int[np.ndarray, "n"], Entities]:
+    """The entities that codes are left of, in their order, and their new codes."""
+    left = np.zeros(len(entities.ids), bool)
+    left[codes] = True
+    features = {name: replace(column, values=column.values[left]) for name, column in entities.features.items()}
+    return (np.cumsum(left) - 1)[codes].astype(np.int32), Entities(entities.ids[left], features)
+
+
+def label_range(
+    interactions: Interactions,
+    *,
+    low: FiniteFloat,
+    high: FiniteFloat,
+    outside: Literal["drop", "clip"] = "drop",
+    like: FiniteFloat | None = None,
+) -> Interactions:
+    """Labels from ``low`` to ``high``, which is then the data set's label range.
+
+    Args:
+        interactions: the data set.
+        low, high: the lowest and the highest label possible, both included.
+        outside: what becomes of a row whose label is outside: "drop", or "clip": it gets the nearest label inside.
+        like: the label from which a row counts as liked; None: as before.
+
+    Raises:
+        UserError: an empty range, or ``like`` outside it.
+    """
+    like = interactions.like if like is None else like
+    if not low < high:
+        raise UserError(f"low={low:g}: must be below high={high:g}")
+    if not low <= like <= high:
+        raise UserError(f"like={like:g} is outside the label range; set like to a number from {low:g} to {high:g}")
+    # As single precision has it, which labels are in: 0.1 is within a range that begins at 0.1.
+    lowest, highest = np.float32(low), np.float32(high)
+    label = interactions.label
+    ranged = replace(interactions, label_range=(float(low), float(high)), like=float(like))
+    if outside == "clip":
+        return replace(ranged, label=np.clip(label, lowest, highest))
+    return keep(ranged, (label >= lowest) & (label <= highest))
+
+
+def binarise(
+    interactions: Interactions, *, threshold: FiniteFloat | None = None, below: Literal["zero", "drop"] = "zero"
+) -> Interactions:
+    """Label 1 from a threshold on; then the label range is 0 to 1, and liked is 1.
+
+    Args:
+        interactions: the data set.
+        threshold: the lowest label that becomes 1; None: the data set's ``like``.
+        below: what becomes of a row below: "zero": label 0, or "drop": only what is liked is left, as implicit feedback
+            has it.
+
+    Raises:
+        UserError: a threshold that is outside the label range.
+    """
+    low, high = interactions.label_range
+    threshold = interactions.like if threshold is None else threshold
+    if not low <= threshold <= high:
+        raise UserError(f"threshold={threshold:g}: must be within the label range, {low:g} to {high:g}")
+    positive = interactions.label >= np.float32(threshold)
+    data = replace(interactions, label=positive.astype(np.float32), label_range=(0.0, 1.0), like=1.0)
+    return keep(data, positive) if below == "drop" else data
+
+
+def kcore(interactions: Interactions, *, users: Count = 1, items: Count = 1) -> Interactions:
+    """The largest part in which every user and every item has enough rows.
+
+    Users and items with too few rows are dropped until none is left. Whatever the order of that, one and the same core
+    is left, the rows of others counting as they count here: repeated pairs are already gone.
+
+    Args:
+        interactions: the data set.
+        users, items: the fewest rows of a user and of an item.
+
+    Reference: Seidman, Network structure and minimum degree, Social Networks 5 (1983).
+    """
+    rows = np.arange(len(interactions.user))
+    while True:
+        user, item = interactions.user[rows], interactions.item[rows]
+        enough = (np.bincount(user)[user] >= users) & (np.bincount(item)[item] >= items)
+        if enough.all():
+            break
+        rows = rows[enough]
+    which = np.zeros(len(interactions.user), bool)
+    which[rows] = True
+    return keep(interactions, which)
+
+
+def activity(interactions: Interactions, *, users: Limits = None, items: Limits = None) -> Interactions:
+    """The rows of users and items that have so many rows, both counted once, on the rows that come in.
+
+    What is left may have fewer rows than the limit says, since rows go from both sides at once: `kcore` has no such
+    remainder, and no upper limit.
+
+    Args:
+        interactions: the data set.
+        users, items: the fewest and the most rows, as [5, 100]; either may be null; None: no limit.
+
+    Raises:
+        UserError: limits that nothing is within.
+    """
+    user = _within("users", users, np.bincount(interactions.user))
+    item = _within("items", items, np.bincount(interactions.item))
+    return keep(interactions, user[interactions.user] & item[interactions.item])
+
+
+def _within(side: str, limits: Limits, rows: Int[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
+    least, most = limits or (None, None)
+    if least is not None and most is not None and most < least:
+        raise UserError(f"{side}={list(limits or ())}: the fewest rows must not be above the most")
+    return (rows >= (least or 0)) & (rows <= (most or np.inf))
+
+
+def window(
+    interactions: Interactions, *, since: int | str | None = None, before: int | str | None = None
+) -> Interactions:
+    """The rows of a stretch of time.
+
+    Args:
+        interactions: the data set, with times.
+        since: the earliest time that is in; seconds since 1970, or an ISO date or time (UTC unless it says otherwise).
+        before: the earliest time that is no longer in.
+
+    Raises:
+        UserError: without times; what is no time; an empty stretch.
+    """
+    if interactions.time is None:
+        raise UserError(f"{interactions.name} has no times")
+    start, end = _seconds("since", since), _seconds("before", before)
+    if start is not None and end is not None and not start < end:
+        raise UserError(f"since={since}: must be earlier than before={before}")
+    which = np.ones(len(interactions.time), bool)
+    if start is not None:
+        which &= interactions.time >= start
+    if end is not None:
+        which &= interactions.time < end
+    return keep(interactions, which)
+
+
+def _seconds(name: str, moment: int | str | None) -> float | None:
+    """Seconds since 1970 of a setting."""
+    if not isinstance(moment, str):
+        return moment
+    try:
+        found = datetime.fromisoformat(moment)
+    except ValueError:
+        raise UserError(f"{name}={moment}: give seconds since 1970, or a date such as 2001-05-31") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def missing(
+    interactions: Interactions, *, features: Annotated[tuple[str, ...], MinLen(1)] | None = None
+) -> Interactions:
+    """The rows whose user and item have a value of each of these features.
+
+    Without this step a missing value is kept: a model is told that it is missing (`recmeta.types.Features`).
+
+    Args:
+        interactions: the data set.
+        features: as ``user.age``, ``item.genre``; None: all there are.
+
+    Raises:
+        UserError: a feature that is not there.
+    """
+    chosen = choose(interactions, features, KINDS)
+    user, item = (has_all(entities, _of(chosen, side)) for side, entities in _sides(interactions))
+    return keep(interactions, user[interactions.user] & item[interactions.item])
+
+
+def _sides(data: Interactions) -> Sequence[tuple[str, Entities]]:
+    return ("user", data.users), ("item", data.items)
+
+
+def _of(chosen: Sequence[tuple[str, str]], side: str) -> list[str]:
+    return [feature for name, feature in chosen if name == side]
