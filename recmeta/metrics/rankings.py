@@ -107,14 +107,13 @@ def auc(view: View) -> Float[Array, ""]:
 def _ndcg(view: View, k: int, gain: Callable[[Array], Array]) -> Float[Array, ""]:
     rank, discount = np.arange(k), jnp.asarray(1 / np.log2(np.arange(k) + 2), view.label.dtype)
     gains = jnp.where(view.mask, gain(view.label), 0)
-
-    def gained(view: View) -> Array:
-        above, tied = view.above[:, None], view.tied[:, None]
-        possible = (above <= rank) & (rank < above + tied)
-        return jnp.where(possible, (gains / jnp.maximum(view.tied, 1))[:, None] * discount, 0).sum()
-
-    # Equal labels gain alike, so that the ideal order may tie them too.
-    return _ratio(gained(view), gained(ideal(view)))
+    # Equal labels gain alike, so that the ideal order may tie them too. Both in one sum, which compiles faster than two.
+    best = ideal(view)
+    above = jnp.stack([view.above, best.above])[..., None]
+    tied = jnp.stack([view.tied, best.tied])[..., None]
+    possible = (above <= rank) & (rank < above + tied)
+    got, most = jnp.where(possible, gains[:, None] / jnp.maximum(tied, 1) * discount, 0).sum((1, 2))
+    return _ratio(got, most)
 
 
 def _liked_in(view: View, k: int) -> Float[Array, ""]:
