@@ -75,10 +75,10 @@ def tastes(problem: Problem, left: Float[np.ndarray, "n"]) -> Float[np.ndarray, 
 
 
 def cluster(taste: Float[np.ndarray, "T d"], number: int) -> Int[np.ndarray, "T"]:
-    """Divide users into segments by k-means; no more segments than there are different users."""
+    """Divide users into segments by k-means; into fewer where they would have less than three users on average."""
     from sklearn.cluster import KMeans
 
-    number = min(number, len(np.unique(taste, axis=0)))
+    number = max(min(number, len(np.unique(taste, axis=0)) // 3), 1)
     means: Any = KMeans(number, random_state=0, n_init=4)  # pyright: ignore[reportArgumentType]
     return means.fit_predict(taste)
 

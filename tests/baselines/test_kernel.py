@@ -1,0 +1,44 @@
+"""Inner products against explicit one-hot coding; TF-IDF against scikit-learn."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from recmeta.baselines.kernel import even_weights, inverse_document_frequency, kernel, square_length
+from recmeta.baselines.segments import one_hot
+
+
+def coded(problem, x, weights):
+    """Rows in one-hot coding, each column times the root of its weight."""
+    columns = [
+        one_hot(np.asarray(x[name]), len(weight)).toarray() * np.sqrt(np.asarray(weight))
+        for name, weight in weights.items()
+    ]
+    return np.concatenate(columns, axis=1)
+
+
+@pytest.mark.parametrize("weighing", [even_weights, inverse_document_frequency])
+def test_products_are_those_of_one_hot_rows(problem, weighing):
+    weights = weighing(problem)
+    x, z = ({name: values[rows] for name, values in problem.train.entities.items()} for rows in (slice(12), slice(20)))
+    rows, others = coded(problem, x, weights), coded(problem, z, weights)
+    np.testing.assert_allclose(kernel(x, z, weights), rows @ others.T, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(square_length(x, weights), (rows**2).sum(1), rtol=1e-5)
+
+
+def test_even_weights_are_of_all_fields_but_the_id(problem):
+    assert set(even_weights(problem)) == {"genre", "year"}
+
+
+def test_inverse_document_frequency_is_that_of_scikit_learn(problem):
+    weights = inverse_document_frequency(problem)
+    assert set(weights) == {"genre"}
+    seen = np.asarray(problem.train.entities["id"]) > 0
+    counts = one_hot(np.asarray(problem.train.entities["genre"])[seen], len(weights["genre"]))
+    np.testing.assert_allclose(np.sqrt(weights["genre"])[1:], TfidfTransformer().fit(counts).idf_[1:], rtol=1e-6)
+
+
+def test_no_fields_no_products():
+    x = {"id": jnp.arange(3)}
+    np.testing.assert_array_equal(kernel(x, x, {}), np.zeros((3, 3)))
