@@ -107,7 +107,7 @@ def auc(view: View) -> Float[Array, ""]:
 def _ndcg(view: View, k: int, gain: Callable[[Array], Array]) -> Float[Array, ""]:
     rank, discount = np.arange(k), jnp.asarray(1 / np.log2(np.arange(k) + 2), view.label.dtype)
     gains = jnp.where(view.mask, gain(view.label), 0)
-    # Equal labels gain alike, so that the ideal order may tie them too. Both in one sum, which compiles faster than two.
+    # Equal labels gain alike, so that the ideal order may tie them too. One sum of both compiles faster than two.
     best = ideal(view)
     above = jnp.stack([view.above, best.above])[..., None]
     tied = jnp.stack([view.tied, best.tied])[..., None]
