@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -89,7 +90,8 @@ def _draws(
     rows, items = [], []
     for mine in _histories(data):
         liked = mine[positive[mine]]
-        generator = np.random.default_rng(_entropy(seed, str(data.users.ids[data.user[mine[0]]])))
+        # Its sequence is the same in every version of Python, and one number of it costs least.
+        generator = random.Random(_entropy(seed, str(data.users.ids[data.user[mine[0]]])))
         drawn = _drawn(generator, reach[liked], np.sort(place[data.item[mine]]), number)
         rows.append(np.repeat(liked, [len(places) for places in drawn]))
         items += [found for places in drawn for found in places]
@@ -108,7 +110,7 @@ def _entropy(seed: int, user: str) -> int:
 
 
 def _drawn(
-    generator: np.random.Generator, reach: Int[np.ndarray, "p"], seen: Int[np.ndarray, "m"], number: int
+    generator: random.Random, reach: Int[np.ndarray, "p"], seen: Int[np.ndarray, "m"], number: int
 ) -> Sequence[Sequence[int]]:
     """What is drawn for each of a user's positives.
 

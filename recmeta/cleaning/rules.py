@@ -97,8 +97,8 @@ def binarise(
 def kcore(interactions: Interactions, *, users: Count = 1, items: Count = 1) -> Interactions:
     """The largest part in which every user and every item has enough rows.
 
-    Users and items with too few rows are dropped until none is left. Whatever the order of that, one and the same core
-    is left, the rows of others counting as they count here: repeated pairs are already gone.
+    Users and items with too few rows are dropped, then those that have too few without them, and so on until none has.
+    The core that is left does not depend on the order of that.
 
     Args:
         interactions: the data set.

@@ -78,6 +78,30 @@ def test_the_latest_of_a_repeated_pair_is_kept_and_counted():
     assert "2 of 3 rows repeat a (user, item) pair" in timed.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("duplicates", "kept", "said"),
+    [
+        ("last", (2, 9), "the latest of each"),
+        ("first", (4, 1), "the earliest of each"),
+        ("mean", (3, 9), "the latest, with the mean label, of each"),
+    ],
+)
+def test_what_becomes_of_a_repeated_pair(duplicates, kept, said):
+    rows = pl.DataFrame({"user": ["a"] * 3, "item": ["x"] * 3, "label": [3.0, 2.0, 4.0], "time": [5, 9, 1]})
+    data = made(rows, duplicates=duplicates)
+    assert data.time is not None
+    assert (data.label.tolist(), data.time.tolist()) == ([kept[0]], [kept[1]])
+    assert data.counts["duplicates"] == 2
+    assert said in data.notes[0]
+    assert made(rows.reverse(), duplicates=duplicates).sha256 == data.sha256
+
+
+def test_without_a_time_the_first_is_the_sources():
+    rows = pl.DataFrame({"user": ["a", "b", "a"], "item": ["x"] * 3, "label": [3.0, 2.0, 4.0]})
+    assert made(rows, duplicates="first").label.tolist() == [3, 2]
+    assert made(rows, duplicates="mean").label.tolist() == [3.5, 2]
+
+
 def test_what_the_source_had_and_was_left_out_is_counted():
     data = made(dropped={"implicit": 7})
     assert (data.counts["rows"], data.counts["implicit"], data.counts["interactions"]) == (12, 7, 5)

@@ -61,6 +61,7 @@ def test_the_last_of_a_repeated_pair_is_kept_and_counted(write):
     assert data.label.tolist() == [5, 1, 2]
     assert data.counts["duplicates"] == 1
     assert any("1 of 4 rows repeat" in note for note in data.notes)
+    assert table(interactions=write(RATINGS + "2,02,2\n"), duplicates="first").label.tolist() == [5, 1, 3.5]
 
 
 ITEMS = "item,title,genres,year,colour,blank\n01,First,drama|war,1990,red,\n03,Third,drama,,red,\n04,Fourth,,2001,,\n"
