@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from recmeta.cleaning import activity, binarise, kcore, label_range, missing, window
+from recmeta.datasets import ml_100k
 from recmeta.types import Column, Entities, Interactions, UserError
 
 # --- label_range ---
@@ -75,6 +76,13 @@ def test_the_core_is_what_brute_force_finds(seed, tiny, table):
     }:
         left.remove(min(lacking))  # one at a time: the core does not depend on the order
     assert {user + item for user, item, _ in table(kcore(data, users=users, items=items))} == left
+
+
+@pytest.mark.real
+def test_the_ten_core_of_movielens():
+    """Users all have 20 ratings; the items with 10 are known to hold 97,953 of the 100,000."""
+    core = kcore(ml_100k(), users=10, items=10)
+    assert (len(core.users.ids), len(core.items.ids), len(core.user)) == (943, 1152, 97_953)
 
 
 @pytest.mark.slow
