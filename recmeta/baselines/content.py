@@ -94,15 +94,11 @@ def _fit_logistic(problem: Problem) -> Logistic:
 
 
 def _predict_logistic(state: Logistic, settings, key, context, support, query) -> Float[Array, "n"]:
-    there = support.mask
-
     def products(x) -> Array:
-        rows = kernel(support.x, x, state.weights) / settings["penalty"] + state.constant
-        return jnp.where(there[:, None], rows, 0)
+        return kernel(support.x, x, state.weights) / settings["penalty"] + state.constant
 
     like = (support.y >= state.like).astype(jnp.float32)
-    own = jnp.where(there, products(support.x), 0)
-    dual = logistic(own, state.logit[support.x["id"]], like, there)
+    dual = logistic(products(support.x), state.logit[support.x["id"]], like, support.mask)
     chance = jax.nn.sigmoid(state.logit[query.x["id"]] + dual @ products(query.x))
     return state.means[0] + chance * (state.means[1] - state.means[0])
 
@@ -115,10 +111,10 @@ def logistic(
     They are ``a`` with ``a = like - sigmoid(offset + products a)``, found by Newton's method.
 
     Args:
-        products: inner products of the rows over the penalties; 0 in rows and columns that are not there.
+        products: inner products of the rows over the penalties.
         offset: log odds before the regression.
         like: 0 or 1.
-        mask: which rows are there.
+        mask: which rows are there; of the others the weight is 0.
 
     Reference: Rasmussen and Williams, Gaussian processes for machine learning, 2006, algorithm 3.1 (the mode that it
     finds is the penalised maximum likelihood).

@@ -9,8 +9,9 @@ import pytest
 
 from recmeta.baselines import BASELINES
 from recmeta.baselines.bias import SHRINKAGES
-from recmeta.evaluate import shown, tune_baselines
+from recmeta.evaluate import shown
 from recmeta.metrics import metric
+from recmeta.tune import tune_baselines
 
 
 @pytest.fixture(scope="module")

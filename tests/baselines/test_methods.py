@@ -107,6 +107,25 @@ def test_tfidf_knn_has_the_cosines_of_scikit_learn(problem, task, started, predi
     np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
+def test_of_rows_that_are_there_the_nearest_counts_however_far():
+    similarity, left = jnp.array([[-0.2], [0.9], [-0.3]]), jnp.array([1.0, 9.0, 5.0])
+    mean = neighbour_mean(similarity, left, jnp.array([True, False, True]), jnp.array(1.0), jnp.array(0.2))
+    np.testing.assert_allclose(mean, [-0.2 / 0.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["item_knn", "ease"])
+def test_an_item_does_not_predict_itself(task, fitted, middle, predicted, name):
+    """A query row that is the support's only one gets its level: what it left says nothing of itself."""
+    x = {key: values[:, :1] for key, values in task.support.x.items()}
+    query = task.query._replace(x=x, mask=task.query.mask[:, :1])
+    asked = task._replace(query=query)
+    alone = asked._replace(support=jax.tree.map(lambda values: values[:, :1], task.support))
+    levels = fitted(name).levels
+    level, _ = jax.vmap(lambda support: split(levels, support))(alone.support)
+    got = predicted(name, alone, middle(name))
+    np.testing.assert_allclose(got, expected(levels, query.x) + level[:, None], rtol=1e-5)
+
+
 # --- EASE, factors ------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +298,19 @@ def test_without_features_the_prior_is_the_segments_share(problem):
     state = BASELINES["cluster_mean"].fit(bare)
     chance = jax.nn.softmax(state.intercept, axis=-1)
     np.testing.assert_allclose(chance, state.users / len(problem.train.size), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["item_knn", "ease", "svd", "cluster_mean", "cluster_popularity", "recent_popularity"])
+def test_rows_of_the_unknown_id_say_nothing_of_the_next_unknown_item(problem, middle, name):
+    entities = dict(problem.train.entities)
+    entities["id"] = jnp.where(entities["id"] > 20, 0, entities["id"])
+    tasks = problem.train._replace(entities=entities)
+    baseline, task = BASELINES[name], jax.tree.map(lambda values: values[0], problem.test["user_cold"].task)
+    state = baseline.fit(problem._replace(train=tasks))
+    unknown = task.query._replace(x=jax.tree.map(jnp.zeros_like, task.query.x))
+    nobody = task.support._replace(mask=jnp.zeros(5, bool))
+    got = baseline.predict(state, middle(name), jax.random.key(0), task.context, nobody, unknown)
+    np.testing.assert_allclose(got, problem.spec.mean if baseline.rates else 0, rtol=1e-6, atol=1e-6)
 
 
 # --- tuning -------------------------------------------------------------------------------------------------------
