@@ -11,17 +11,18 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from annotated_types import Ge, Gt, Lt
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from jaxtyping import Array
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from recmeta.baselines import BASELINES
 from recmeta.cleaning import blocks, clean
-from recmeta.metrics import Metric
+from recmeta.measure import bounds
+from recmeta.metrics import Metric, check, check_floor
 from recmeta.metrics import metric as parse_metric
 from recmeta.model import make_model
 from recmeta.types import Baseline, Interactions, Learner, Objective, Problem, Reporter, UserError
@@ -253,29 +254,28 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
             "set protocol.labels=liked, or objective=mse"
         )
     for metric in parts.metrics:
-        cutoff = metric.name.partition("@")[2]
-        if cutoff and int(cutoff) >= spec.query:
-            raise UserError(
-                f"metrics={metric.name}: with protocol.query={spec.query} candidates a cut-off must be below "
-                f"{spec.query}, else every ranking scores alike"
-            )
-    # A metric that reads predictions is defined wherever there is a row.
-    if parts.learner is not None and parts.metric.reads == "score":
-        _check_defined(parts.metric, problem)
-
-
-def _check_defined(metric: Metric, problem: Problem) -> None:
-    """Refuse to choose by a metric that no prediction gives a value to, as auc where every row is liked."""
-    batch, like = problem.validation, problem.spec.like
-
-    def of_a_constant(label: Array, mask: Array) -> Array:
-        return metric.value(jnp.zeros_like(label), label, mask, like)
-
-    values = jax.jit(jax.vmap(of_a_constant))(batch.label, batch.task.query.mask)
-    if bool(jnp.isnan(values).all()):
+        check(metric, spec.low, spec.high)
+    if parts.metric.name.startswith("legacy."):
         raise UserError(
-            f"metric={metric.name} is undefined for every meta-validation task: each one's query rows are all liked "
-            f"(from {like:g} on) or all not; choose by another metric, or change what is liked"
+            f"metric={parts.metric.name}: a published mistake is no metric to choose by; it may be reported"
+        )
+    _check_room(parts, problem)
+
+
+def _check_room(parts: Parts, problem: Problem) -> None:
+    """Refuse rankings whose candidates leave no room to tell methods apart, and a choice by an undefined metric."""
+    batch, candidates = problem.validation, problem.candidates.get("validation")
+    ranking = [metric for metric in parts.metrics if metric.reads == "score"]
+    room = bounds(ranking, problem.spec, batch, candidates)
+    number = batch.task.query.mask.sum(1) if candidates is None else candidates.allowed.sum(1)
+    for metric in ranking:
+        check_floor(metric, np.asarray(room[metric.name].floor), np.asarray(number))
+    # A metric that reads predictions is defined wherever there is a row.
+    chosen = parts.metric.reads == "score" and parts.learner is not None
+    if chosen and bool(jnp.isnan(room[parts.metric.name].floor).all()):
+        raise UserError(
+            f"metric={parts.metric.name} is undefined for every meta-validation task: each one's query rows are all "
+            f"liked (from {problem.spec.like:g} on) or all not; choose by another metric, or change what is liked"
         )
 
 

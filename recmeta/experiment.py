@@ -13,7 +13,7 @@ import optax
 import polars as pl
 from jaxtyping import PyTree
 
-from recmeta import build, checkpoint, evaluate, provenance, run_directory, statistics, train
+from recmeta import build, checkpoint, evaluate, measure, provenance, run_directory, statistics, train, tune
 from recmeta.reporters import compose, files
 from recmeta.types import Interactions, Learner, Objective, Problem, Reporter, Run, UserError
 
@@ -170,24 +170,28 @@ def measured(work: Work, training: Training | None, reporter: Reporter) -> tuple
     """Train, choose, then touch the test tasks, once: what was measured, and the task scores."""
     parts, problem = work.parts, work.problem
     frames: list[pl.DataFrame] = []
-    numbers: dict[str, Any] = {"adaptation": {}, "baselines": {}}
+    numbers: dict[str, Any] = {
+        "adaptation": {},
+        "baselines": {},
+        "bounds": measure.mean_bounds(parts.metrics, problem),
+    }
     speed: dict[str, float | None] = {"train_tasks_per_s": None, "eval_tasks_per_s": None}
-    scored = evaluate.make_scored(parts.metrics, problem.spec)
+    scored = measure.make_scored(parts.metrics, problem.spec)
     if training:
         best, speed["train_tasks_per_s"] = trained(work, training, reporter)
         clock, compiled = provenance.stopwatch(), provenance.count_compilations()
         scores, numbers["adaptation"] = evaluate.evaluate_learner(
-            training.learner, work.objective, problem, best.params, work.config["seeds"], scored
+            training.learner, work.objective, problem, best.params, work.config["seeds"], parts.metrics, scored
         )
         # A row is a task adapted to at one support size by one seed; the shallower depths are part of what it costs.
         speed["eval_tasks_per_s"] = len(scores) / (clock() - compiled().seconds)
         frames.append(scores)
     if parts.baselines:
-        tuned = evaluate.tune_baselines(parts.baselines, problem, parts.metrics, parts.metric)
-        numbers["baselines"] = evaluate.settings_report(tuned, problem.shots)
+        tuned = tune.tune_baselines(parts.baselines, problem, parts.metrics, parts.metric)
+        numbers["baselines"] = tune.settings_report(tuned, problem.shots)
         for line in settings_lines(numbers["baselines"], problem.headline):
             reporter.note(line)
-        frames.append(evaluate.evaluate_baselines(tuned, problem, jax.random.key(0), scored))
+        frames.append(tune.evaluate_baselines(tuned, problem, jax.random.key(0), parts.metrics, scored))
     return numbers | {"speed": speed}, pl.concat(frames)
 
 

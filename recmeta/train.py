@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from recmeta.evaluate import learner_predictions, measure
+from recmeta.evaluate import learner_predictions, learner_scores
+from recmeta.measure import measure, rank
 from recmeta.metrics import Metric
 from recmeta.types import Batch, Learner, Objective, Params, Problem, Tasks
 
@@ -91,6 +92,8 @@ def make_chunk(
     """
     sign = 1 if metric.goal == "min" else -1
     everything = {measured.name: measured for measured in (*metrics, metric)}.values()
+    ranking = [measured for measured in everything if measured.reads == "score"]
+    candidates = problem.candidates.get("validation")
 
     def outer_step(tasks: Tasks, state: TrainState, drawn: PyTree) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(state.key, 2 * state.step + 1)
@@ -102,7 +105,11 @@ def make_chunk(
     def validate(params: Params, validation: Batch) -> dict[str, Array]:
         shots, depths = jnp.array([problem.headline]), jnp.array([learner.steps])
         predictions = learner_predictions(learner, objective, problem.spec, params, validation, shots, depths)
-        scores = measure(list(everything), problem.spec, predictions, validation)
+        full = jax.tree.map(lambda values: values[:, 0], predictions)
+        scores = measure(list(everything), problem.spec, full, validation)
+        if ranking and candidates:
+            score = partial(learner_scores, learner, params, shots)
+            scores |= rank(ranking, problem.spec, score, validation, candidates, problem.train.entities)
         # A metric may be undefined for a task, which is then left out; a prediction that is no number may not.
         sound = (jnp.isfinite(predictions.score) | ~validation.task.query.mask).all()
         return {name: jnp.where(sound, jnp.nanmean(values), jnp.nan) for name, values in scores.items()}

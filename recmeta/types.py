@@ -251,6 +251,7 @@ class Problem(NamedTuple):
         names: scenario -> raw ids of the test tasks.
         shots: the support sizes to evaluate at, ascending; supports are nested.
         headline: the one that summaries are at.
+        about: scenario -> what is known of each test task, a column each ``[T]``: for results by bucket.
         candidates: scenario, or "validation" -> what its query rows are ranked among; where it has none, themselves.
     """
 
@@ -264,6 +265,7 @@ class Problem(NamedTuple):
     names: Mapping[str, Sequence[str]]
     shots: tuple[int, ...]
     headline: int
+    about: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({})
     candidates: Mapping[str, Candidates] = MappingProxyType({})
 
 

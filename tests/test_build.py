@@ -185,7 +185,7 @@ def test_binary_objectives_need_binary_labels(problem, data, cut):
 
 def test_a_cutoff_must_leave_candidates_out(problem):
     build.check_problem(parts(["ndcg@3", "mrr"]), problem, objectives.mse())
-    with pytest.raises(UserError, match=r"^metrics=recall@4: with protocol\.query=4 "):
+    with pytest.raises(UserError, match=r"^metrics=recall@4: no task has more than 4 candidates"):
         build.check_problem(parts(["recall@4"]), problem, objectives.mse())
 
 

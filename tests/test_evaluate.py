@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recmeta import evaluate
+from recmeta import evaluate, measure, tune
 from recmeta.baselines import BASELINES
 from recmeta.metrics import metric
 from recmeta.objectives import mse
@@ -36,13 +36,13 @@ LEARNER = Learner(
 
 @pytest.fixture(scope="module")
 def scored(problem):
-    return evaluate.make_scored(METRICS, problem.spec)
+    return measure.make_scored(METRICS, problem.spec)
 
 
 @pytest.fixture(scope="module")
 def result(problem, scored):
     params = {"w": jnp.array(BASE, jnp.float32)}
-    return evaluate.evaluate_learner(LEARNER, mse(), problem, params, SEEDS, scored)
+    return evaluate.evaluate_learner(LEARNER, mse(), problem, params, SEEDS, METRICS, scored)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,8 @@ def expected(problem):
 def test_learner_table_has_a_row_per_seed_shots_and_task(problem, result, expected):
     table, _ = result
     prediction, label = expected
-    assert table.columns == ["scenario", "method", "seed", "shots", "task", "n_query", "mae", "ndcg@3"]
+    known = ["activity", "popularity", "new_items"]
+    assert table.columns == ["scenario", "method", "seed", "shots", "task", "n_query", *known, "mae", "ndcg@3"]
     assert table.height == 2 * 4 * 8
     mae = np.abs(prediction[:, :, -1] - label).mean(-1)
     np.testing.assert_allclose(table["mae"].to_numpy().reshape(2, 4, 8), mae, rtol=1e-4)
@@ -97,21 +98,21 @@ def test_measure_takes_any_leading_axes_and_the_specs_range(problem):
     """Binary log-loss in label units: of labels from 1 to 5, as shares of that range."""
     batch = problem.test["user_cold"]
     score = np.random.default_rng(0).normal(3, 2, (2, 3, *batch.label.shape)).astype(np.float32)
-    predictions = evaluate.Predictions(jnp.array(score), jnp.clip(jnp.array(score), 1.5, 4.5))
-    found = evaluate.measure([metric("logloss"), metric("auc")], problem.spec, predictions, batch)
+    predictions = measure.Predictions(jnp.array(score), jnp.clip(jnp.array(score), 1.5, 4.5))
+    found = measure.measure([metric("logloss"), metric("auc")], problem.spec, predictions, batch)
     chance, share = (np.asarray(predictions.label) - 1) / 4, (np.asarray(batch.label) - 1) / 4
     expected = -(share * np.log(chance) + (1 - share) * np.log(1 - chance)).mean(-1)
     np.testing.assert_allclose(found["logloss"], expected, rtol=1e-5)
-    single = evaluate.measure([metric("auc")], problem.spec, jax.tree.map(lambda x: x[1, 2], predictions), batch)
+    single = measure.measure([metric("auc")], problem.spec, jax.tree.map(lambda x: x[1, 2], predictions), batch)
     np.testing.assert_array_equal(found["auc"][1, 2], single["auc"])
 
 
 def test_bounds_are_what_constants_and_labels_score(problem):
     batch = problem.test["user_cold"]
     metrics = [metric("ndcg@3"), metric("recall@1"), metric("mae")]
-    found = evaluate.bounds(metrics, problem.spec, batch)
+    found = measure.bounds(metrics, problem.spec, batch)
     for score, side in ((jnp.zeros_like(batch.label), "floor"), (batch.label, "oracle")):
-        expected = evaluate.measure(metrics, problem.spec, evaluate.Predictions(score, score), batch)
+        expected = measure.measure(metrics, problem.spec, measure.Predictions(score, score), batch)
         for name in ("ndcg@3", "recall@1"):
             np.testing.assert_allclose(getattr(found[name], side), expected[name], rtol=1e-6)
     assert jnp.isnan(found["mae"].floor).all()
@@ -122,14 +123,14 @@ def test_bounds_are_what_constants_and_labels_score(problem):
 def test_an_inner_loop_that_does_nothing_is_said_aloud(problem, scored, steps, no_op):
     still = LEARNER._replace(adapt=lambda params, context, support, depth=None: params["w"], steps=steps)
     params = {"w": jnp.array(BASE, jnp.float32)}
-    report = evaluate.evaluate_learner(still, mse(), problem, params, SEEDS, scored)[1]["user_cold"]
+    report = evaluate.evaluate_learner(still, mse(), problem, params, SEEDS, METRICS, scored)[1]["user_cold"]
     assert report["no_op"] is no_op
     assert report["mean_abs_change"] == 0
     assert np.shape(report["mae"]) == (4, steps + 1)
 
 
 def test_tasks_taken_in_turns_are_the_same(problem, monkeypatch, expected):
-    monkeypatch.setattr(evaluate, "TASKS_AT_ONCE", 3)
+    monkeypatch.setattr(measure.per_task, "__kwdefaults__", {"at_once": 3})
     batch = problem.test["user_cold"]
     got = evaluate.learner_predictions(
         LEARNER, mse(), problem.spec, {"w": jnp.float32(BASE[0])}, batch, jnp.array([0, 1, 3, 5]), jnp.arange(3)
@@ -138,19 +139,19 @@ def test_tasks_taken_in_turns_are_the_same(problem, monkeypatch, expected):
 
 
 def test_baseline_table(problem, scored):
-    tuned = evaluate.tune_baselines(BASELINES, problem, METRICS, METRICS[0])
-    table = evaluate.evaluate_baselines(tuned, problem, jax.random.key(0), scored)
-    report = evaluate.settings_report(tuned, problem.shots)
-    assert set(report) == {"user_item_bias"}  # the one that has any
+    tuned = tune.tune_baselines(BASELINES, problem, METRICS, METRICS[0])
+    table = tune.evaluate_baselines(tuned, problem, jax.random.key(0), METRICS, scored)
+    report = tune.settings_report(tuned, problem.shots)
+    assert set(report) == {name for name, each in BASELINES.items() if each.grid}
     assert report["user_item_bias"]["shots"] == [0, 1, 3, 5]
     assert len(report["user_item_bias"]["user_shrinkage"]) == 4
     assert table.height == len(BASELINES) * 4 * 8
     assert table["method"].unique(maintain_order=True).to_list() == list(BASELINES)
     assert table["seed"].null_count() == table.height
-    popular = table.filter(pl.col("method") == "popularity")
-    assert popular["mae"].is_nan().all()
-    assert popular["ndcg@3"].is_finite().all()
-    assert table.filter(pl.col("method") != "popularity")["mae"].is_finite().all()
+    assert table["ndcg@3"].is_finite().all()
+    for name, baseline in BASELINES.items():
+        errors = table.filter(pl.col("method") == name)["mae"]
+        assert (errors.is_finite() if baseline.rates else errors.is_nan()).all()
     mean = table.filter(pl.col("method") == "global_mean")["mae"].to_numpy().reshape(4, 8)
     label = np.asarray(problem.test["user_cold"].label)
     np.testing.assert_allclose(mean, np.tile(np.abs(label - problem.spec.mean).mean(1), (4, 1)), rtol=1e-5)

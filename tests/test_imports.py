@@ -9,7 +9,10 @@ import recmeta
 
 ROOT = Path(recmeta.__file__).parent
 PARTS = ("datasets", "protocols", "encoders", "scorers", "objectives", "metrics")
-ABOVE = ("model", "learners", "baselines", "train", "evaluate", "build", "experiment", "checkpoint", "cli", "__main__")
+ABOVE = (
+    "model", "learners", "baselines", "train", "measure", "evaluate", "tune", "build", "experiment", "checkpoint",
+    "cli", "__main__",
+)  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:

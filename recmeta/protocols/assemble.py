@@ -66,6 +66,7 @@ def assemble(
         names={scenario: data.users.ids[picks.entity].astype(str).tolist() for scenario, picks in plan.test.items()},
         shots=episodes.shots,
         headline=episodes.headline,
+        about={scenario: _about(data, plan.train, picks) for scenario, picks in plan.test.items()},
         candidates={} if candidates == "query" else {name: ranked(picks) for name, picks in tested.items()},
     )
 
@@ -136,6 +137,20 @@ def _batch(data: Interactions, tables: Mapping[str, Mapping[str, np.ndarray]], p
     context = jax.device_put({name: values[picks.entity] for name, values in tables["contexts"].items()})
     x, label, there = side(picks.query)
     return Batch(Task(context, Support(*side(picks.support)), Query(x, there)), label)
+
+
+def _about(data: Interactions, train: Histories, picks: Picks) -> dict[str, np.ndarray]:
+    """What is known of each test task: how long its history is, how often its query is rated, how much of it is new."""
+    history = np.bincount(data.user, minlength=len(data.users.ids))
+    rated = np.bincount(data.item[train.row], minlength=len(data.items.ids))
+    there = picks.query >= 0
+    counts = np.where(there, rated[data.item[picks.query]], 0)
+    asked = there.sum(axis=1)
+    return {
+        "activity": history[picks.entity],
+        "popularity": counts.sum(axis=1) / asked,
+        "new_items": (there & (counts == 0)).sum(axis=1) / asked,
+    }
 
 
 # --- the manifest -------------------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ def report(summary: Mapping[str, Any]) -> Iterator[Table | str]:
     metric = summary["metric"]
     scenarios = sorted(summary["scores"], key=lambda scenario: scenario != metric["scenario"])
     for scenario in scenarios:
-        yield score_table(scenario, summary["scores"][scenario], metric, summary.get("attainable") or {})
+        known = {"attainable": summary.get("attainable") or {}} | edges(summary.get("bounds", {}).get(scenario, {}))
+        yield score_table(scenario, summary["scores"][scenario], metric, known)
         if found := summary.get("adaptation", {}).get(scenario):
             yield adaptation_table(scenario, found)
             yield adaptation_line(scenario, found)
@@ -31,10 +32,28 @@ def report(summary: Mapping[str, Any]) -> Iterator[Table | str]:
     yield speed_line(summary.get("speed", {}))
 
 
+def edges(bounds: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
+    """The rows below the methods: what a random order scores, and what the labels themselves do."""
+    return {
+        said: {metric: bound[name] for metric, bound in bounds.items()}
+        for name, said in (("floor", "random order"), ("oracle", "the labels"))
+    }
+
+
 def score_table(
-    scenario: str, scores: Mapping[str, Any], metric: Mapping[str, Any], attainable: Mapping[str, float]
+    scenario: str,
+    scores: Mapping[str, Any],
+    metric: Mapping[str, Any],
+    known: Mapping[str, Mapping[str, float | None]],
 ) -> Table:
-    """A scenario's methods, the best first by the headline metric; those that it cannot judge come last."""
+    """A scenario's methods, the best first by the headline metric; those that it cannot judge come last.
+
+    Args:
+        scenario: the title.
+        scores: of each method.
+        metric: the headline's.
+        known: rows below the methods: what no method has to be measured for.
+    """
     headline, sign = metric["name"], -1 if metric["goal"] == "max" else 1
     names = dict.fromkeys([headline, *(name for method in scores.values() for name in method)])
 
@@ -58,9 +77,10 @@ def score_table(
         counts = [str(max((score.get(of) or 0 for score in found.values()), default=0)) for of in ("tasks", "seeds")]
         cells = [score_cell(found.get(name)) for name in names]
         table.add_row(method, *cells, *counts, style="bold" if method == "model" else None)
-    if known := {name: attainable[name] for name in names if attainable.get(name) is not None}:
-        table.add_section()
-        table.add_row("attainable", *(number(known.get(name)) for name in names), style="dim")
+    table.add_section()
+    for said, values in known.items():
+        if any(values.get(name) is not None for name in names):
+            table.add_row(said, *(number(values.get(name)) for name in names), style="dim")
     return table
 
 

@@ -18,7 +18,7 @@ from recmeta.reporters.files import plain, read_metrics
 from recmeta.types import Reporter, Run, UserError
 
 MODES = ("online", "offline", "disabled")
-ERRORS = ("mae", "rmse", "mse", "loss", "bce", "nll", "brier", "ece")
+ERRORS = ("mae", "rmse", "mse", "loss", "logloss", "bias", "bce", "nll", "brier", "ece")
 """Metrics that are better when lower; all others are when higher."""
 
 # Where keys were issued for before the client's default address changed; the client still accepts them.

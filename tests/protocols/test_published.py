@@ -6,9 +6,10 @@ import pytest
 
 from recmeta.baselines import BASELINES
 from recmeta.datasets import ml_1m
-from recmeta.evaluate import evaluate_baselines, make_scored, tune_baselines
+from recmeta.measure import make_scored
 from recmeta.metrics import metric
 from recmeta.protocols import melu, metahin, tanp
+from recmeta.tune import evaluate_baselines, tune_baselines
 from recmeta.types import UserError
 
 COMMON = {"seed": 0, "query": 10, "validation": 0.1, "held_out_pairs": 0.1, "validation_draws": 1}
@@ -36,7 +37,7 @@ def test_melu_has_its_tasks_and_its_floor(movies, key):
         problem = melu(movies, shots=(0, 90), **COMMON | {"seed": seed})
         assert [len(problem.names[state]) for state in ("c_w", "w_c", "c_c")] == [668, 2863, 723]
         tuned = tune_baselines({"user_item_bias": bias}, problem, [metric("mae")], metric("mae"))
-        scores = evaluate_baselines(tuned, problem, key, make_scored([metric("mae")], problem.spec))
+        scores = evaluate_baselines(tuned, problem, key, [metric("mae")], make_scored([metric("mae")], problem.spec))
         means = scores.filter(pl.col("shots") == 90).group_by("scenario").agg(pl.col("mae").mean())
         found.append(dict(means.iter_rows()))
     for state, expected in {"c_w": 0.753, "w_c": 0.884, "c_c": 0.881}.items():

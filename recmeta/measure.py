@@ -1,0 +1,202 @@
+"""What predictions are worth: each metric of each task, and one row per task to keep. Query labels are read here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+from jaxtyping import Array, Float, PyTree
+
+from recmeta.metrics import Metric, catalogue_view, oracle, query_view, random_floor
+from recmeta.types import Batch, Candidates, DataSpec, Features, Problem, Query, Task
+
+TASKS_AT_ONCE = 64
+"""Tasks adapted together; more are taken in turns inside the program: memory does not grow with their number."""
+
+ROWS_AT_ONCE = 1 << 15
+"""Where a catalogue is ranked: how many rows are scored together; fewer tasks are then taken together."""
+
+
+class Predictions(NamedTuple):
+    """Query scores of many tasks, and the labels they stand for (within the label range)."""
+
+    score: Float[Array, "... T n"]
+    label: Float[Array, "... T n"]
+
+
+Scored = Callable[[Predictions, Batch], dict[str, Array]]
+"""Each metric of each task, for the predictions of one method and one seed at all support sizes."""
+
+
+def per_task(function: Callable[..., PyTree], batch: Batch, *more: PyTree, at_once: int = TASKS_AT_ONCE) -> PyTree:
+    """Map a function of one task over a batch, a block of tasks at a time.
+
+    Args:
+        function: ``(task, *more) -> pytree``.
+        batch: T tasks; their labels are not read.
+        more: further arguments, with a leading axis of tasks.
+        at_once: the most tasks of a block.
+    """
+    tasks = len(batch.label)
+    blocks = -(-tasks // at_once)
+    width = -(-tasks // blocks)
+
+    def in_blocks(values: Array) -> Array:
+        # Filled up with tasks that are there already: all blocks are of one size, and compiled once.
+        full = jnp.concatenate([values, values[: blocks * width - tasks]])
+        return full.reshape(blocks, width, *values.shape[1:])
+
+    mapped = jax.lax.map(jax.vmap(lambda task: function(*task)), jax.tree.map(in_blocks, (batch.task, *more)))
+    return jax.tree.map(lambda values: values.reshape(blocks * width, *values.shape[2:])[:tasks], mapped)
+
+
+def measure(
+    metrics: Sequence[Metric], spec: DataSpec, predictions: Predictions, batch: Batch
+) -> dict[str, Float[Array, "... T"]]:
+    """Each metric of each task, for predictions with any leading axes. This is where query labels are read."""
+    leading = predictions.score.shape[:-2]
+    flat = jax.tree.map(lambda values: values.reshape(-1, *values.shape[-2:]), predictions)
+
+    def one(scored: Predictions, label: Array, mask: Array) -> dict[str, Array]:
+        view = query_view(scored.score, scored.label, label, mask, like=spec.like, low=spec.low, high=spec.high)
+        return {metric.name: metric.of(view) for metric in metrics}
+
+    measured = jax.vmap(jax.vmap(one), (0, None, None))(flat, batch.label, batch.task.query.mask)
+    return jax.tree.map(lambda values: values.reshape(*leading, -1), measured)
+
+
+def rank(
+    metrics: Sequence[Metric],
+    spec: DataSpec,
+    score: Callable[..., Float[Array, "C N"]],
+    batch: Batch,
+    candidates: Candidates,
+    entities: Features,
+    *more: PyTree,
+) -> dict[str, Float[Array, "C T"]]:
+    """Each ranking metric of each task, its query rows ranked among a catalogue.
+
+    Args:
+        metrics: which read scores.
+        spec: label range, and what is liked.
+        score: ``(task, query, *more) -> [C, N]``: scores of any rows for one task, at each support size.
+        batch: T tasks and their labels.
+        candidates, entities: the catalogue, and the table of its features.
+        more: further arguments of ``score``, with a leading axis of tasks.
+    """
+    x = {name: values[candidates.entity] for name, values in entities.items()}
+    catalogue = Query(x, jnp.ones(len(candidates.entity), bool))
+
+    def one(task: Task, label: Array, ranked: tuple[Array, Array, Array], *more: PyTree) -> dict[str, Array]:
+        allowed, position, there = ranked
+
+        def value(score: Array) -> dict[str, Array]:
+            view = catalogue_view(
+                score, allowed, position, label, label, there & task.query.mask, like=spec.like, low=spec.low,
+                high=spec.high,
+            )  # fmt: skip
+            return {metric.name: metric.of(view) for metric in metrics}
+
+        return jax.vmap(value)(score(task, catalogue, *more))
+
+    ranked = (candidates.allowed, candidates.position, candidates.there)
+    at_once = int(np.clip(ROWS_AT_ONCE // max(len(candidates.entity), 1), 1, TASKS_AT_ONCE))
+    found = per_task(one, batch, batch.label, ranked, *more, at_once=at_once)
+    return jax.tree.map(lambda values: values.T, found)
+
+
+class Bounds(NamedTuple):
+    """What a random order of a task's candidates scores in expectation, and what its own labels score."""
+
+    floor: Float[Array, "T"]
+    oracle: Float[Array, "T"]
+
+
+def bounds(
+    metrics: Sequence[Metric], spec: DataSpec, batch: Batch, candidates: Candidates | None = None
+) -> dict[str, Bounds]:
+    """The room that each task leaves to each metric; the floor of one that reads predictions is NaN.
+
+    Args:
+        metrics: any.
+        spec: label range, and what is liked.
+        batch: T tasks and their labels.
+        candidates: the catalogue that ranking metrics rank; None for the query itself.
+    """
+    scale = {"like": spec.like, "low": spec.low, "high": spec.high}
+
+    def among(label: Array, mask: Array, ranked) -> dict[str, Bounds]:
+        itself = query_view(label, label, label, mask, **scale)
+        nothing = jnp.full((), jnp.nan)
+        view = itself
+        if ranked is not None:
+            allowed, position, there = ranked
+            view = catalogue_view(jnp.zeros(allowed.shape), allowed, position, label, label, there & mask, **scale)
+        return {
+            metric.name: Bounds(random_floor(metric, view), oracle(metric, view))
+            if metric.reads == "score"
+            else Bounds(nothing, oracle(metric, itself))
+            for metric in metrics
+        }
+
+    ranked = candidates and (candidates.allowed, candidates.position, candidates.there)
+    return jax.jit(jax.vmap(among))(batch.label, batch.task.query.mask, ranked)
+
+
+def mean_bounds(metrics: Sequence[Metric], problem: Problem) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Per scenario and metric, the mean over test tasks of the random floor and of the oracle; None where undefined."""
+    found = {}
+    for scenario, batch in problem.test.items():
+        each = bounds(metrics, problem.spec, batch, problem.candidates.get(scenario))
+        found[scenario] = {
+            name: {"floor": _mean(each[name].floor), "oracle": _mean(each[name].oracle)} for name in each
+        }
+    return found
+
+
+def _mean(values: Array) -> float | None:
+    defined = np.asarray(values, np.float64)
+    defined = defined[~np.isnan(defined)]
+    return float(defined.mean()) if defined.size else None
+
+
+def make_scored(metrics: Sequence[Metric], spec: DataSpec) -> Scored:
+    """Compile-ready `measure`. One program serves every method and seed: made once, and passed to all."""
+    return jax.jit(partial(measure, metrics, spec))
+
+
+def mean_over_tasks(values: Float[Array, "S ... T n"], batch: Batch) -> Float[Array, "..."]:
+    """The mean over a task's query rows, then over tasks and seeds."""
+    mask = batch.task.query.mask
+    return (jnp.where(mask, values, 0).sum(-1) / mask.sum(-1)).mean((0, -1))
+
+
+def task_scores(
+    scores: Mapping[str, Float[np.ndarray, "S C T"]],
+    problem: Problem,
+    *,
+    scenario: str,
+    method: str,
+    seeds: Sequence[int | None],
+) -> pl.DataFrame:
+    """Lay scores out as one row per (seed, shots, task), what is known of the task, and a column per metric."""
+    shots, tasks = problem.shots, problem.names[scenario]
+    queries = np.asarray(problem.test[scenario].task.query.mask.sum(1)).tolist()
+    shape = (len(seeds), len(shots), len(tasks))
+    seed, shot, task = (axis.ravel() for axis in np.indices(shape))
+    columns = {
+        "scenario": pl.Series([scenario] * len(seed), dtype=pl.String),
+        "method": pl.Series([method] * len(seed), dtype=pl.String),
+        "seed": pl.Series([seeds[i] for i in seed], dtype=pl.Int64),
+        "shots": pl.Series([shots[i] for i in shot], dtype=pl.Int64),
+        "task": pl.Series([tasks[i] for i in task], dtype=pl.String),
+        "n_query": pl.Series([queries[i] for i in task], dtype=pl.Int64),
+        **{name: pl.Series(values[task]) for name, values in problem.about.get(scenario, {}).items()},
+    }
+    values = {name: np.asarray(score, np.float64).reshape(shape).ravel() for name, score in scores.items()}
+    return pl.DataFrame(columns | values)

@@ -1,0 +1,90 @@
+"""Rankings among a catalogue, against a ranking written out."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from recmeta import measure, tune
+from recmeta.baselines import BASELINES
+from recmeta.metrics import check_floor, metric
+from recmeta.types import UserError
+
+METRICS = [metric("recall@3"), metric("mrr"), metric("ndcg@5")]
+
+
+@pytest.fixture(scope="module")
+def problem(data, cut):
+    return cut(data, candidates="full")
+
+
+def score(task, query):
+    """Two support sizes: by the item's code alone, and by the item's code and who asks."""
+    codes = query.x["id"].astype(jnp.float32)
+    return jnp.stack([-codes, jnp.sin(codes * (1 + task.support.y[0]))])
+
+
+@pytest.fixture(scope="module")
+def found(problem):
+    batch, candidates = problem.test["user_cold"], problem.candidates["user_cold"]
+    return measure.rank(METRICS, problem.spec, score, batch, candidates, problem.train.entities)
+
+
+def test_each_metric_is_that_of_the_whole_catalogue(problem, found):
+    (task, label), candidates = problem.test["user_cold"], problem.candidates["user_cold"]
+    ids = np.asarray(problem.train.entities["id"])[np.asarray(candidates.entity)]
+    for t in range(len(label)):
+        allowed, position = np.asarray(candidates.allowed[t]), np.asarray(candidates.position[t])
+        labels = np.zeros(len(ids), np.float32)
+        labels[position] = label[t]
+        for c, values in enumerate((-ids.astype(np.float32), np.sin(ids * (1 + float(task.support.y[t, 0]))))):
+            for each in METRICS:
+                expected = each.value(jnp.asarray(values), jnp.asarray(labels), jnp.asarray(allowed), like=4.0)
+                np.testing.assert_allclose(found[each.name][c, t], expected, rtol=1e-5)
+
+
+def test_few_rows_at_once_are_the_same(problem, found, monkeypatch):
+    monkeypatch.setattr(measure, "ROWS_AT_ONCE", 1)
+    again = measure.rank(
+        METRICS, problem.spec, score, problem.test["user_cold"], problem.candidates["user_cold"], problem.train.entities
+    )
+    for name, values in found.items():
+        np.testing.assert_allclose(again[name], values, rtol=1e-6)
+
+
+def test_the_floor_is_what_a_constant_scores(problem):
+    batch, candidates = problem.test["user_cold"], problem.candidates["user_cold"]
+    constant = lambda task, query: jnp.zeros((1, *query.mask.shape))  # noqa: E731
+    ranked = measure.rank(METRICS, problem.spec, constant, batch, candidates, problem.train.entities)
+    bounds = measure.bounds(METRICS, problem.spec, batch, candidates)
+    for each in METRICS:
+        np.testing.assert_allclose(bounds[each.name].floor, ranked[each.name][0], rtol=1e-5)
+        assert (np.asarray(bounds[each.name].floor) < np.asarray(bounds[each.name].oracle)).any()
+
+
+def test_means_of_bounds_leave_out_where_a_metric_is_undefined(problem):
+    means = measure.mean_bounds([metric("mae"), metric("auc")], problem)["user_cold"]
+    assert means["mae"] == {"floor": None, "oracle": 0.0}
+    assert (means["auc"]["floor"], means["auc"]["oracle"]) == (pytest.approx(0.5), pytest.approx(1.0))
+
+
+def test_a_saturated_floor_is_refused(problem):
+    with pytest.raises(UserError, match="cuts nothing off"):
+        check_floor(metric("recall@30"), np.array([0.5]), np.array([30]))
+
+
+def test_scores_of_a_catalogue_replace_those_of_the_query(data, cut):
+    """A popularity that ranks the whole catalogue stands in the table; errors are of the query as before."""
+    tables = []
+    for kind in ("query", "full"):
+        problem = cut(data, candidates=kind)
+        metrics = [metric("mae"), metric("recall@3")]
+        tuned = tune.tune_baselines({"item_mean": BASELINES["item_mean"]}, problem, metrics, metrics[0])
+        scored = measure.make_scored(metrics, problem.spec)
+        evaluate = partial(tune.evaluate_baselines, tuned, problem)
+        tables.append(evaluate(jax.random.key(0), metrics, scored))
+    of_query, of_all = tables
+    np.testing.assert_array_equal(of_query["mae"], of_all["mae"])
+    assert np.nanmean(of_query["recall@3"]) > np.nanmean(of_all["recall@3"])
