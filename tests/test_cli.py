@@ -64,7 +64,7 @@ REFUSED = {
     "metric=rmse": "metric=rmse is not one of metrics=[mae]; add it there",
     "learner=none baselines=[]": "learner=none and baselines=[]: there is nothing to run",
     "objective=bce": "objective: this one needs labels of 0 and 1, and there are labels from",
-    "metrics=[mae,ndcg@5]": "metrics=ndcg@5: with protocol.query=4 candidates a cut-off must be below 4",
+    "metrics=[mae,ndcg@5]": "metrics=ndcg@5: no task has more than 4 candidates",
 }
 
 

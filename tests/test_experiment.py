@@ -50,7 +50,8 @@ def test_a_run_from_start_to_end(settings):
     }  # fmt: skip
     written = strict(directory / "summary.json")
     assert set(written) - {"attainable"} == {
-        "schema", "status", "name", "hashes", "metric", "scores", "adaptation", "baselines", "verdict", "speed"
+        "schema", "status", "name", "hashes", "metric", "scores", "adaptation", "baselines", "bounds",
+        "verdict", "speed",
     }  # fmt: skip
     assert (written["schema"], written["status"], written["name"]) == (1, "complete", "main")
     assert set(written["hashes"]) == {"config", "data", "protocol", "code"}

@@ -38,7 +38,7 @@ def test_roles_follow_one_another(world, problem):
     first, second = ordered[len(ordered) // 2], ordered[int(0.7 * len(ordered))]
     assert train.max() < first <= validation.min()
     assert validation.max() < second <= test.min()
-    assert problem.split.leak == {"temporal_train_rows_later_than_the_query": 0}
+    assert problem.split.leak == {"temporal_train_rows_later_than_a_query_row": 0}
 
 
 def test_who_is_tested_on_has_just_appeared(world, problem):

@@ -200,8 +200,8 @@ def test_counts_add_up(data, problem):
 def test_leak_by_hand(data, problem):
     train = data.time[np.isin(data.user, np.asarray(problem.train.entity))]
     task, query = part(problem, "test", "query", 4)
-    expected = np.mean([(train > first).mean() for first in data.time[query].min(1)])
-    assert problem.split.leak == {"user_cold_train_rows_later_than_the_query": pytest.approx(expected)}
+    expected = np.mean([(train > asked).mean() for asked in data.time[query].ravel()])
+    assert problem.split.leak == {"user_cold_train_rows_later_than_a_query_row": pytest.approx(expected)}
     assert len(task) == 8
 
 
