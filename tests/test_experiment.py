@@ -75,7 +75,8 @@ def test_a_run_from_start_to_end(settings):
     assert all(len(line["mae"]) == 2 for line in lines if line["split"] == "validation")
     scores = pl.read_parquet(directory / "task_scores.parquet")
     assert scores.columns[:6] == ["scenario", "method", "seed", "shots", "task", "n_query"]
-    assert set(scores.columns[6:]) == {"mae", "auc"}
+    assert scores.columns[6:9] == ["activity", "popularity", "new_items"]
+    assert set(scores.columns[9:]) == {"mae", "auc"}
     assert set(scores.filter(method="model")["seed"]) == {0, 1}
 
 
