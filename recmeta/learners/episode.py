@@ -63,3 +63,21 @@ def pool(task: Task, label: Float[Array, "n"]) -> Support:
     support, query = task.support, task.query
     x = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), dict(support.x), dict(query.x))
     return Support(x, jnp.concatenate([support.y, label]), jnp.concatenate([support.mask, query.mask]))
+
+
+def pooled_gradient(model: Model, objective: Objective):
+    """Build a ``meta_grad``: the gradient of the mean loss on all rows of a batch of tasks, nothing adapted."""
+
+    def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
+        del key
+
+        def loss(params: Params) -> Array:
+            def one(task: Task, label: Array) -> Array:
+                return unadapted_loss(model, objective, params, task.context, pool(task, label))
+
+            return jax.vmap(one)(batch.task, batch.label).mean()
+
+        value, gradient = jax.value_and_grad(loss)(params)
+        return gradient, {"loss": value}
+
+    return meta_grad

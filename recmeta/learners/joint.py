@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import jax
-from jaxtyping import Array, PRNGKeyArray
-
-from recmeta.learners.episode import Adapted, pool, score_query, unadapted_loss
-from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task
+from recmeta.learners.episode import Adapted, pooled_gradient, score_query
+from recmeta.types import DataSpec, Learner, Model, Objective
 
 
 def joint(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
@@ -23,17 +20,4 @@ def joint(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
         del depth
         return Adapted(params, context, support)
 
-    def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
-        del key
-
-        def loss(params: Params) -> Array:
-            def one(task: Task, label: Array) -> Array:
-                rows = pool(task, label)
-                return unadapted_loss(model, objective, params, task.context, rows)
-
-            return jax.vmap(one)(batch.task, batch.label).mean()
-
-        value, gradient = jax.value_and_grad(loss)(params)
-        return gradient, {"loss": value}
-
-    return Learner(model.init, adapt, score_query(model), meta_grad, 0)
+    return Learner(model.init, adapt, score_query(model), pooled_gradient(model, objective), 0)

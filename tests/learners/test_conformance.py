@@ -16,6 +16,8 @@ from recmeta.scorers import dot
 
 ENCODERS = {"features": partial(features, width=2), "gru": partial(gru, width=2, state=2)}
 LEARNERS = {
+    "dropoutnet": partial(learners.dropoutnet, dropout=0.0),
+    "finetune": partial(learners.finetune, inner_steps=2, inner_rate=0.1, adapts="head"),
     "joint": learners.joint,
     "maml": partial(learners.maml, inner_steps=2, inner_rate=0.1, first_order=False, adapts="head"),
     "maml_all": partial(learners.maml, inner_steps=2, inner_rate=0.1, first_order=False, adapts="all"),

@@ -1,0 +1,88 @@
+"""DropoutNet: one network for warm and cold, trained by taking away what a cold user or item would lack."""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Le
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from recmeta.learners.episode import unless_shallow
+from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
+
+
+class Preference(NamedTuple):
+    """One task's preference vector, which stands for the user, and what is needed to score a query with it."""
+
+    vector: Float[Array, "d"]
+    params: Params
+    context: Features
+    support: Support
+
+
+def dropoutnet(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    dropout: Annotated[float, Ge(0), Le(1)],
+) -> Learner:
+    """Score rows from the user's preference and features and from the item's id and features, any of which may lack.
+
+    A new user's preference is the mean of what it rated, each row's representation weighted by how far its label is
+    above the mean; the score is the scorer's, plus the inner product of the preference and the row in a learned map. In
+    training, a task's preference is taken away with probability ``dropout``, and so, independently, are its rows' ids.
+    Two changes: representations are learned together with the network, where the paper takes those of a factorisation
+    that was fitted before; and labels are regressed, where the paper regresses that factorisation's scores.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        dropout: how often each of the two is taken away in training.
+
+    Reference: Volkovs et al., DropoutNet: Addressing cold start in recommender systems, NeurIPS 2017, section 3.2
+    (equations 2 to 4).
+    """
+    width = model.widths[1]
+
+    def init(key: PRNGKeyArray) -> Params:
+        key_model, key_map = jax.random.split(key)
+        # Small: at first the preference says little, and the scorer everything.
+        return model.init(key_model) | {"preference": 0.1 * jax.random.normal(key_map, (width, width)) / width**0.5}
+
+    def adapt(params, context, support, depth=None) -> Preference:
+        seen = unless_shallow(support, depth)
+        rows = model.encode(params, context, support, None).row
+        weight = jnp.where(seen.mask, seen.y - spec.mean, 0)
+        vector = weight @ rows / jnp.maximum(seen.mask.sum(), 1)
+        return Preference(vector, params, context, support)
+
+    def predict(fast: Preference, query: Query) -> Float[Array, "n"]:
+        encoding = model.encode(fast.params, fast.context, fast.support, query.x)
+        return model.score(fast.params, encoding) + encoding.row @ (fast.params["preference"] @ fast.vector)
+
+    def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
+        number = len(batch.label)
+        keep_user, keep_ids = jax.random.bernoulli(key, 1 - dropout, (2, number))
+
+        def loss(params: Params) -> Array:
+            def one(task: Task, label: Array, keep_user: Array, keep_ids: Array) -> Array:
+                support = task.support._replace(
+                    x=without_ids(task.support.x, keep_ids), mask=task.support.mask & keep_user
+                )
+                query = task.query._replace(x=without_ids(task.query.x, keep_ids))
+                score = predict(adapt(params, task.context, support), query)
+                return objective.loss(score, label, query.mask)
+
+            return jax.vmap(one)(batch.task, batch.label, keep_user, keep_ids).mean()
+
+        value, gradient = jax.value_and_grad(loss)(params)
+        return gradient, {"loss": value}
+
+    return Learner(init, adapt, predict, meta_grad, 1)
+
+
+def without_ids(x: Features, keep: Array) -> Features:
+    """Rows whose ids are unknown unless they are to be kept; the other features stay."""
+    return {**x, "id": jnp.where(keep, x["id"], 0)} if "id" in x else x

@@ -1,0 +1,43 @@
+"""Joint training, then gradient steps on the support at test: what MAML is without meta-learning."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+
+from recmeta.learners import inner
+from recmeta.learners.episode import Adapted, pooled_gradient, score_query
+from recmeta.types import DataSpec, Learner, Model, Objective
+
+
+def finetune(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    inner_steps: Annotated[int, Ge(0)],
+    inner_rate: Annotated[float, Gt(0)],
+    adapts: inner.Adapts,
+) -> Learner:
+    """Train as `joint` does, and adapt as `maml` does, with the same budget of steps: the control of the outer loop.
+
+    The checkpoint is chosen by meta-validation after adaptation, as every learner's is.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        inner_steps: gradient steps on the support, at test.
+        inner_rate: their size.
+        adapts: "head" (the scorer) or "all".
+
+    Reference: Chen et al., A closer look at few-shot classification, ICLR 2019, section 3.2 (the baseline).
+    """
+    del spec
+
+    def adapt(params, context, support, depth=None) -> Adapted:
+        fast = inner.adapt(
+            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate, depth=depth
+        )
+        return Adapted(inner.with_fast(params, fast), context, support)
+
+    return Learner(model.init, adapt, score_query(model), pooled_gradient(model, objective), inner_steps)

@@ -1,0 +1,31 @@
+"""Joint training with MAML's inner loop at test, and nothing of either changed."""
+
+from functools import partial
+
+import jax
+import numpy as np
+
+from recmeta import learners
+from recmeta.encoders import features
+from recmeta.model import make_model
+from recmeta.objectives import mse
+from recmeta.scorers import dot
+
+
+def test_it_trains_as_joint_and_adapts_as_maml(problem):
+    model = make_model(partial(features, width=2), partial(dot, width=2), problem.spec, mse())
+    parts = {"spec": problem.spec, "model": model, "objective": mse()}
+    budget = {"inner_steps": 3, "inner_rate": 0.1, "adapts": "head"}
+    tuned = learners.finetune(**parts, **budget)
+    params = tuned.init(jax.random.key(0))
+    batch = problem.gather(problem.train, problem.draw(jax.random.key(1), problem.train, 4))
+    got, wanted = (
+        jax.jit(learner.meta_grad)(params, batch, jax.random.key(0))[0] for learner in (tuned, learners.joint(**parts))
+    )
+    jax.tree.map(np.testing.assert_array_equal, got, wanted)
+    maml = learners.maml(**parts, **budget, first_order=False)
+    task = jax.tree.map(lambda values: values[0], batch.task)
+    scores = [
+        learner.predict(learner.adapt(params, task.context, task.support), task.query) for learner in (tuned, maml)
+    ]
+    np.testing.assert_array_equal(*scores)
