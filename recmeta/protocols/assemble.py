@@ -47,7 +47,10 @@ def assemble(
     width = max(episodes.query, *(picks.query.shape[1] for picks in plan.test.values()))
     data, notes = _prepared(data, plan.train.row)
     spec, tables = _fit(data, plan.train.row, episodes, width, known)
-    split = replace(_manifest(data, plan, who, tables["entities"]["id"]), notes=notes)
+    # What else decides which numbers may stand in one table; the manifest is of rows alone.
+    rules = f"{data.label_range} {known} {candidates} {sampled}"
+    split = _manifest(data, plan, who, tables["entities"]["id"], rules)
+    split = replace(split, notes=[*notes, *_candidate_note(data, candidates, sampled)])
     batch = partial(_batch, data, tables)
     tested = {"validation": plan.validation, **plan.test}
 
@@ -158,7 +161,18 @@ def _about(data: Interactions, train: Histories, picks: Picks) -> dict[str, np.n
 _ROLE, _PART = pl.Enum(["train", "validation", "test"]), pl.Enum(["pool", "support", "query"])
 
 
-def _manifest(data: Interactions, plan: Plan, who: str, item_codes: Int[np.ndarray, "I"]) -> Split:
+def _candidate_note(data: Interactions, candidates: Kind, sampled: int | None) -> list[str]:
+    """That ranks among a sample are not ranks among all, and how they are related."""
+    if candidates != "sampled":
+        return []
+    many = len(data.items.ids)
+    return [
+        f"candidates: {sampled} of {many:,}, drawn for each task: a rank r among them is about "
+        f"1 + (r - 1) x {(many - 1) / (sampled or 1):.1f} among all, and methods may come in another order"
+    ]
+
+
+def _manifest(data: Interactions, plan: Plan, who: str, item_codes: Int[np.ndarray, "I"], rules: str) -> Split:
     """Row by row, hashed, counted, and audited for time."""
     # The names of scenarios are told by the test tasks alone: training and validation are the same for all.
     scenario = pl.Enum(["", *plan.test])
@@ -169,7 +183,7 @@ def _manifest(data: Interactions, plan: Plan, who: str, item_codes: Int[np.ndarr
         for part, rows in (("support", picks.support), ("query", picks.query)):
             frames.append(_frame(name, role, picks.entity, rows, part, scenario))
     frame = pl.concat(frames)
-    digest = hashlib.sha256(f"{data.sha256} {who} {list(plan.test)}".encode())
+    digest = hashlib.sha256(f"{data.sha256} {who} {list(plan.test)} {rules}".encode())
     for column in frame.columns:
         digest.update(frame[column].to_physical().to_numpy().astype(np.int64).tobytes())
     used = np.zeros(len(data.user), bool)

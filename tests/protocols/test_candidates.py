@@ -84,6 +84,15 @@ def test_sampled_are_as_many_as_asked_for_and_the_same_again(data, cut):
     assert candidates_of(problem, "user_cold") != candidates_of(other, "user_cold")
 
 
+def test_a_sample_is_said_to_be_one_and_each_kind_is_another_protocol(data, cut):
+    kinds = {"query": None, "full": None, "available": None, "sampled": 9}
+    problems = {kind: cut(data, candidates=kind, sampled=number) for kind, number in kinds.items()}
+    assert len({problem.split.sha256 for problem in problems.values()}) == 4
+    notes = {kind: [note for note in problem.split.notes if "candidates" in note] for kind, problem in problems.items()}
+    assert "about 1 + (r - 1) x 3.2 among all" in notes.pop("sampled")[0]
+    assert not any(notes.values())
+
+
 @pytest.mark.parametrize(("settings", "message"), [
     ({"candidates": "sampled"}, "give how many of the 30 items"),
     ({"candidates": "sampled", "sampled": 30}, "fewer than all"),
