@@ -1,5 +1,6 @@
 """Learners: how a task is adapted to. Each is a function ``(spec=, model=, objective=, ...) -> Learner``."""
 
+from recmeta.learners.cnp import cnp
 from recmeta.learners.dropoutnet import dropoutnet
 from recmeta.learners.finetune import finetune
 from recmeta.learners.joint import joint
@@ -8,4 +9,4 @@ from recmeta.learners.protonet import protonet
 from recmeta.learners.reptile import reptile
 from recmeta.learners.ridge import ridge
 
-__all__ = ["dropoutnet", "finetune", "joint", "maml", "protonet", "reptile", "ridge"]
+__all__ = ["cnp", "dropoutnet", "finetune", "joint", "maml", "protonet", "reptile", "ridge"]

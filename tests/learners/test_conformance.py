@@ -16,11 +16,13 @@ from recmeta.scorers import dot
 
 ENCODERS = {"features": partial(features, width=2), "gru": partial(gru, width=2, state=2)}
 LEARNERS = {
+    "cnp": partial(learners.cnp, width=3, hidden=(4,)),
     "dropoutnet": partial(learners.dropoutnet, dropout=0.0),
     "finetune": partial(learners.finetune, inner_steps=2, inner_rate=0.1, adapts="head"),
     "joint": learners.joint,
     "maml": partial(learners.maml, inner_steps=2, inner_rate=0.1, first_order=False, adapts="head"),
     "maml_all": partial(learners.maml, inner_steps=2, inner_rate=0.1, first_order=False, adapts="all"),
+    "boil": partial(learners.maml, inner_steps=2, inner_rate=0.1, first_order=False, adapts="body"),
     "reptile": partial(learners.reptile, inner_steps=2, inner_rate=0.1, adapts="all"),
     "protonet": partial(learners.protonet, classes="rating", width=3),
     "ridge": partial(learners.ridge, level_scale=0.5, weight_scale=0.5),

@@ -1,0 +1,80 @@
+"""What the amortised learners share: plain multi-layer perceptrons, and labelled rows as what these read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, MinLen
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from recmeta.types import DataSpec, Encoding, Features, Model, Objective, Params, Support
+
+Hidden = Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)]
+"""Widths of hidden layers."""
+
+
+def init(key: PRNGKeyArray, sizes: Sequence[int], *, last: float = 1.0) -> Params:
+    """Layers of the given widths, from input to output: kernels of variance 2 / (input width), biases of 0.
+
+    Args:
+        key: randomness.
+        sizes: at least two widths.
+        last: the last kernel is scaled by this: small, where the output is to start near 0.
+    """
+    number = len(sizes) - 1
+    scales = [2**0.5] * (number - 1) + [last]
+    return {
+        f"layer_{i}": {
+            "kernel": scales[i] * jax.random.normal(key, (sizes[i], sizes[i + 1])) / sizes[i] ** 0.5,
+            "bias": jnp.zeros(sizes[i + 1]),
+        }
+        for i, key in enumerate(jax.random.split(key, number))
+    }
+
+
+def linear(layer: Params, x: Float[Array, "*n a"]) -> Float[Array, "*n b"]:
+    """One layer."""
+    return x @ layer["kernel"] + layer["bias"]
+
+
+def apply(layers: Params, x: Float[Array, "*n a"]) -> Float[Array, "*n b"]:
+    """All layers, with a ReLU between any two."""
+    for i in range(len(layers) - 1):
+        x = jax.nn.relu(linear(layers[f"layer_{i}"], x))
+    return linear(layers[f"layer_{len(layers) - 1}"], x)
+
+
+def joined(encoding: Encoding) -> Float[Array, "n d"]:
+    """Both sides of each row, end to end: ``d = dc + dr``."""
+    number = len(encoding.row)
+    context = jnp.broadcast_to(encoding.context, (number, encoding.context.shape[-1]))
+    return jnp.concatenate([context, encoding.row], axis=-1)
+
+
+def evidence(
+    spec: DataSpec, model: Model, objective: Objective, params: Params, context: Features, support: Support
+) -> Float[Array, "K d+1"]:
+    """What each support row says: both sides of it, and by how much its label is above what the model expected.
+
+    A network that reads labels as they are has to find out first which of them are surprising; the model's own
+    prediction knows. Surprises are in half label ranges. A row that is not there is zeros.
+    """
+    encoding = model.encode(params, context, support, None)
+    expected = objective.predict(model.score(params, encoding))
+    surprise = (support.y - expected) / ((spec.high - spec.low) / 2)
+    rows = jnp.concatenate([joined(encoding), surprise[:, None]], axis=-1)
+    return jnp.where(support.mask[:, None], rows, 0)
+
+
+def pooled(rows: Float[Array, "K d"], mask: Bool[Array, "K"], log_rows: Float[Array, ""]) -> Float[Array, "d"]:
+    """The mean of the rows that are there and of ``exp(log_rows)`` rows of zeros; zeros where none is there.
+
+    A plain mean makes as much of one row as of twenty; the rows of zeros shrink it while there is little to go by.
+
+    >>> pooled(jnp.array([[3.0], [6.0], [9.0]]), jnp.array([True, True, False]), jnp.log(1.0)).tolist()
+    [3.0]
+    """
+    return jnp.where(mask[:, None], rows, 0).sum(0) / (mask.sum() + jnp.exp(log_rows))
