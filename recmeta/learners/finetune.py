@@ -28,7 +28,7 @@ def finetune(
         spec, model, objective: given by `recmeta.build`.
         inner_steps: gradient steps on the support, at test.
         inner_rate: their size.
-        adapts: "head" (the scorer) or "all".
+        adapts: which part; see `inner.Adapts`.
 
     Reference: Chen et al., A closer look at few-shot classification, ICLR 2019, section 3.2 (the baseline).
     """

@@ -28,7 +28,7 @@ def maml(
         inner_steps: gradient steps on the support.
         inner_rate: their size.
         first_order: leave out the second derivatives (FOMAML).
-        adapts: "head" (the scorer, as MeLU's decision layers) or "all".
+        adapts: which part; see `inner.Adapts`. "head" is the scorer: MeLU's decision layers.
 
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, algorithm 1 and section 5.2; Lee et al., MeLU,
     KDD 2019.

@@ -31,7 +31,7 @@ def reptile(
         spec, model, objective: given by `recmeta.build`.
         inner_steps: gradient steps, each on all rows of the draw.
         inner_rate: their size.
-        adapts: "all", or "head" (what does not adapt is then never trained).
+        adapts: "all", or a part (see `inner.Adapts`): what does not adapt is then never trained.
 
     Reference: Nichol et al., On first-order meta-learning algorithms, 2018, algorithm 2 (the batched version); the
     outer optimizer receives ``params - adapted`` as the gradient.
@@ -54,7 +54,7 @@ def reptile(
             return descend(params, task.context, rows), unadapted_loss(model, objective, params, task.context, rows)
 
         adapted, losses = jax.vmap(end)(batch.task, batch.label)
-        moves = tables.mean_difference({name: params[name] for name in adapted}, adapted)
-        return jax.tree.map(jnp.zeros_like, params) | moves, {"loss": losses.mean()}
+        moves = tables.mean_difference(inner.chosen(params, adapts), adapted)
+        return inner.with_fast(jax.tree.map(jnp.zeros_like, params), moves), {"loss": losses.mean()}
 
     return Learner(model.init, adapt, score_query(model), meta_grad, inner_steps)

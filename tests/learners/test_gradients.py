@@ -30,7 +30,7 @@ def to_double(tree):
     )
 
 
-@pytest.mark.parametrize("adapts", ["head", "all"])
+@pytest.mark.parametrize("adapts", ["head", "body", "all", "bias"])
 def test_maml_is_the_derivative_of_the_query_loss_after_adaptation(problem, adapts):
     model = make_model(partial(features, width=2), partial(dot, width=2), problem.spec, mse())
     learner = maml(
