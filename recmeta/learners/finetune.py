@@ -19,6 +19,8 @@ def finetune(
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0)],
     adapts: inner.Adapts,
+    inner_optimizer: inner.InnerOptimizer = None,
+    clip: Annotated[float, Gt(0)] | None = None,
 ) -> Learner:
     """Train as `joint` does, and adapt as `maml` does, with the same budget of steps: the control of the outer loop.
 
@@ -29,6 +31,8 @@ def finetune(
         inner_steps: gradient steps on the support, at test.
         inner_rate: their size.
         adapts: which part; see `inner.Adapts`.
+        inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
+        clip: the norm above which a step's gradient is made shorter.
 
     Reference: Chen et al., A closer look at few-shot classification, ICLR 2019, section 3.2 (the baseline).
     """
@@ -36,8 +40,9 @@ def finetune(
 
     def adapt(params, context, support, depth=None) -> Adapted:
         fast = inner.adapt(
-            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate, depth=depth
-        )
+            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
+            optimizer=inner_optimizer, clip=clip, depth=depth,
+        )  # fmt: skip
         return Adapted(inner.with_fast(params, fast), context, support)
 
     return Learner(model.init, adapt, score_query(model), pooled_gradient(model, objective), inner_steps)

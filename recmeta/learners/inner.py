@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Required, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array
 
 from recmeta.learners import tables
@@ -27,6 +29,39 @@ CHOOSES: Mapping[str, Callable[[tuple[str, ...]], bool]] = MappingProxyType(
 """For each choice, whether the parameter at a path adapts."""
 
 
+InnerOptimizer = Callable[[float], optax.GradientTransformation] | None
+"""An optax optimizer that lacks but its learning rate, by which its update is multiplied at last; None: descent.
+
+One that divides by a root of the gradient's square, such as Adam, has no derivative where the gradient is zero unless
+its ``eps_root`` is above 0.
+"""
+
+Rates = float | Callable[[Array], Params]
+"""A step size; or, for each step's number, one per parameter that adapts: a number, or an array of its shape."""
+
+
+class Loop(TypedDict, total=False):
+    """How an inner loop goes.
+
+    Attributes:
+        steps: how many.
+        rate: their size.
+        depth: how many of them to take; None for all.
+        first_order: treat each step's gradient as a constant, so that no second derivative is taken.
+        optimizer: makes a direction of the gradient.
+        clip: the norm above which a step's gradient is made shorter; None: never.
+        remat: keep no step's intermediate values for the derivative, but compute them anew.
+    """
+
+    steps: Required[int]
+    rate: Required[Rates]
+    depth: int | Array | None
+    first_order: bool
+    optimizer: InnerOptimizer
+    clip: float | None
+    remat: bool
+
+
 class Descent(NamedTuple):
     """What an inner loop goes down, and from where.
 
@@ -34,11 +69,13 @@ class Descent(NamedTuple):
         loss: of what adapts, on the support; all else is closed over.
         start: what adapts as it is before the first step; of tables, the changes of the rows that are looked up.
         finish: what adapts to what `with_fast` takes: changes of rows with the rows they are of.
+        align: what there is one of per parameter to one per entry of ``start``: of tables, the rows that are looked up.
     """
 
     loss: Callable[[Params], Array]
     start: Params
     finish: Callable[[Params], Params]
+    align: Callable[[Params], Params]
 
 
 def adapt(
@@ -49,10 +86,8 @@ def adapt(
     support: Support,
     *,
     adapts: Adapts,
-    steps: int,
-    rate: float,
-    depth: int | Array | None = None,
-    first_order: bool = False,
+    path: bool = False,
+    **loop: Unpack[Loop],
 ) -> Params:
     """Descend the support loss from the meta-parameters.
 
@@ -61,10 +96,8 @@ def adapt(
         params: where from.
         context, support: one task.
         adapts: see `Adapts`.
-        steps: of plain gradient descent.
-        rate: step size.
-        depth: how many of the steps to take; None for all.
-        first_order: treat each step's gradient as a constant, so that no second derivative is taken.
+        path: return where each step ends, with a leading axis, and not the last alone.
+        loop: see `descend`.
 
     Returns:
         The parts that adapt, after the descent, with `tables.Changes` in the place of tables; `with_fast` puts them
@@ -72,8 +105,12 @@ def adapt(
 
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, equation 1.
     """
-    loss, start, finish = support_descent(model, objective, params, context, support, adapts)
-    return finish(descend(loss, start, steps=steps, rate=rate, depth=depth, first_order=first_order))
+    loss, start, finish, align = support_descent(model, objective, params, context, support, adapts)
+    rate = loop["rate"]
+    if callable(rate):
+        loop["rate"] = lambda number: align(rate(number))
+    end, each = descend(loss, start, **loop)
+    return jax.vmap(finish)(each) if path else finish(end)
 
 
 def support_descent(
@@ -91,19 +128,23 @@ def support_descent(
 
     if set(start) <= {"scorer"}:
         encoding = model.encode(params, context, support, None)
-        return Descent(lambda fast: loss(with_fast(params, fast), encoding), start, lambda fast: fast)
+        return Descent(lambda fast: loss(with_fast(params, fast), encoding), start, *[lambda tree: tree] * 2)
 
     rows = tables.touched(model, params, context, support) if "tables" in start else {}
 
     def finish(fast: Params) -> Params:
         return fast | {"tables": jax.tree.map(tables.Changes, rows, fast["tables"])} if rows else fast
 
+    def align(tree: Params) -> Params:
+        looked_up = partial(jax.tree.map, lambda entry, rows: entry[rows] if jnp.ndim(entry) else entry)
+        return tree | {"tables": looked_up(tree["tables"], rows)} if rows else tree
+
     def encoded_loss(fast: Params) -> Array:
         adapted = with_fast(params, finish(fast))
         return loss(adapted, model.encode(adapted, context, support, None))
 
     changes = {"tables": tables.no_change(params["tables"], rows)} if rows else {}
-    return Descent(encoded_loss, start | changes, finish)
+    return Descent(encoded_loss, start | changes, finish, align)
 
 
 def chosen(params: Params, adapts: Adapts) -> Params:
@@ -141,23 +182,46 @@ def with_fast(params: Params, fast: Params) -> Params:
     return merged(params, fast)
 
 
-def descend(
-    loss: Callable[[Params], Array],
-    start: Params,
-    *,
-    steps: int,
-    rate: float,
-    depth: int | Array | None = None,
-    first_order: bool = False,
-) -> Params:
-    """Plain gradient descent on a loss; differentiable. For the arguments see `adapt`."""
+def descend(loss: Callable[[Params], Array], start: Params, **loop: Unpack[Loop]) -> tuple[Params, Params]:
+    """Go down a loss by gradient steps; differentiable.
 
-    def step(fast: Params, number: Array) -> tuple[Params, None]:
+    Args:
+        loss: of the parameters.
+        start: where from.
+        loop: see `Loop`.
+
+    Returns:
+        Where it ends, and where each step ended, ``[steps, ...]``: at no cost to whom makes no use of it.
+    """
+    rate, depth, clip = loop["rate"], loop.get("depth"), loop.get("clip")
+    # Its own step size is left at 1, to be multiplied by the rate, which may be a tree and differs by step.
+    optimizer = (loop.get("optimizer") or optax.sgd)(1.0)
+
+    def step(state: tuple[Params, Any], number: Array) -> tuple[tuple[Params, Any], Params]:
+        fast, memory = state
         gradient = jax.grad(loss)(fast)
-        if first_order:
+        if clip is not None:
+            gradient = clipped(gradient, clip)
+        if loop.get("first_order", False):
             gradient = jax.lax.stop_gradient(gradient)
-        size = rate if depth is None else jnp.where(number < depth, rate, 0.0)
-        return jax.tree.map(lambda value, slope: value - size * slope, fast, gradient), None
+        direction, memory = optimizer.update(gradient, memory, fast)
+        rates = rate(number) if callable(rate) else jax.tree.map(lambda _: rate, fast)
+        if depth is not None:
+            taken = number < jnp.asarray(depth)
+            rates = jax.tree.map(lambda size: jnp.where(taken, size, 0.0), rates)
+        moved = jax.tree.map(lambda value, along, size: value + size * along, fast, direction, rates)
+        return (moved, memory), moved
 
-    fast, _ = jax.lax.scan(step, start, jnp.arange(steps))
-    return fast
+    if loop.get("remat", False):
+        step = jax.checkpoint(step, prevent_cse=False)
+    (end, _), each = jax.lax.scan(step, (start, optimizer.init(start)), jnp.arange(loop["steps"]))
+    return end, each
+
+
+def clipped(gradient: Params, norm: float) -> Params:
+    """The gradient, made shorter where its norm is above a bound.
+
+    Not optax's: its derivative is not a number where the gradient is zero, as it is for a task without support.
+    """
+    square = sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient))
+    return jax.tree.map(lambda leaf: leaf * norm / jnp.sqrt(jnp.maximum(square, norm**2)), gradient)

@@ -20,6 +20,9 @@ def maml(
     inner_rate: Annotated[float, Gt(0)],
     first_order: bool,
     adapts: inner.Adapts,
+    inner_optimizer: inner.InnerOptimizer = None,
+    clip: Annotated[float, Gt(0)] | None = None,
+    remat: bool = False,
 ) -> Learner:
     """Learn the initialisation by the gradient of the query loss through the inner loop.
 
@@ -29,6 +32,9 @@ def maml(
         inner_rate: their size.
         first_order: leave out the second derivatives (FOMAML).
         adapts: which part; see `inner.Adapts`. "head" is the scorer: MeLU's decision layers.
+        inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
+        clip: the norm above which a step's gradient is made shorter.
+        remat: trade time for memory; see `inner.Loop`.
 
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, algorithm 1 and section 5.2; Lee et al., MeLU,
     KDD 2019.
@@ -38,7 +44,7 @@ def maml(
     def adapt(params, context, support, depth=None) -> Adapted:
         fast = inner.adapt(
             model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
-            depth=depth, first_order=first_order,
+            optimizer=inner_optimizer, clip=clip, remat=remat, depth=depth, first_order=first_order,
         )  # fmt: skip
         return Adapted(inner.with_fast(params, fast), context, support)
 

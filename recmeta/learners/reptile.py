@@ -22,6 +22,8 @@ def reptile(
     inner_steps: Annotated[int, Ge(1)],
     inner_rate: Annotated[float, Gt(0)],
     adapts: inner.Adapts,
+    inner_optimizer: inner.InnerOptimizer = None,
+    clip: Annotated[float, Gt(0)] | None = None,
 ) -> Learner:
     """Learn the initialisation by its mean distance to the adapted parameters, which needs no second derivative.
 
@@ -32,6 +34,8 @@ def reptile(
         inner_steps: gradient steps, each on all rows of the draw.
         inner_rate: their size.
         adapts: "all", or a part (see `inner.Adapts`): what does not adapt is then never trained.
+        inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
+        clip: the norm above which a step's gradient is made shorter.
 
     Reference: Nichol et al., On first-order meta-learning algorithms, 2018, algorithm 2 (the batched version); the
     outer optimizer receives ``params - adapted`` as the gradient.
@@ -40,8 +44,9 @@ def reptile(
 
     def descend(params, context, support, depth=None) -> Params:
         return inner.adapt(
-            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate, depth=depth
-        )
+            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
+            optimizer=inner_optimizer, clip=clip, depth=depth,
+        )  # fmt: skip
 
     def adapt(params, context, support, depth=None) -> Adapted:
         return Adapted(inner.with_fast(params, descend(params, context, support, depth)), context, support)

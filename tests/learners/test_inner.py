@@ -1,12 +1,18 @@
 """The parts that adapt, against a quadratic's closed form."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from recmeta.encoders import features
 from recmeta.learners import inner, maml, reptile
+from recmeta.model import make_model
 from recmeta.objectives import mse
+from recmeta.scorers import mlp
 from recmeta.types import Batch, Encoding, Model, Query, Support, Task, UserError
 
 RATE = 0.1
@@ -92,6 +98,90 @@ def test_what_does_not_adapt_stays(tasks, adapts):
     np.testing.assert_array_equal(moved, PARTS[adapts])
     gradient, _ = learner.meta_grad(params_of(point), batch, jax.random.key(0))
     np.testing.assert_array_equal(flat(gradient) != 0, PARTS[adapts])
+
+
+def step_by_hand(point, momentum, gradient):
+    momentum = 0.9 * momentum + gradient
+    return point - RATE * momentum, momentum
+
+
+def test_an_inner_optimizer_is_optax_step_by_step(tasks):
+    """Heavy-ball momentum, whose memory is linear: the meta-gradient is the transpose of a product of matrices."""
+    batch, quadratics, point = tasks
+    expected, ends = [], []
+    for (hs, bs), (hq, bq) in quadratics:
+        end, momentum = point, np.zeros(7)
+        through, by_momentum = np.eye(7), np.zeros((7, 7))
+        for _ in range(3):
+            end, momentum = step_by_hand(end, momentum, hs @ end - bs)
+            through, by_momentum = step_by_hand(through, by_momentum, hs @ through)
+        ends.append(end)
+        expected.append(through.T @ (hq @ end - bq))
+    learner = make(
+        maml, inner_steps=3, inner_rate=RATE, first_order=False, adapts="all",
+        inner_optimizer=partial(optax.sgd, momentum=0.9),
+    )  # fmt: skip
+    fast = jax.vmap(lambda task: learner.adapt(params_of(point), task.context, task.support).params)(batch.task)
+    got = [flat(jax.tree.map(lambda values, t=t: values[t], fast)) for t in range(2)]
+    np.testing.assert_allclose(got, ends, rtol=1e-10)
+    gradient, _ = learner.meta_grad(params_of(point), batch, jax.random.key(0))
+    np.testing.assert_allclose(flat(gradient), np.mean(expected, 0), rtol=1e-10)
+
+
+LOOPS = {
+    "adam": {"inner_optimizer": partial(optax.adam, eps_root=1e-6)},
+    "clip": {"clip": 0.5},
+    "remat": {"remat": True},
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_every_loop_is_differentiated(problem, derivative_error, loop):
+    model = make_model(partial(features, width=2), partial(mlp, hidden=(3,)), problem.spec, mse())
+    settings = {"inner_steps": 3, "inner_rate": 0.05, "first_order": False, "adapts": "all"}
+    batch = problem.gather(problem.train, problem.draw(jax.random.key(1), problem.train, 3))
+    params = model.init(jax.random.key(0))
+    learner = maml(spec=problem.spec, model=model, objective=mse(), **settings, **LOOPS[loop])
+    assert derivative_error(learner, params, batch) < 1e-6
+
+
+def test_a_task_without_support_does_not_spoil_a_clipped_gradient(tasks):
+    batch, _, point = tasks
+    support = batch.task.support._replace(mask=jnp.zeros((2, 4), bool))
+    batch = batch._replace(task=batch.task._replace(support=support))
+    settings = {"inner_steps": 2, "inner_rate": RATE, "first_order": False, "adapts": "all"}
+    clipped, plain = (
+        make(maml, **settings, clip=clip).meta_grad(params_of(point), batch, jax.random.key(0))[0] for clip in (1, None)
+    )
+    np.testing.assert_allclose(flat(clipped), flat(plain), rtol=1e-12)
+
+
+def test_clipping_is_by_the_norm_of_the_whole():
+    gradient = {"a": jnp.array([3.0, 0.0]), "b": jnp.array(4.0)}
+    np.testing.assert_allclose(inner.clipped(gradient, 1.0)["b"], 0.8)
+    np.testing.assert_allclose(inner.clipped(gradient, 6.0)["b"], 4.0)
+
+
+def temporary(steps, **loop):
+    """Bytes that the compiled meta-gradient of a loop of so many steps sets aside, with a loss of many entries."""
+
+    def loss(start):
+        fall = lambda fast: jnp.sum(jnp.sin(fast["w"]) ** 2)  # noqa: E731
+        return jnp.sum(inner.descend(fall, start, steps=steps, rate=0.1, **loop)[0]["w"] ** 2)
+
+    shapes = {"w": jax.ShapeDtypeStruct((1000,), jnp.float64)}
+    analysis = jax.jit(loss if loop.pop("forward", False) else jax.grad(loss)).lower(shapes).compile().memory_analysis()
+    return analysis.temp_size_in_bytes
+
+
+def test_where_each_step_ends_is_not_kept_unless_asked_for():
+    assert temporary(200, forward=True) < 2 * temporary(2, forward=True) + 10_000
+
+
+def test_remat_keeps_the_parameters_of_each_step_alone():
+    """8,000 bytes a step, and no more."""
+    grows = [(temporary(200, remat=remat) - temporary(100, remat=remat)) / 100 for remat in (False, True)]
+    assert grows[1] < 8_100 < 15_000 < grows[0]
 
 
 def test_that_nothing_could_adapt_is_said():

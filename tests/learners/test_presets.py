@@ -13,9 +13,10 @@ def composed(*typed):
         return OmegaConf.to_container(compose("config", list(typed)), resolve=True)
 
 
-@pytest.mark.parametrize(
-    ("preset", "setting"), {"fomaml": {"first_order": True}, "anil": {"adapts": "head"}, "boil": {"adapts": "body"}}.items()
-)  # fmt: skip
+PRESETS = {"fomaml": {"first_order": True}, "anil": {"adapts": "head"}, "boil": {"adapts": "body"}}
+
+
+@pytest.mark.parametrize(("preset", "setting"), PRESETS.items())
 def test_maml_and_one_setting(preset, setting):
     assert composed(f"learner={preset}")["learner"] == composed("learner=maml")["learner"] | setting
 
