@@ -3,10 +3,11 @@
 from recmeta.learners.cnp import cnp
 from recmeta.learners.dropoutnet import dropoutnet
 from recmeta.learners.finetune import finetune
+from recmeta.learners.hyper import hyper
 from recmeta.learners.joint import joint
 from recmeta.learners.maml import maml
 from recmeta.learners.protonet import protonet
 from recmeta.learners.reptile import reptile
 from recmeta.learners.ridge import ridge
 
-__all__ = ["cnp", "dropoutnet", "finetune", "joint", "maml", "protonet", "reptile", "ridge"]
+__all__ = ["cnp", "dropoutnet", "finetune", "hyper", "joint", "maml", "protonet", "reptile", "ridge"]

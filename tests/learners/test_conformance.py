@@ -26,6 +26,7 @@ LEARNERS = {
     "reptile": partial(learners.reptile, inner_steps=2, inner_rate=0.1, adapts="all"),
     "protonet": partial(learners.protonet, classes="rating", width=3),
     "ridge": partial(learners.ridge, level_scale=0.5, weight_scale=0.5),
+    "hyper": partial(learners.hyper, width=3, hidden=(4,), rank=1),
 }
 SHOTS = jnp.array([0, 3, 5])
 close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)

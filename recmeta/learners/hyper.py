@@ -1,0 +1,98 @@
+"""A hypernetwork: what the support says becomes a change of the head's weights, in one pass."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from recmeta.learners import dense
+from recmeta.learners.episode import Adapted, query_gradient, score_query, unless_shallow
+from recmeta.types import DataSpec, Learner, Model, Objective, Params
+
+
+def hyper(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    width: Annotated[int, Ge(1)],
+    hidden: dense.Hidden,
+    rank: Annotated[int, Ge(1)] | None,
+) -> Learner:
+    """Let a network emit each task's head: the shared scorer's weights, plus a change that is linear in the summary.
+
+    The summary r is the shrunk mean of encodings of the labelled support rows, as in `cnp`. A weight vector changes by
+    ``r @ emit``; a weight matrix of a x b by the product of an a x rank and a rank x b matrix (or whole, where that is
+    no more numbers), of which the second is emitted, and the first is a shared matrix plus what is emitted. Without
+    support r is 0 and so is the change: the prediction is the scorer's. Where MAML takes gradient steps to a task's
+    head, this takes one forward pass.
+
+    Changed against the paper: what the hypernetwork reads is a task's support, where the paper has a learned embedding
+    of each layer; and what it emits is added to shared weights.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        width: of the summary.
+        hidden: widths of the hidden layers of the encoder.
+        rank: of a matrix' change; None: any change, at a cost of width x a x b weights.
+
+    Reference: Ha et al., HyperNetworks, ICLR 2017, section 3.1 (a linear map from an embedding to a layer's weights);
+    Requeima et al., CNAPs, NeurIPS 2019 (the embedding is pooled from a support); Hu et al., LoRA, ICLR 2022, equation
+    3 (the change is of low rank).
+    """
+
+    def init(key: PRNGKeyArray) -> Params:
+        key_model, key_encoder, key_emit = jax.random.split(key, 3)
+        params = model.init(key_model)
+        leaves, structure = jax.tree.flatten(params["scorer"])
+        emit = [
+            emitter(key, leaf.shape, width, rank)
+            for leaf, key in zip(leaves, jax.random.split(key_emit, len(leaves)), strict=True)
+        ]
+        encoder = dense.init(key_encoder, (sum(model.widths) + 1, *hidden, width))
+        return params | {
+            "hyper": {"encoder": encoder, "log_rows": jnp.zeros(()), "emit": jax.tree.unflatten(structure, emit)}
+        }
+
+    def adapt(params, context, support, depth=None) -> Adapted:
+        own = params["hyper"]
+        said = dense.apply(own["encoder"], dense.evidence(spec, model, objective, params, context, support))
+        summary = dense.pooled(said, unless_shallow(support, depth).mask, own["log_rows"])
+        head = jax.tree.map(lambda leaf, emit: leaf + change(emit, summary, leaf.shape), params["scorer"], own["emit"])
+        return Adapted({**params, "scorer": head}, context, support)
+
+    predict = score_query(model)
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1)
+
+
+def emitter(key: PRNGKeyArray, shape: tuple[int, ...], width: int, rank: int | None) -> Params:
+    """The maps from a summary to the change of one leaf: "whole", or "left" (with its "base") and "right".
+
+    Small at the start, so that the head is the shared one, and of the leaf's own scale.
+    """
+    size = 1
+    for length in shape:
+        size *= length
+    scale = 0.1 / (width * (shape[0] if len(shape) > 1 else 1)) ** 0.5
+    if rank is None or len(shape) != 2 or rank * sum(shape) >= size:
+        return {"whole": scale * jax.random.normal(key, (width, size))}
+    key_base, key_left, key_right = jax.random.split(key, 3)
+    rows, columns = shape
+    return {
+        "base": jax.random.normal(key_base, (rows, rank)) / rank**0.5,
+        "left": 0.1 * jax.random.normal(key_left, (width, rows * rank)) / width**0.5,
+        "right": scale * jax.random.normal(key_right, (width, rank * columns)),
+    }
+
+
+def change(emit: Params, summary: Float[Array, "r"], shape: tuple[int, ...]) -> Array:
+    """The change of one leaf: 0 for a summary of zeros."""
+    if "whole" in emit:
+        return (summary @ emit["whole"]).reshape(shape)
+    base = emit["base"]
+    left = base + (summary @ emit["left"]).reshape(base.shape)
+    return left @ (summary @ emit["right"]).reshape(base.shape[1], shape[1])
