@@ -9,5 +9,6 @@ from recmeta.learners.maml import maml
 from recmeta.learners.protonet import protonet
 from recmeta.learners.reptile import reptile
 from recmeta.learners.ridge import ridge
+from recmeta.learners.set_transformer import set_transformer
 
-__all__ = ["cnp", "dropoutnet", "finetune", "hyper", "joint", "maml", "protonet", "reptile", "ridge"]
+__all__ = ["cnp", "dropoutnet", "finetune", "hyper", "joint", "maml", "protonet", "reptile", "ridge", "set_transformer"]

@@ -27,6 +27,7 @@ LEARNERS = {
     "protonet": partial(learners.protonet, classes="rating", width=3),
     "ridge": partial(learners.ridge, level_scale=0.5, weight_scale=0.5),
     "hyper": partial(learners.hyper, width=3, hidden=(4,), rank=1),
+    "set_transformer": partial(learners.set_transformer, heads=2, head_width=2, inducing=2, blocks=1, hidden=(4,)),
 }
 SHOTS = jnp.array([0, 3, 5])
 close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
