@@ -10,5 +10,18 @@ from recmeta.learners.protonet import protonet
 from recmeta.learners.reptile import reptile
 from recmeta.learners.ridge import ridge
 from recmeta.learners.set_transformer import set_transformer
+from recmeta.learners.tanp import tanp
 
-__all__ = ["cnp", "dropoutnet", "finetune", "hyper", "joint", "maml", "protonet", "reptile", "ridge", "set_transformer"]
+__all__ = [
+    "cnp",
+    "dropoutnet",
+    "finetune",
+    "hyper",
+    "joint",
+    "maml",
+    "protonet",
+    "reptile",
+    "ridge",
+    "set_transformer",
+    "tanp",
+]

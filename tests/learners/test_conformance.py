@@ -15,6 +15,10 @@ from recmeta.objectives import mse
 from recmeta.scorers import dot
 
 ENCODERS = {"features": partial(features, width=2), "gru": partial(gru, width=2, state=2)}
+TANP = {
+    "width": 3, "hidden": (6,), "clusters": 2, "temperature": 1.0, "modulation": "gated", "samples": 0,
+    "kl_weight": 1.0, "cluster_weight": 1.0,
+}  # fmt: skip
 LEARNERS = {
     "cnp": partial(learners.cnp, width=3, hidden=(4,)),
     "dropoutnet": partial(learners.dropoutnet, dropout=0.0),
@@ -28,6 +32,7 @@ LEARNERS = {
     "ridge": partial(learners.ridge, level_scale=0.5, weight_scale=0.5),
     "hyper": partial(learners.hyper, width=3, hidden=(4,), rank=1),
     "set_transformer": partial(learners.set_transformer, heads=2, head_width=2, inducing=2, blocks=1, hidden=(4,)),
+    "tanp": partial(learners.tanp, **TANP),
 }
 SHOTS = jnp.array([0, 3, 5])
 close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)

@@ -1,0 +1,206 @@
+"""TaNP: a neural process whose decoder is customised to the kind of task, by soft clusters of tasks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Gt
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from recmeta.learners import dense
+from recmeta.learners.episode import pool, unless_shallow
+from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
+
+
+class Gaussian(NamedTuple):
+    """A normal distribution with independent dimensions."""
+
+    mean: Float[Array, "z"]
+    log_variance: Float[Array, "z"]
+
+
+class Code(NamedTuple):
+    """What the decoder is told of a task: the latent variable, and the customised task embedding."""
+
+    latent: Float[Array, "z"]
+    embedding: Float[Array, "t"]
+
+
+class Customised(NamedTuple):
+    """The code of one task and that of an empty support, and what is needed to score a query with them."""
+
+    own: Code
+    none: Code
+    params: Params
+    context: Features
+    support: Support
+
+
+def tanp(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    width: Annotated[int, Ge(1)],
+    hidden: dense.Hidden,
+    clusters: Annotated[int, Ge(1)],
+    temperature: Annotated[float, Gt(0)],
+    modulation: Literal["film", "gated"],
+    samples: Annotated[int, Ge(0)],
+    kl_weight: Annotated[float, Ge(0)],
+    cluster_weight: Annotated[float, Ge(0)],
+) -> Learner:
+    """Score a row by the scorer, plus what a decoder that was customised to the task makes of the row.
+
+    The support says two things, each the mean of encodings of its labelled rows: a distribution of the latent z, and a
+    task embedding t. How near t is to each of the global centres a_1 ... a_k makes a soft assignment c (`assign`), and
+    o = t + sum_j c_j a_j modulates every hidden layer of the decoder, which reads the row beside z (`decode`):
+
+        score(x) = scorer(x) + g(x, z; o) - g(x, z_0; o_0),    z_0 and o_0 being those of an empty support.
+
+    In training z is drawn from what support and query say together, and the loss is that of the query rows, plus the
+    divergence of that distribution from what the support says alone, plus the clustering loss over the batch
+    (`clustering`). At test z is the mean of what the support says.
+
+    Changed against the paper: the scorer gives the prediction without support, encoders read surprises, and their mean
+    is shrunk, all as in `cnp`; a context and its targets are the protocol's support and query, not a new cut of them
+    at each visit. Changed against its published code: z is sampled there at test too, so that two runs of one model
+    differ; distances to centres are not squared there, as a Student's t has them; and the sharpened assignment is no
+    constant there, so that it follows what it is to lead.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        width: of the latent variable and of the task embedding.
+        hidden: widths of the hidden layers of the encoders and of the decoder.
+        clusters: k.
+        temperature: degrees of freedom of the Student's t.
+        modulation: "film", or "gated": scale and shift each mixed with a third term, by a gate.
+        samples: how often z is drawn per task and step; 0: train as at test, on the mean given the support, without a
+            divergence.
+        kl_weight: of the divergence, summed over dimensions.
+        cluster_weight: of the clustering loss.
+
+    Reference: Lin et al., Task-adaptive neural process for user cold-start recommendation, WWW 2021: the encoder, the
+    customisation module, the adaptive decoder (FiLM and Gating-FiLM), and the loss.
+    """
+    rows = sum(model.widths)
+
+    def init(key: PRNGKeyArray) -> Params:
+        key_model, key_latent, key_task, key_centres, key_decoder, key_film = jax.random.split(key, 6)
+        parts = ("scale", "shift") if modulation == "film" else ("scale", "shift", "other", "gate")
+        film = {
+            f"layer_{i}": {
+                part: jax.random.normal(key, (width, size)) / width**0.5
+                for part, key in zip(parts, jax.random.split(key, len(parts)), strict=True)
+            }
+            for i, (size, key) in enumerate(zip(hidden, jax.random.split(key_film, len(hidden)), strict=True))
+        }
+        key_latent, key_gaussian = jax.random.split(key_latent)
+        process = {
+            "latent": dense.init(key_latent, (rows + 1, *hidden, width)),
+            "gaussian": dense.init(key_gaussian, (width, width, 2 * width)),
+            "task": dense.init(key_task, (rows + 1, *hidden, width)),
+            "log_rows": {"latent": jnp.zeros(()), "task": jnp.zeros(())},
+            "centres": jax.random.normal(key_centres, (clusters, width)) / width**0.5,
+            "decoder": dense.init(key_decoder, (rows + width, *hidden, 1)),
+            "film": film,
+        }
+        return model.init(key_model) | {"process": process}
+
+    def said(params: Params, name: str, evidence: Array, mask: Array) -> Float[Array, "w"]:
+        process = params["process"]
+        return dense.pooled(dense.apply(process[name], evidence), mask, process["log_rows"][name])
+
+    def latent(params: Params, evidence: Array, mask: Array) -> Gaussian:
+        summary = said(params, "latent", evidence, mask)
+        return Gaussian(*jnp.split(dense.apply(params["process"]["gaussian"], summary), 2))
+
+    def code(params: Params, evidence: Array, mask: Array) -> Code:
+        task, centres = said(params, "task", evidence, mask), params["process"]["centres"]
+        return Code(latent(params, evidence, mask).mean, task + assign(task, centres, temperature) @ centres)
+
+    def adapt(params, context, support, depth=None) -> Customised:
+        evidence = dense.evidence(spec, model, objective, params, context, support)
+        mask = unless_shallow(support, depth).mask
+        return Customised(code(params, evidence, mask), code(params, evidence[:0], mask[:0]), params, context, support)
+
+    def predict(fast: Customised, query: Query) -> Float[Array, "n"]:
+        encoding = model.encode(fast.params, fast.context, fast.support, query.x)
+        rows, process = dense.joined(encoding), fast.params["process"]
+        return model.score(fast.params, encoding) + decode(process, rows, fast.own) - decode(process, rows, fast.none)
+
+    def episode(params: Params, task: Task, label: Array, noise: Array) -> tuple[Array, Array, Array]:
+        """The query loss, the divergence, and the assignment of one task."""
+        context, support, query = task
+        fast = adapt(params, context, support)
+        evidence = dense.evidence(spec, model, objective, params, context, support)
+        assignment = assign(said(params, "task", evidence, support.mask), params["process"]["centres"], temperature)
+        if not samples:
+            return objective.loss(predict(fast, query), label, query.mask), jnp.zeros(()), assignment
+        every = pool(task, label)
+        posterior = latent(params, dense.evidence(spec, model, objective, params, context, every), every.mask)
+
+        def drawn(noise: Array) -> Array:
+            own = fast.own._replace(latent=posterior.mean + jnp.exp(posterior.log_variance / 2) * noise)
+            return objective.loss(predict(fast._replace(own=own), query), label, query.mask)
+
+        kl = divergence(posterior, latent(params, evidence, support.mask))
+        return jax.vmap(drawn)(noise).mean(), kl, assignment
+
+    def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
+        noise = jax.random.normal(key, (len(batch.label), samples, width))
+
+        def total(params: Params) -> tuple[Array, dict[str, Array]]:
+            fit, kl, assignment = jax.vmap(episode, (None, 0, 0, 0))(params, batch.task, batch.label, noise)
+            parts = {"loss": fit.mean(), "kl": kl.mean(), "clustering": clustering(assignment)}
+            return parts["loss"] + kl_weight * parts["kl"] + cluster_weight * parts["clustering"], parts
+
+        gradient, parts = jax.grad(total, has_aux=True)(params)
+        return gradient, parts
+
+    return Learner(init, adapt, predict, meta_grad, 1)
+
+
+def assign(task: Float[Array, "t"], centres: Float[Array, "k t"], temperature: float) -> Float[Array, "k"]:
+    """Soft assignment of a task to centres: Student's t kernels of the distances, with ``temperature`` degrees.
+
+    >>> assign(jnp.zeros(1), jnp.array([[0.0], [1.0]]), 1.0).tolist()  # 1 : 1 / 2
+    [0.6666666865348816, 0.3333333432674408]
+    """
+    near = -(temperature + 1) / 2 * jnp.log1p(jnp.square(task - centres).sum(-1) / temperature)
+    return jax.nn.softmax(near)
+
+
+def clustering(assignment: Float[Array, "T k"]) -> Float[Array, ""]:
+    """How far assignments are from their sharpened selves: the mean divergence KL(sharp || assignment) of a task.
+
+    Sharpened: squared, divided by how many tasks of the batch the cluster has, and normalised. It is what assignments
+    are to become, and so a constant.
+    """
+    sharp = jnp.square(assignment) / assignment.sum(0)
+    sharp = jax.lax.stop_gradient(sharp / sharp.sum(-1, keepdims=True))
+    return (jax.scipy.special.xlogy(sharp, sharp) - sharp * jnp.log(assignment)).sum(-1).mean()
+
+
+def divergence(posterior: Gaussian, prior: Gaussian) -> Float[Array, ""]:
+    """KL(posterior || prior), summed over dimensions."""
+    ratio = posterior.log_variance - prior.log_variance
+    apart = jnp.square(posterior.mean - prior.mean) * jnp.exp(-prior.log_variance)
+    return 0.5 * (jnp.exp(ratio) + apart - 1 - ratio).sum()
+
+
+def decode(process: Params, rows: Float[Array, "n d"], code: Code) -> Float[Array, "n"]:
+    """Layers over rows and latent, each hidden one scaled and shifted by what the task embedding says."""
+    layers, films = process["decoder"], process["film"]
+    x = jnp.concatenate([rows, jnp.broadcast_to(code.latent, (len(rows), len(code.latent)))], axis=-1)
+    for i in range(len(films)):
+        name = f"layer_{i}"
+        told = {part: code.embedding @ weight for part, weight in films[name].items()}
+        scale, shift = jnp.tanh(told["scale"]), jnp.tanh(told["shift"])
+        if "gate" in told:
+            gate, other = jax.nn.sigmoid(told["gate"]), jnp.tanh(told["other"])
+            scale, shift = (gate * term + (1 - gate) * other for term in (scale, shift))
+        x = jax.nn.relu(scale * dense.linear(layers[name], x) + shift)
+    return dense.linear(layers[f"layer_{len(films)}"], x)[:, 0]
