@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 the user's input.
     """
     asked = _parser().parse_args(argv)
-    how = Judging(asked.metric, asked.shots, asked.test, asked.correction, asked.by, asked.imported)
+    how = Judging(asked.metric, asked.shots, asked.test, asked.correction, asked.by, asked.imported, asked.against)
     try:
         with _printable():
             _report(asked.paths, asked.out, how)
@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--correction", choices=CORRECTIONS, default="holm", help="holm to conclude, bh to explore (default: holm)"
     )
+    parser.add_argument("--against", metavar="ROW", help="compare with this row; the best baseline if not given")
     parser.add_argument("--by", metavar="COLUMN", help="also by buckets of shots, or of a column about tasks: activity")
     parser.add_argument(
         "--import", dest="imported", nargs="+", action="extend", default=[], type=Path, metavar="FILE",

@@ -45,6 +45,7 @@ class Judging(NamedTuple):
         correction: a key of `recmeta.statistics.CORRECTIONS`.
         by: "shots", or a column that says something about tasks, to judge by buckets of; None for none.
         foreign: files of other systems' scores.
+        against: the label of the row to compare with; None for the best baseline.
     """
 
     metric: str | None = None
@@ -53,10 +54,11 @@ class Judging(NamedTuple):
     correction: str = "holm"
     by: str | None = None
     foreign: Sequence[Path] = ()
+    against: str | None = None
 
 
 class Judged(NamedTuple):
-    """A method against the best baseline, in a family of such comparisons.
+    """A method against another, the best baseline unless said, in a family of such comparisons.
 
     Attributes:
         row, reference: their labels.
@@ -124,6 +126,17 @@ def compared(
         )
         for (row, bucket), comparison in made.items()
     ]
+
+
+def rival_of(rows: Sequence[str], means: Mapping[str, float], baselines: Sequence[str], how: Judging, goal: str):
+    """The row that all others are compared with; None where there is no baseline and none was named.
+
+    Raises:
+        UserError: where the one that was named is not there.
+    """
+    if how.against is not None and how.against not in rows:
+        raise UserError(f"--against {how.against}: no such row; there are {', '.join(rows)}")
+    return how.against or best_of({row: means[row] for row in baselines}, goal)
 
 
 def marked(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from recmeta.results import foreign
-from recmeta.results.judging import REPEATED, Judged, Judging, chosen, compared, marked
+from recmeta.results.judging import REPEATED, Judged, Judging, chosen, compared, marked, rival_of
 from recmeta.results.labels import choice, tell_apart, tested
 from recmeta.results.pool import comparable, pool
 from recmeta.results.runs import Finished
-from recmeta.statistics import about_names, best_of, bootstrap, buckets, matrix, mean_of, metric_names, per_task
+from recmeta.statistics import about_names, bootstrap, buckets, matrix, mean_of, metric_names, per_task
 from recmeta.types import UserError
 
 USUAL_SHOTS = 20
@@ -60,7 +60,8 @@ class Bucketed:
         by: the column.
         tasks: bucket -> how many tasks are in it.
         cells: label -> bucket -> mean and interval.
-        judged: every method that is no baseline, in every bucket, against the table's best baseline: one family.
+        judged: every method that is no baseline, in every bucket, against the table's best baseline or the row that was
+            named: one family.
     """
 
     by: str
@@ -202,8 +203,8 @@ def _table(
         )
         for row, part in parts.items()
     ]
-    best = best_of({row: means[row] for row in baselines}, goal)
-    rivals = [row for row in parts if row not in baselines]
+    best = rival_of(list(parts), means, baselines, how, goal)
+    rivals = [row for row in parts if row not in (*baselines, best)]
     judged = compared({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
     said = [f"{one.row}: {one.text}" for one in judged]
     if rivals and not best:

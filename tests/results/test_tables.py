@@ -279,6 +279,18 @@ def test_other_tests_and_corrections(make, config, test):
         assert "by Benjamini-Hochberg over 3" in one.text
 
 
+def test_against_a_row_of_ones_own_choice(make, config):
+    models = {"maml": shifted(-0.045), "ridge": shifted(-0.05)}
+    paths = [make(n, config(n), {"model": v, "item_mean": BASE, "random": BASE + 2}) for n, v in models.items()]
+    (table,) = tabulate(find(paths)[0], against="random")
+    assert {one.reference for one in table.judged} == {"random"}
+    assert [one.row for one in table.judged] == ["learner=maml", "learner=ridge"]
+    (table,) = tabulate(find(paths)[0], against="learner=maml")
+    assert [(one.row, one.reference) for one in table.judged] == [("learner=ridge", "learner=maml")]
+    with pytest.raises(UserError, match="--against bias: no such row; there are "):
+        tabulate(find(paths)[0], against="bias")
+
+
 @pytest.mark.parametrize("by", ["activity", "shots"])
 def test_buckets(make, config, by):
     path = make("a", config(), {"model": np.stack([shifted(-0.2)[0]]), "item_mean": BASE})
