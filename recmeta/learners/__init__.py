@@ -6,6 +6,7 @@ from recmeta.learners.finetune import finetune
 from recmeta.learners.hyper import hyper
 from recmeta.learners.joint import joint
 from recmeta.learners.maml import maml
+from recmeta.learners.mamo import mamo
 from recmeta.learners.protonet import protonet
 from recmeta.learners.reptile import reptile
 from recmeta.learners.ridge import ridge
@@ -19,6 +20,7 @@ __all__ = [
     "hyper",
     "joint",
     "maml",
+    "mamo",
     "protonet",
     "reptile",
     "ridge",

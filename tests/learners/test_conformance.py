@@ -33,6 +33,7 @@ LEARNERS = {
     "hyper": partial(learners.hyper, width=3, hidden=(4,), rank=1),
     "set_transformer": partial(learners.set_transformer, heads=2, head_width=2, inducing=2, blocks=1, hidden=(4,)),
     "tanp": partial(learners.tanp, **TANP),
+    "mamo": partial(learners.mamo, slots=2, inner_steps=2, inner_rate=0.1, first_order=False),
 }
 SHOTS = jnp.array([0, 3, 5])
 close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)

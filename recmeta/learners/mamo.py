@@ -1,0 +1,131 @@
+"""MAMO: where a task's inner loop starts is read from memories, by who the user is."""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Gt
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from recmeta.learners import inner
+from recmeta.learners.episode import query_gradient
+from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support
+
+
+class Personal(NamedTuple):
+    """One task's head and preference matrix, after the inner loop, and what is needed to score a query with them."""
+
+    fast: Params
+    params: Params
+    context: Features
+    support: Support
+
+
+def mamo(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    slots: Annotated[int, Ge(1)],
+    inner_steps: Annotated[int, Ge(0)],
+    inner_rate: Annotated[float, Gt(0)],
+    first_order: bool,
+    inner_optimizer: inner.InnerOptimizer = None,
+    clip: Annotated[float, Gt(0)] | None = None,
+) -> Learner:
+    """Let users of one kind start their inner loop at one place, and different kinds at different places.
+
+    A user's profile p is compared to the keys of a memory, by cosine, and the softmax of that is its attention a over
+    the slots. What the slots hold is read with it: the feature-specific memory personalises the head, the task-specific
+    memory gives a matrix of how this kind of user sees items,
+
+        head = scorer - sum_k a_k memory_k,    M = sum_k a_k matrix_k,    score(x) = head(context, row + row @ M),
+
+    and head and M both descend the support loss. What is read depends on the profile alone: without support it stands.
+
+    The memories are meta-parameters, learned by the gradient of the query loss through the inner loop, where the paper
+    writes them by moving averages beside the training (with rates alpha, beta, gamma). The profile is the encoder's
+    context before any support row, and the head takes the place of the user's embedding layer, for encoders differ. How
+    sharp attention is, is learned. And where its published code has memories that a new initialisation overwrites at
+    test, parameters that no user resets, so that they reach the next, and attention weights drawn at random on each
+    read: here every task starts from what it reads, and leaves nothing behind.
+
+    Where users have no features (and ids are new), all profiles are one, and so is what is read: a MAML that also
+    adapts a matrix.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        slots: of the memories: kinds of users.
+        inner_steps: gradient steps on the support.
+        inner_rate: their size.
+        first_order: leave out the second derivatives.
+        inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
+        clip: the norm above which a step's gradient is made shorter.
+
+    Reference: Dong et al., MAMO: Memory-augmented meta-optimization for cold-start recommendation, KDD 2020: the
+    feature-specific and the task-specific memory.
+    """
+    del spec
+    context_width, row_width = model.widths
+
+    def init(key: PRNGKeyArray) -> Params:
+        key_model, key_keys, key_head, key_matrix = jax.random.split(key, 4)
+        params = model.init(key_model)
+        leaves, structure = jax.tree.flatten(params["scorer"])
+        # Small and of a leaf's own scale, and not zero: slots that hold the same have the same gradient for ever.
+        head = [
+            0.1 * jax.random.normal(key, (slots, *leaf.shape)) / max(1, leaf.shape[0] if leaf.ndim > 1 else 1) ** 0.5
+            for leaf, key in zip(leaves, jax.random.split(key_head, len(leaves)), strict=True)
+        ]
+        return params | {
+            "memory": {
+                "key": jax.random.normal(key_keys, (slots, context_width)),
+                "log_sharpness": jnp.zeros(()),
+                "head": jax.tree.unflatten(structure, head),
+                "matrix": 0.1 * jax.random.normal(key_matrix, (slots, row_width, row_width)) / row_width**0.5,
+            }
+        }
+
+    def score(fast: Params, params: Params, encoding: Encoding) -> Float[Array, "n"]:
+        seen = encoding._replace(row=encoding.row + encoding.row @ fast["matrix"])
+        return model.score({**params, "scorer": fast["scorer"]}, seen)
+
+    def adapt(params, context, support, depth=None) -> Personal:
+        encoding = model.encode(params, context, support, None)
+
+        def loss(fast: Params) -> Array:
+            return objective.loss(score(fast, params, encoding), support.y, support.mask)
+
+        # The first row has seen no other: what stands beside it is the user's profile and nothing of the support.
+        start = read(params["memory"], params["scorer"], encoding.context[0])
+        fast, _ = inner.descend(
+            loss, start, steps=inner_steps, rate=inner_rate, depth=depth, first_order=first_order,
+            optimizer=inner_optimizer, clip=clip,
+        )  # fmt: skip
+        return Personal(fast, params, context, support)
+
+    def predict(task: Personal, query: Query) -> Float[Array, "n"]:
+        return score(task.fast, task.params, model.encode(task.params, task.context, task.support, query.x))
+
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+
+
+def attention(
+    key: Float[Array, "k d"], log_sharpness: Float[Array, ""], profile: Float[Array, "d"]
+) -> Float[Array, "k"]:
+    """Softmax of the cosines between a profile and the keys, times the sharpness; even for a profile of zeros."""
+
+    def direction(x: Array) -> Array:
+        # Finite, and with a finite slope, where there is no direction.
+        return x / jnp.sqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-12)
+
+    return jax.nn.softmax(jnp.exp(log_sharpness) * direction(key) @ direction(profile))
+
+
+def read(memory: Params, scorer: Params, profile: Float[Array, "d"]) -> Params:
+    """Where one user's inner loop starts: the personalised head and the preference matrix."""
+    share = attention(memory["key"], memory["log_sharpness"], profile)
+    head = jax.tree.map(lambda leaf, slots: leaf - jnp.tensordot(share, slots, 1), scorer, memory["head"])
+    return {"scorer": head, "matrix": jnp.tensordot(share, memory["matrix"], 1)}
