@@ -1,0 +1,93 @@
+"""iMAML: the meta-gradient from where the inner loop ends, and not from the way there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Gt
+from jax.scipy.sparse.linalg import cg
+from jaxtyping import Array
+
+from recmeta.learners import inner
+from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.types import DataSpec, Learner, Model, Objective, Params
+
+
+def imaml(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    inner_steps: Annotated[int, Ge(0)],
+    inner_rate: Annotated[float, Gt(0)],
+    pull: Annotated[float, Gt(0)],
+    cg_steps: Annotated[int, Ge(1)],
+    adapts: inner.Adapts,
+    clip: Annotated[float, Gt(0)] | None = None,
+) -> Learner:
+    """Learn the initialisation as the centre that adapted parameters are pulled to, by implicit differentiation.
+
+    The inner loop minimises the support loss plus ``pull / 2`` times the squared distance to the initialisation. At its
+    minimum, with H the loss's second derivative there, the minimum moves with the initialisation by
+    ``(I + H / pull)^-1``, which conjugate gradient applies without any matrix. Nothing of the inner loop is kept:
+    memory does not grow with its steps. The gradient is exact at the minimum only, and needs ``pull`` above minus the
+    least eigenvalue of H. What does not adapt is trained through the minimum too, which the paper, where all adapts,
+    need not say.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        inner_steps: gradient steps on the support.
+        inner_rate: their size; below ``2 / (pull + the largest eigenvalue of H)``.
+        pull: the strength of the proximal term (the paper's lambda).
+        cg_steps: of conjugate gradient, at most.
+        adapts: which part; see `inner.Adapts`.
+        clip: the norm above which a step's gradient is made shorter.
+
+    Reference: Rajeswaran et al., Meta-learning with implicit gradients, NeurIPS 2019, equations 3 and 6, algorithms 1
+    and 2.
+    """
+    del spec
+
+    def pulled(params, context, support):
+        """One task's support loss with the proximal term, where it starts, and `inner.Descent.finish`."""
+        loss, start, finish, _ = inner.support_descent(model, objective, params, context, support, adapts)
+        return lambda fast: loss(fast) + pull / 2 * square_distance(fast, start), start, finish
+
+    def adapt(params, context, support, depth=None) -> Adapted:
+        loss, _, finish = pulled(params, context, support)
+        # The way down is no part of the derivative.
+        fixed, start, _ = pulled(jax.lax.stop_gradient(params), context, support)
+        end, _ = inner.descend(fixed, start, steps=inner_steps, rate=inner_rate, clip=clip, depth=depth)
+        end = moves_with(jax.grad(loss)(end), end, jax.grad(fixed), cg_steps)
+        return Adapted(inner.with_fast(params, finish(end)), context, support)
+
+    predict = score_query(model)
+    return Learner(model.init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+
+
+def moves_with(slope: Params, root: Params, equation: Callable[[Params], Params], steps: int) -> Params:
+    """The root of an equation, with the derivative that the implicit function theorem gives it.
+
+    Args:
+        slope: the equation at the root, as it depends on what the root is to be differentiated in.
+        root: as a constant.
+        equation: a gradient, so that its derivative is symmetric; what slope depends on is constant in it.
+        steps: of conjugate gradient, at most.
+    """
+
+    def curvature(way: Params) -> Params:
+        return jax.jvp(equation, (root,), (way,))[1]
+
+    # Zero in value, so that the value is the root, and conjugate gradient has work with cotangents alone; those it
+    # solves to the last digit.
+    left = jax.tree.map(lambda value: value - jax.lax.stop_gradient(value), slope)
+    digit = float(jnp.finfo(jnp.result_type(*jax.tree.leaves(root))).eps)
+    return jax.tree.map(jnp.subtract, root, cg(curvature, left, tol=digit, maxiter=steps)[0])
+
+
+def square_distance(a: Params, b: Params) -> Array:
+    """The squared Euclidean distance of two trees."""
+    return sum((jnp.sum(jnp.square(x - y)) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True)), jnp.zeros(()))

@@ -1,0 +1,62 @@
+"""Meta-SGD: MAML that also learns how far each parameter goes, and which way."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Gt
+from jaxtyping import PRNGKeyArray
+
+from recmeta.learners import inner
+from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.types import DataSpec, Learner, Model, Objective, Params
+
+
+def meta_sgd(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    inner_steps: Annotated[int, Ge(0)],
+    inner_rate: Annotated[float, Gt(0)],
+    first_order: bool,
+    adapts: inner.Adapts,
+    clip: Annotated[float, Gt(0)] | None = None,
+    remat: bool = False,
+) -> Learner:
+    """Learn the initialisation, and for each number that adapts the rate at which it does.
+
+    Rates may turn negative, as in the paper. They start alike, where the paper draws them at random from 0.005 to 0.1;
+    and there may be more than the paper's one step, with the same rates. Of embedding tables that adapt there are as
+    many rates as entries: twice the memory.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        inner_steps: gradient steps on the support.
+        inner_rate: where all rates start.
+        first_order: leave out the second derivatives; rates are learned all the same.
+        adapts: which part; see `inner.Adapts`.
+        clip: the norm above which a step's gradient is made shorter.
+        remat: trade time for memory; see `inner.Loop`.
+
+    Reference: Li et al., Meta-SGD: Learning to learn quickly for few-shot learning, 2017, equation 2 and algorithm 1.
+    """
+    del spec
+
+    def init(key: PRNGKeyArray) -> Params:
+        params = model.init(key)
+        rates = jax.tree.map(lambda value: jnp.full_like(value, inner_rate), inner.chosen(params, adapts))
+        return params | {"rates": rates}
+
+    def adapt(params, context, support, depth=None) -> Adapted:
+        start = {name: part for name, part in params.items() if name != "rates"}
+        fast = inner.adapt(
+            model, objective, start, context, support, adapts=adapts, steps=inner_steps,
+            rate=lambda step: params["rates"], clip=clip, remat=remat, depth=depth, first_order=first_order,
+        )  # fmt: skip
+        return Adapted(inner.with_fast(start, fast), context, support)
+
+    predict = score_query(model)
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
