@@ -54,7 +54,7 @@ def synthetic(
     users: int = 1000,
     items: int = 200,
     rank: int = 3,
-    mean: FiniteFloat = 6.0,
+    mean: FiniteFloat = 8.0,
     user_bias: FiniteFloat = 0.5,
     item_bias: FiniteFloat = 0.5,
     signal: FiniteFloat = 0.8,

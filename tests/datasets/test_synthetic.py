@@ -11,7 +11,7 @@ NUMBERS = {
     "users": 400,
     "items": 60,
     "rank": 2,
-    "mean": 6.0,
+    "mean": 8.0,
     "user_bias": 0.5,
     "item_bias": 0.5,
     "signal": 0.8,
@@ -40,7 +40,7 @@ def test_the_shape_is_as_stated(data):
 
 def test_labels_are_real_numbers_inside_a_symmetric_range(data):
     low, high = data.label_range
-    assert (low + high) / 2 == data.like == 6.0
+    assert (low + high) / 2 == data.like == 8.0
     assert low < data.label.min()
     assert data.label.max() < high
     assert len(np.unique(data.label)) > 0.99 * len(data.label)
