@@ -5,9 +5,11 @@ import sys
 import pytest
 from hydra.errors import HydraException
 
-from recmeta import cli
+from recmeta import cli, schema
 from recmeta.__main__ import main
 from recmeta.schema import Root, kind
+
+CHOICES = ", ".join(sorted(path.stem for path in (schema.CONF / "learner").glob("*.yaml")))
 
 REFUSED = {
     "learner.foo=1": "learner.foo=1: no such key; learner has level_scale, weight_scale",
@@ -18,10 +20,10 @@ REFUSED = {
     "+learner.foo=1": "learner.foo: ridge has no such setting; it has level_scale, weight_scale",
     "+optimizer.momentun=1": "optimizer.momentun: adam has no such setting; it has learning_rate, b1, ",
     "~learner.level_scale": "learner.level_scale is missing: ridge needs it",
-    "learner=mamll": "learner=mamll: no such choice; there are joint, maml, none, protonet, reptile, ridge",
-    "learner=": "learner=: no such choice; there are joint, maml, ",
-    "learner=null": "learner=null: no such choice; there are joint, maml, ",
-    "learner=3": "learner=3: no such choice; there are joint, maml, ",
+    "learner=mamll": f"learner=mamll: no such choice; there are {CHOICES}",
+    "learner=": f"learner=: no such choice; there are {CHOICES}",
+    "learner=null": f"learner=null: no such choice; there are {CHOICES}",
+    "learner=3": f"learner=3: no such choice; there are {CHOICES}",
     "=3": "=3: no such choice; write key=value",
     "steps=[": "steps=[: can't be read (",
     "learner.level_scale": "learner.level_scale: can't be read (",
@@ -53,7 +55,7 @@ REFUSED = {
     "name=..": "name=..: it names a folder",
     "learner=maml learner.inner_steps=abc": "learner.inner_steps=abc: input should be a valid integer",
     "learner=maml learner.inner_rate=-1": "learner.inner_rate=-1: input should be greater than 0",
-    "learner=maml learner.adapts=heads": "learner.adapts=heads: input should be 'head' or 'all'",
+    "learner=maml learner.adapts=heads": "learner.adapts=heads: input should be 'head', 'body', 'all' or 'bias'",
     "protocol.shots=3": "protocol.shots=3: input should be a valid list",
     "protocol.shots=[]": "protocol.shots=[]: list should have at least 1 item",
     "learner.level_scale=null": "learner.level_scale=null: input should be a valid number",
