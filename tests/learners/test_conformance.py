@@ -34,6 +34,13 @@ LEARNERS = {
     "reptile": partial(learners.reptile, inner_steps=2, inner_rate=0.1, adapts="all"),
     "protonet": partial(learners.protonet, classes="rating", width=3),
     "ridge": partial(learners.ridge, level_scale=0.5, weight_scale=0.5),
+    "bayes": partial(learners.bayes, level_scale=0.5, weight_scale=0.5),
+    "fold_in": partial(learners.fold_in, rank=2, trains="episodes", level_penalty=2.0, penalty=2.0, item_penalty=0.1),
+    "knn": partial(learners.knn, k=2),
+    "logistic": partial(learners.logistic, inner_steps=2, level_scale=1.0, weight_scale=0.5),
+    "matching": partial(learners.matching, values="residual", width=3, temperature=0.5),
+    "relation": partial(learners.relation, classes="rating", width=4, hidden=8),
+    "zero_shot": learners.zero_shot,
     "hyper": partial(learners.hyper, width=3, hidden=(4,), rank=1),
     "set_transformer": partial(learners.set_transformer, heads=2, head_width=2, inducing=2, blocks=1, hidden=(4,)),
     "tanp": partial(learners.tanp, **TANP),
@@ -55,7 +62,7 @@ class Built:
             [leaf + 0.2 * rng.normal(size=leaf.shape).astype(np.float32) for leaf in leaves]
         )
         self.depths = jnp.arange(self.learner.steps + 1)
-        self.reads_support = encoder == "gru"
+        self.reads_support = encoder == "gru" and learner != "zero_shot"  # which hides it
         self._predict = partial(learner_predictions, self.learner, mse(), problem.spec)
         self._compiled = jax.jit(self._predict)
         self._gradient = jax.jit(self.learner.meta_grad)

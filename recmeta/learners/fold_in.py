@@ -1,0 +1,121 @@
+"""Matrix factorisation with fold-in: a new user's vector is the ridge solution for its support, the items' given."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Gt
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from recmeta.learners.episode import pool, unless_shallow
+from recmeta.learners.ridge import solve
+from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
+
+
+class Folded(NamedTuple):
+    """One user's vector, its level first, and what is needed to score a query with it."""
+
+    vector: Float[Array, "r+1"]
+    params: Params
+    context: Features
+    support: Support
+
+
+def fold_in(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    rank: Annotated[int, Ge(1)],
+    trains: Literal["episodes", "rows"],
+    level_penalty: Annotated[float, Gt(0)],
+    penalty: Annotated[float, Gt(0)],
+    item_penalty: Annotated[float, Ge(0)],
+) -> Learner:
+    """Predict ``mean + c + b_i + user level + p . q_i``, where the user's level and ``p`` are solved from the support.
+
+    An item's bias ``b_i`` and factors ``q_i`` are linear in its representation, and ``c``, linear in the context's,
+    says what the user's features do. With ``encoder=ids``, wider than ``rank``, the first two are free numbers of each
+    item and ``c`` is one number: biased matrix factorisation. With features, an item without ratings has factors too.
+    Level and ``p`` minimise
+
+        sum over support (label - prediction)^2 + level_penalty level^2 + penalty |p|^2.
+
+    ``trains`` says what the items' side descends. "rows", the classic: this same sum over all rows of a meta-train user
+    (over their number), with the user's vector at its minimum and held there — alternating least squares, a gradient
+    step in the place of the items' half. "episodes": the objective of the query rows, through the solution for the
+    support: factors from which a few ratings suffice. Both add ``item_penalty`` times the mean of ``|q_i|^2``.
+
+    What is changed: the reference's users are weighted by their confidence, for implicit feedback. There is no scorer.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`. "rows" is squared error of labels, whatever the objective.
+        rank: the number of factors.
+        trains: see above.
+        level_penalty: of a user's level.
+        penalty: of a user's factors; under "episodes" the items' factors can grow around it.
+        item_penalty: of an item's factors.
+
+    Reference: Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, ICDM 2008, equation 4
+    (the user's solution), with the biases of Koren, Bell and Volinsky, Matrix factorization techniques for recommender
+    systems, Computer 2009, equations 4 and 5.
+    """
+    variance = 1 / jnp.array([level_penalty, *[penalty] * rank])
+
+    def init(key: PRNGKeyArray) -> Params:
+        key_model, key_factors = jax.random.split(key)
+        params = {name: part for name, part in model.init(key_model).items() if name != "scorer"}
+        context, row = model.widths
+        factors = jax.random.normal(key_factors, (row, rank)) / jnp.sqrt(row)
+        return params | {"item": {"context": jnp.zeros(context), "bias": jnp.zeros(row), "factors": factors}}
+
+    def represent(params: Params, context: Features, support: Support, x: Features | None):
+        encoding = model.encode(params, context, support, x)
+        item = params["item"]
+        prior = spec.mean + encoding.context @ item["context"] + encoding.row @ item["bias"]
+        factors = encoding.row @ item["factors"]
+        return jnp.concatenate([jnp.ones((len(factors), 1)), factors], axis=1), prior
+
+    def adapt(params, context, support, depth=None) -> Folded:
+        seen = unless_shallow(support, depth)
+        rows, prior = represent(params, context, support, None)
+        return Folded(solve(rows, seen.y - prior, seen.mask, variance), params, context, support)
+
+    def predict(fast: Folded, query: Query) -> Float[Array, "n"]:
+        rows, prior = represent(fast.params, fast.context, fast.support, query.x)
+        return objective.link(prior + rows @ fast.vector)
+
+    def size(rows: Float[Array, "n r+1"], mask: Array) -> Array:
+        """The items' penalty: the mean over the rows that are there."""
+        squared = jnp.where(mask, jnp.square(rows[:, 1:]).sum(1), 0)
+        return item_penalty * squared.sum() / jnp.maximum(mask.sum(), 1)
+
+    def episode(params: Params, task: Task, label: Array) -> Array:
+        fast = adapt(params, task.context, task.support)
+        rows, prior = represent(params, task.context, task.support, task.query.x)
+        score = objective.link(prior + rows @ fast.vector)
+        return objective.loss(score, label, task.query.mask) + size(rows, task.query.mask)
+
+    def all_rows(params: Params, task: Task, label: Array) -> Array:
+        seen = pool(task, label)
+        rows, prior = represent(params, task.context, seen, None)
+        target = seen.y - prior
+        # At the minimum in the vector its own change does not change the sum: held, the gradient is the same.
+        vector = jax.lax.stop_gradient(solve(rows, target, seen.mask, variance))
+        error = jnp.where(seen.mask, target - rows @ vector, 0)
+        total = jnp.square(error).sum() + (jnp.square(vector) / variance).sum()
+        return total / jnp.maximum(seen.mask.sum(), 1) + size(rows, seen.mask)
+
+    def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
+        del key
+        one = episode if trains == "episodes" else all_rows
+
+        def loss(params: Params) -> Array:
+            return jax.vmap(lambda task, label: one(params, task, label))(batch.task, batch.label).mean()
+
+        value, gradient = jax.value_and_grad(loss)(params)
+        return gradient, {"loss": value}
+
+    return Learner(init, adapt, predict, meta_grad, 1)

@@ -1,0 +1,109 @@
+"""Relation networks for ratings: a learned comparison of a row with what stands for each rating level."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from recmeta.learners.episode import query_gradient, unless_shallow
+from recmeta.learners.protonet import _groups
+from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
+
+
+class Classes(NamedTuple):
+    """What stands for each class in one task, how much of it is the support's, and what a query is compared with."""
+
+    place: Float[Array, "L d"]
+    share: Float[Array, "L"]
+    params: Params
+    context: Features
+    support: Support
+
+
+def relation(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    classes: Literal["rating", "liked"],
+    width: Annotated[int, Ge(1)],
+    hidden: Annotated[int, Ge(1)],
+) -> Learner:
+    """Score by a learned network how well a row goes with each class; predict the classes' expected label.
+
+    The relation module sees the row's embedding and the class' side by side, as in the paper. What is changed makes it
+    fit for ratings: a few support rows leave most classes empty, so a class is the mean of its support rows and of a
+    learned prior place with a learned weight (in rows), and the module is told which share of it the support's rows
+    are; relation scores go through a softmax over the classes, whose learned label values (which start at the mean
+    label of the class) are averaged with it, where the paper takes the class of the highest of independent sigmoids and
+    regresses those to 0 and 1. The scorer is not used.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        classes: "rating": each distinct label. "liked": labels from the data set's ``like`` on, and those below.
+        width: of the embeddings that are compared.
+        hidden: width of the relation module's one hidden layer.
+
+    Reference: Sung et al., Learning to compare: relation network for few-shot learning, CVPR 2018, equation 1.
+    """
+    groups = _groups(spec, classes)
+    start = jnp.array([sum(group) / len(group) for group in groups])
+    # A label belongs to the class whose lower edge is the last one at or below it.
+    edges = jnp.array([group[0] for group in groups][1:])
+
+    def init(key: PRNGKeyArray) -> Params:
+        key_model, *keys = jax.random.split(key, 6)
+        params = {name: part for name, part in model.init(key_model).items() if name != "scorer"}
+        shapes = {"space": (sum(model.widths), width), "row": (width, hidden), "class": (width, hidden)}
+        maps = {name: _lecun(k, shape) for k, (name, shape) in zip(keys, shapes.items(), strict=False)}
+        compare = {"share": jnp.zeros(hidden), "bias": jnp.zeros(hidden), "out": _lecun(keys[3], (hidden,))}
+        place = jax.random.normal(keys[4], (len(groups), width))
+        prior = {"place": 0.1 * place, "log_rows": jnp.zeros(len(groups)), "value": start}
+        return params | {"space": maps.pop("space"), "relation": maps | compare, "classes": prior}
+
+    def embed(params: Params, context: Features, support: Support, x: Features | None) -> Float[Array, "n d"]:
+        encoding = model.encode(params, context, support, x)
+        shared = encoding.context @ params["space"][: model.widths[0]]
+        return shared + encoding.row @ params["space"][model.widths[0] :]
+
+    def adapt(params, context, support, depth=None) -> Classes:
+        seen = unless_shallow(support, depth)
+        rows = embed(params, context, support, None)
+        member = jax.nn.one_hot(jnp.searchsorted(edges, seen.y, side="right"), len(groups)) * seen.mask[:, None]
+        prior = params["classes"]
+        weight = jnp.exp(prior["log_rows"])
+        total = member.sum(0) + weight
+        place = (member.T @ rows + weight[:, None] * prior["place"]) / total[:, None]
+        return Classes(place, member.sum(0) / total, params, context, support)
+
+    def predict(fast: Classes, query: Query) -> Float[Array, "n"]:
+        rows = embed(fast.params, fast.context, fast.support, query.x)
+        score = relate(fast.params["relation"], rows, fast.place, fast.share)
+        return objective.link(jax.nn.softmax(score, axis=-1) @ fast.params["classes"]["value"])
+
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1)
+
+
+def relate(
+    weights: Params, rows: Float[Array, "n d"], places: Float[Array, "L d"], share: Float[Array, "L"]
+) -> Float[Array, "n L"]:
+    """The relation score of each row with each class: one ReLU layer over both, laid end to end, and a linear output.
+
+    The layer is held in parts, so that a row's is worked out once and not once per class.
+
+    Args:
+        weights: "row" and "class" ``[d, h]``, "share", "bias" and "out" ``[h]``.
+        rows: embeddings of the rows.
+        places: embeddings of the classes.
+        share: how much of each class' place is the support's, 0 to 1.
+    """
+    of_class = places @ weights["class"] + share[:, None] * weights["share"] + weights["bias"]
+    return jax.nn.relu((rows @ weights["row"])[:, None] + of_class) @ weights["out"]
+
+
+def _lecun(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
+    return jax.random.normal(key, shape) / jnp.sqrt(shape[0])

@@ -1,0 +1,68 @@
+"""Content alone: no support, no ids. The control of whatever adapts or remembers."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from recmeta.learners.dropoutnet import without_ids
+from recmeta.learners.episode import Adapted, pool, score_query
+from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, UserError
+
+
+def zero_shot(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
+    """Score rows from the features of the task's entity and of the row, and from nothing else.
+
+    Trained on all rows of all tasks at once, as `joint` is, but every id is unknown in training and at test, and the
+    support is hidden from the encoder, so that one that reads it reads nothing. What a learner gains over this is what
+    it has from remembering items by their ids and from the support; `joint` has the first of these alone.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+
+    Raises:
+        UserError: where neither side has a feature but its id: all predictions would be one number.
+
+    Reference: the content-based control of Schein et al., Methods and metrics for cold-start recommendations,
+    SIGIR 2002 — with this framework's model in the place of naive Bayes.
+    """
+    if not [field for field in (*spec.context, *spec.row) if field.name != "id"]:
+        raise UserError(
+            "learner=zero_shot: it scores by features, and this data set has none but ids; "
+            "declare some, or choose learner=joint"
+        )
+
+    score = score_query(model)
+
+    def adapt(params, context, support, depth=None) -> Adapted:
+        del depth
+        return Adapted(params, _blind(context), unseen(support))
+
+    def predict(fast: Adapted, query: Query) -> Float[Array, "n"]:
+        return score(fast, query._replace(x=_blind(query.x)))
+
+    def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
+        del key
+
+        def loss(params: Params) -> Array:
+            def one(task: Task, label: Array) -> Array:
+                rows = pool(task, label)
+                fast = adapt(params, task.context, task.support)
+                return objective.loss(predict(fast, Query(rows.x, rows.mask)), rows.y, rows.mask)
+
+            return jax.vmap(one)(batch.task, batch.label).mean()
+
+        value, gradient = jax.value_and_grad(loss)(params)
+        return gradient, {"loss": value}
+
+    return Learner(model.init, adapt, predict, meta_grad, 0)
+
+
+def unseen(support: Support) -> Support:
+    """The support with no row there."""
+    return support._replace(mask=jnp.zeros_like(support.mask))
+
+
+def _blind(x: Features) -> Features:
+    return without_ids(x, jnp.array(False))

@@ -1,0 +1,108 @@
+"""What a short training on a small world is worth: adapted, unadapted, and beside joint training."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from recmeta import learners
+from recmeta.datasets.synthetic import synthetic
+from recmeta.encoders import features
+from recmeta.evaluate import learner_predictions
+from recmeta.model import make_model
+from recmeta.objectives import bce, mse
+from recmeta.scorers import dot
+
+STEPS, SHOTS = 600, 10
+LEARNERS = {
+    "bayes": partial(learners.bayes, level_scale=0.4, weight_scale=0.3),
+    "fold_in": partial(learners.fold_in, rank=4, trains="episodes", level_penalty=4.0, penalty=4.0, item_penalty=0.01),
+    "fold_in_rows": partial(learners.fold_in, rank=4, trains="rows", level_penalty=1.0, penalty=1.0, item_penalty=0.1),
+    "joint": learners.joint,
+    "knn": partial(learners.knn, k=5),
+    "logistic": partial(learners.logistic, inner_steps=4, level_scale=1.0, weight_scale=0.5),
+    "matching": partial(learners.matching, values="residual", width=8, temperature=0.3),
+    "matching_label": partial(learners.matching, values="label", width=8, temperature=0.3),
+    "relation": partial(learners.relation, classes="rating", width=8, hidden=16),
+    "zero_shot": learners.zero_shot,
+}
+
+
+@pytest.fixture(scope="module")
+def world():
+    return synthetic(users=400, items=60, per_user=[20, 24])
+
+
+@pytest.fixture(scope="module")
+def trained(world, cut):
+    """``trained(name, labels)``: mean absolute error on new users, at the depths ``[steps + 1]``, with ten rows."""
+
+    @cache
+    def train(name, labels="rating"):
+        objective = mse() if labels == "rating" else bce()
+        problem = cut(world, shots=(0, SHOTS), query=10, validation=0.1, validation_draws=1, labels=labels)
+        model = make_model(partial(features, width=4), partial(dot, width=4), problem.spec, objective)
+        learner = LEARNERS[name](spec=problem.spec, model=model, objective=objective)
+        optimizer = optax.adam(0.01)
+
+        def step(state, key):
+            params, opt_state = state
+            batch = problem.gather(problem.train, problem.draw(key, problem.train, 32))
+            updates, opt_state = optimizer.update(learner.meta_grad(params, batch, key)[0], opt_state, params)
+            return (optax.apply_updates(params, updates), opt_state), None
+
+        @jax.jit
+        def run(params, batch):
+            state = params, optimizer.init(params)
+            (params, _), _ = jax.lax.scan(step, state, jax.random.split(jax.random.key(1), STEPS))
+            depths = jnp.arange(learner.steps + 1)
+            label = learner_predictions(
+                learner, objective, problem.spec, params, batch, jnp.array([SHOTS]), depths
+            ).label
+            return jnp.abs(label - batch.label).mean((0, 2, 3))
+
+        return np.asarray(run(learner.init(jax.random.key(0)), problem.test["user_cold"]))
+
+    return train
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "most"),
+    {
+        "bayes": 0.75,
+        "fold_in": 0.7,
+        "fold_in_rows": 0.7,
+        "knn": 0.95,
+        "logistic": 0.8,
+        "matching": 0.85,
+        "matching_label": 0.8,
+        "relation": 0.9,
+    }.items(),
+)
+def test_adapted_it_errs_less_than_unadapted_and_than_joint_training(world, trained, name, most):
+    error = trained(name)
+    assert error[-1] < most * error[0]
+    assert error[-1] < 0.95 * trained("joint")[-1]
+    assert error[-1] > 0.97 * world.attainable["mae@10"]  # less would be seeing what nobody can know
+
+
+@pytest.mark.slow
+def test_a_bayesian_last_layer_gets_near_the_best_that_is_possible(world, trained):
+    assert trained("bayes")[-1] < 1.08 * world.attainable["mae@10"]
+
+
+@pytest.mark.slow
+def test_content_alone_errs_more_than_joint_training_and_less_than_the_mean(world, trained):
+    assert trained("joint")[-1] < 0.95 * trained("zero_shot")[-1]
+    assert trained("zero_shot")[-1] < 0.95 * np.abs(world.label - world.label.mean()).mean()
+
+
+@pytest.mark.slow
+def test_a_logistic_head_adapts_to_binary_labels(trained):
+    error = trained("logistic", "liked")
+    assert error[-1] < 0.95 * error[0]
+    assert error[-1] < 0.95 * trained("joint", "liked")[-1]
