@@ -26,7 +26,7 @@ def call(monkeypatch, *typed: str) -> int:
 
 @pytest.mark.parametrize(
     ("typed", "said"),
-    [("--help", "learner: joint, maml"), ("--cfg job", "inner_steps: 5"), ("--info", "Installed Hydra Plugins")],
+    [("--help", "learner: anil, "), ("--cfg job", "inner_steps: 5"), ("--info", "Installed Hydra Plugins")],
 )
 def test_hydras_own_flags(typed, said):
     # In a process of its own: --info sets up logging.
