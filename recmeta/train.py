@@ -102,14 +102,14 @@ def make_chunk(
         params = optax.apply_updates(state.params, updates)
         return TrainState(params, opt_state, state.key, state.step + 1), reported
 
-    def validate(params: Params, validation: Batch) -> dict[str, Array]:
+    def validate(params: Params, tasks: Tasks, validation: Batch) -> dict[str, Array]:
         shots, depths = jnp.array([problem.headline]), jnp.array([learner.steps])
         predictions = learner_predictions(learner, objective, problem.spec, params, validation, shots, depths)
         full = jax.tree.map(lambda values: values[:, 0], predictions)
         scores = measure(list(everything), problem.spec, full, validation)
         if ranking and candidates:
             score = partial(learner_scores, learner, params, shots)
-            scores |= rank(ranking, problem.spec, score, validation, candidates, problem.train.entities)
+            scores |= rank(ranking, problem.spec, score, validation, candidates, tasks.entities)
         # A metric may be undefined for a task, which is then left out; a prediction that is no number may not.
         sound = (jnp.isfinite(predictions.score) | ~validation.task.query.mask).all()
         return {name: jnp.where(sound, jnp.nanmean(values), jnp.nan) for name, values in scores.items()}
@@ -121,7 +121,7 @@ def make_chunk(
         # Drawn for the whole chunk at once: row positions are drawn one after the other, and that is paid once here.
         drawn = jax.vmap(lambda key: problem.draw(key, tasks, batch))(keys)
         state, reported = jax.lax.scan(partial(outer_step, tasks), state, drawn)
-        scores = validate(state.params, validation)
+        scores = validate(state.params, tasks, validation)
         best = choose(best, state, scores[metric.name], sign, None if patience is None else patience * steps)
         return Progress(state, best), jax.tree.map(jnp.mean, reported), scores
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from recmeta.learners.episode import unless_shallow
+from recmeta.learners.episode import mean_gradient, unless_shallow
 from recmeta.objectives import masked_mean
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
 
@@ -81,15 +81,11 @@ def bayes(
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         del key
 
-        def loss(params: Params) -> Array:
-            def episode(task: Task, label: Array) -> Array:
-                expected = predictive(model, objective, adapt(params, task.context, task.support), task.query)
-                return masked_mean(surprise(expected, jnp.where(task.query.mask, label, 0)), task.query.mask)
+        def episode(params: Params, task: Task, label: Array) -> Array:
+            expected = predictive(model, objective, adapt(params, task.context, task.support), task.query)
+            return masked_mean(surprise(expected, jnp.where(task.query.mask, label, 0)), task.query.mask)
 
-            return jax.vmap(episode)(batch.task, batch.label).mean()
-
-        value, gradient = jax.value_and_grad(loss)(params)
-        return gradient, {"loss": value}
+        return mean_gradient(episode, params, batch)
 
     return Learner(init, adapt, predict, meta_grad, 1)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.episode import unless_shallow
+from recmeta.learners.episode import mean_gradient, unless_shallow
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
 
 
@@ -66,19 +66,12 @@ def dropoutnet(
         number = len(batch.label)
         keep_user, keep_ids = jax.random.bernoulli(key, 1 - dropout, (2, number))
 
-        def loss(params: Params) -> Array:
-            def one(task: Task, label: Array, keep_user: Array, keep_ids: Array) -> Array:
-                support = task.support._replace(
-                    x=without_ids(task.support.x, keep_ids), mask=task.support.mask & keep_user
-                )
-                query = task.query._replace(x=without_ids(task.query.x, keep_ids))
-                score = predict(adapt(params, task.context, support), query)
-                return objective.loss(score, label, query.mask)
+        def one(params: Params, task: Task, label: Array, keep_user: Array, keep_ids: Array) -> Array:
+            support = task.support._replace(x=without_ids(task.support.x, keep_ids), mask=task.support.mask & keep_user)
+            query = task.query._replace(x=without_ids(task.query.x, keep_ids))
+            return objective.loss(predict(adapt(params, task.context, support), query), label, query.mask)
 
-            return jax.vmap(one)(batch.task, batch.label, keep_user, keep_ids).mean()
-
-        value, gradient = jax.value_and_grad(loss)(params)
-        return gradient, {"loss": value}
+        return mean_gradient(one, params, batch, keep_user, keep_ids)
 
     return Learner(init, adapt, predict, meta_grad, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -35,17 +36,32 @@ def query_gradient(adapt: Callable[..., Any], predict: Callable[..., Array], obj
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         del key
 
-        def loss(params: Params) -> Array:
-            def episode(task: Task, label: Array) -> Array:
-                fast = adapt(params, task.context, task.support)
-                return objective.loss(predict(fast, task.query), label, task.query.mask)
+        def episode(params: Params, task: Task, label: Array) -> Array:
+            fast = adapt(params, task.context, task.support)
+            return objective.loss(predict(fast, task.query), label, task.query.mask)
 
-            return jax.vmap(episode)(batch.task, batch.label).mean()
-
-        value, gradient = jax.value_and_grad(loss)(params)
-        return gradient, {"loss": value}
+        return mean_gradient(episode, params, batch)
 
     return meta_grad
+
+
+def mean_gradient(
+    loss: Callable[..., Array], params: Params, batch: Batch, *more: Array
+) -> tuple[Params, dict[str, Array]]:
+    """The gradient of the mean over a batch of tasks of ``loss(params, task, label, *more)``, and that mean.
+
+    Args:
+        loss: of one task.
+        params: where.
+        batch: T tasks and their labels.
+        more: further arguments, with a leading axis of tasks.
+    """
+
+    def mean(params: Params) -> Array:
+        return jax.vmap(partial(loss, params))(batch.task, batch.label, *more).mean()
+
+    value, gradient = jax.value_and_grad(mean)(params)
+    return gradient, {"loss": value}
 
 
 def unless_shallow(support: Support, depth: int | Array | None) -> Support:
@@ -71,13 +87,9 @@ def pooled_gradient(model: Model, objective: Objective):
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         del key
 
-        def loss(params: Params) -> Array:
-            def one(task: Task, label: Array) -> Array:
-                return unadapted_loss(model, objective, params, task.context, pool(task, label))
+        def one(params: Params, task: Task, label: Array) -> Array:
+            return unadapted_loss(model, objective, params, task.context, pool(task, label))
 
-            return jax.vmap(one)(batch.task, batch.label).mean()
-
-        value, gradient = jax.value_and_grad(loss)(params)
-        return gradient, {"loss": value}
+        return mean_gradient(one, params, batch)
 
     return meta_grad

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.episode import pool, unless_shallow
+from recmeta.learners.episode import mean_gradient, pool, unless_shallow
 from recmeta.learners.ridge import solve
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
 
@@ -110,12 +110,6 @@ def fold_in(
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         del key
-        one = episode if trains == "episodes" else all_rows
-
-        def loss(params: Params) -> Array:
-            return jax.vmap(lambda task, label: one(params, task, label))(batch.task, batch.label).mean()
-
-        value, gradient = jax.value_and_grad(loss)(params)
-        return gradient, {"loss": value}
+        return mean_gradient(episode if trains == "episodes" else all_rows, params, batch)
 
     return Learner(init, adapt, predict, meta_grad, 1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from recmeta.learners.classes import Classes, embed, make_levels, places, prior_places
 from recmeta.learners.episode import query_gradient, unless_shallow
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
@@ -27,7 +28,7 @@ def protonet(
     spec: DataSpec,
     model: Model,
     objective: Objective,
-    classes: Literal["rating", "liked"],
+    classes: Classes,
     width: Annotated[int, Ge(1)],
 ) -> Learner:
     """Classify rows by their squared distance to class prototypes; predict the classes' expected label.
@@ -43,47 +44,27 @@ def protonet(
 
     Reference: Snell et al., Prototypical networks for few-shot learning, NeurIPS 2017, equations 1 and 2.
     """
-    groups = _groups(spec, classes)
-    start = jnp.array([sum(group) / len(group) for group in groups])
-    # A label belongs to the class whose lower edge is the last one at or below it.
-    edges = jnp.array([group[0] for group in groups][1:])
+    levels = make_levels(spec, classes)
 
     def init(key: PRNGKeyArray) -> Params:
         key_model, key_space, key_place = jax.random.split(key, 3)
         params = {name: part for name, part in model.init(key_model).items() if name != "scorer"}
         widths = sum(model.widths)
         space = jax.random.normal(key_space, (widths, width)) / jnp.sqrt(widths)
-        place = 0.1 * jax.random.normal(key_place, (len(groups), width))
-        prior = {"place": place, "log_rows": jnp.zeros(len(groups)), "value": start, "log_scale": jnp.zeros(())}
+        prior = prior_places(key_place, levels, width) | {"log_scale": jnp.zeros(())}
         return params | {"prototypes": prior, "space": space}
-
-    def embed(params: Params, context: Features, support: Support, x: Features | None) -> Float[Array, "n d"]:
-        encoding = model.encode(params, context, support, x)
-        shared = encoding.context @ params["space"][: model.widths[0]]
-        return shared + encoding.row @ params["space"][model.widths[0] :]
 
     def adapt(params, context, support, depth=None) -> Prototypes:
         seen = unless_shallow(support, depth)
-        rows = embed(params, context, support, None)
-        member = jax.nn.one_hot(jnp.searchsorted(edges, seen.y, side="right"), len(groups)) * seen.mask[:, None]
-        prior = params["prototypes"]
-        weight = jnp.exp(prior["log_rows"])
-        total = member.T @ rows + weight[:, None] * prior["place"]
-        return Prototypes(total / (member.sum(0) + weight)[:, None], params, context, support)
+        rows = embed(model, params, context, support, None)
+        place, _ = places(params["prototypes"], rows, levels.members(seen))
+        return Prototypes(place, params, context, support)
 
     def predict(fast: Prototypes, query: Query) -> Float[Array, "n"]:
-        rows = embed(fast.params, fast.context, fast.support, query.x)
+        rows = embed(model, fast.params, fast.context, fast.support, query.x)
         distance = jnp.square(rows[:, None] - fast.place).sum(-1)
         prior = fast.params["prototypes"]
         chance = jax.nn.softmax(-jnp.exp(prior["log_scale"]) * distance, axis=-1)
         return objective.link(chance @ prior["value"])
 
     return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1)
-
-
-def _groups(spec: DataSpec, classes: str) -> list[list[float]]:
-    """The classes as lists of label levels, ascending."""
-    if classes == "rating":
-        return [[level] for level in spec.levels]
-    halves = [[x for x in spec.levels if x < spec.like], [x for x in spec.levels if x >= spec.like]]
-    return [half for half in halves if half]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from recmeta.learners.classes import Classes, embed, make_levels, places, prior_places
 from recmeta.learners.episode import query_gradient, unless_shallow
-from recmeta.learners.protonet import _groups
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
 
-class Classes(NamedTuple):
+class Compared(NamedTuple):
     """What stands for each class in one task, how much of it is the support's, and what a query is compared with."""
 
     place: Float[Array, "L d"]
@@ -29,7 +29,7 @@ def relation(
     spec: DataSpec,
     model: Model,
     objective: Objective,
-    classes: Literal["rating", "liked"],
+    classes: Classes,
     width: Annotated[int, Ge(1)],
     hidden: Annotated[int, Ge(1)],
 ) -> Learner:
@@ -50,10 +50,7 @@ def relation(
 
     Reference: Sung et al., Learning to compare: relation network for few-shot learning, CVPR 2018, equation 1.
     """
-    groups = _groups(spec, classes)
-    start = jnp.array([sum(group) / len(group) for group in groups])
-    # A label belongs to the class whose lower edge is the last one at or below it.
-    edges = jnp.array([group[0] for group in groups][1:])
+    levels = make_levels(spec, classes)
 
     def init(key: PRNGKeyArray) -> Params:
         key_model, *keys = jax.random.split(key, 6)
@@ -61,27 +58,17 @@ def relation(
         shapes = {"space": (sum(model.widths), width), "row": (width, hidden), "class": (width, hidden)}
         maps = {name: _lecun(k, shape) for k, (name, shape) in zip(keys, shapes.items(), strict=False)}
         compare = {"share": jnp.zeros(hidden), "bias": jnp.zeros(hidden), "out": _lecun(keys[3], (hidden,))}
-        place = jax.random.normal(keys[4], (len(groups), width))
-        prior = {"place": 0.1 * place, "log_rows": jnp.zeros(len(groups)), "value": start}
+        prior = prior_places(keys[4], levels, width)
         return params | {"space": maps.pop("space"), "relation": maps | compare, "classes": prior}
 
-    def embed(params: Params, context: Features, support: Support, x: Features | None) -> Float[Array, "n d"]:
-        encoding = model.encode(params, context, support, x)
-        shared = encoding.context @ params["space"][: model.widths[0]]
-        return shared + encoding.row @ params["space"][model.widths[0] :]
-
-    def adapt(params, context, support, depth=None) -> Classes:
+    def adapt(params, context, support, depth=None) -> Compared:
         seen = unless_shallow(support, depth)
-        rows = embed(params, context, support, None)
-        member = jax.nn.one_hot(jnp.searchsorted(edges, seen.y, side="right"), len(groups)) * seen.mask[:, None]
-        prior = params["classes"]
-        weight = jnp.exp(prior["log_rows"])
-        total = member.sum(0) + weight
-        place = (member.T @ rows + weight[:, None] * prior["place"]) / total[:, None]
-        return Classes(place, member.sum(0) / total, params, context, support)
+        member = levels.members(seen)
+        place, total = places(params["classes"], embed(model, params, context, support, None), member)
+        return Compared(place, member.sum(0) / total, params, context, support)
 
-    def predict(fast: Classes, query: Query) -> Float[Array, "n"]:
-        rows = embed(fast.params, fast.context, fast.support, query.x)
+    def predict(fast: Compared, query: Query) -> Float[Array, "n"]:
+        rows = embed(model, fast.params, fast.context, fast.support, query.x)
         score = relate(fast.params["relation"], rows, fast.place, fast.share)
         return objective.link(jax.nn.softmax(score, axis=-1) @ fast.params["classes"]["value"])
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners.dropoutnet import without_ids
-from recmeta.learners.episode import Adapted, pool, score_query
+from recmeta.learners.episode import Adapted, mean_gradient, pool, score_query
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, UserError
 
 
@@ -45,16 +44,12 @@ def zero_shot(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         del key
 
-        def loss(params: Params) -> Array:
-            def one(task: Task, label: Array) -> Array:
-                rows = pool(task, label)
-                fast = adapt(params, task.context, task.support)
-                return objective.loss(predict(fast, Query(rows.x, rows.mask)), rows.y, rows.mask)
+        def one(params: Params, task: Task, label: Array) -> Array:
+            rows = pool(task, label)
+            fast = adapt(params, task.context, task.support)
+            return objective.loss(predict(fast, Query(rows.x, rows.mask)), rows.y, rows.mask)
 
-            return jax.vmap(one)(batch.task, batch.label).mean()
-
-        value, gradient = jax.value_and_grad(loss)(params)
-        return gradient, {"loss": value}
+        return mean_gradient(one, params, batch)
 
     return Learner(model.init, adapt, predict, meta_grad, 0)
 
