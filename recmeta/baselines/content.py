@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from recmeta.baselines.kernel import even_weights, kernel
 from recmeta.baselines.levels import Levels, expected, fit_levels, liked
-from recmeta.baselines.linear import solve
+from recmeta.linear import solve_positive
 from recmeta.types import Baseline, Problem
 
 NEWTON_STEPS = 12
@@ -41,7 +41,9 @@ def _predict_ridge(state: Ridge, settings, key, context, support, query) -> Floa
 
     above = jnp.where(support.mask, support.y - expected(state.levels, support.x), 0)
     matrix = jnp.where(there[:, None] * there > 0, products(support.x), 0) + jnp.eye(len(above))
-    return expected(state.levels, query.x) + solve(matrix, above) @ jnp.where(there[:, None] > 0, products(query.x), 0)
+    return expected(state.levels, query.x) + solve_positive(matrix, above) @ jnp.where(
+        there[:, None] > 0, products(query.x), 0
+    )
 
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -127,7 +129,7 @@ def logistic(
         root = jnp.sqrt(curvature)
         target = curvature * effect + jnp.where(mask, like - chance, 0)
         matrix = jnp.eye(len(offset)) + root[:, None] * products * root
-        return target - root * solve(matrix, root * (products @ target)), None
+        return target - root * solve_positive(matrix, root * (products @ target)), None
 
     return jax.lax.scan(newton, jnp.zeros_like(offset), None, length=NEWTON_STEPS)[0]
 

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
-from recmeta.baselines.linear import solve
 from recmeta.baselines.rows import by_task_and_item, catalogue, nearest
+from recmeta.linear import solve_positive
 from recmeta.types import Baseline, Problem, UserError
 
 # --- PureSVD ------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def _predict_als(state: Als, settings, key, context, support, query) -> Float[Ar
     liked = support.mask & (support.y >= state.like)
     own = jnp.where(liked[:, None], item[support.x["id"]], 0)
     across = own @ inverse
-    dual = solve(jnp.eye(len(own)) + (confidence - 1) * (across @ own.T), liked.astype(jnp.float32))
+    dual = solve_positive(jnp.eye(len(own)) + (confidence - 1) * (across @ own.T), liked.astype(jnp.float32))
     user = jnp.where(liked.any(), confidence * (dual @ across), state.user[fit])
     return item[query.x["id"]] @ user
 

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from recmeta.learners.episode import query_gradient
-from recmeta.learners.linear import solve_positive
+from recmeta.linear import solve_positive
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
 _TRIES = tuple(0.5**halvings for halvings in range(8))

@@ -9,7 +9,7 @@ from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners.episode import query_gradient, unless_shallow
-from recmeta.learners.linear import solve_positive
+from recmeta.linear import solve_positive
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.learners.linear import solve_positive
+from recmeta.linear import solve_positive
 
 
 def system(size, seed=0):
