@@ -41,9 +41,8 @@ def _predict_ridge(state: Ridge, settings, key, context, support, query) -> Floa
 
     above = jnp.where(support.mask, support.y - expected(state.levels, support.x), 0)
     matrix = jnp.where(there[:, None] * there > 0, products(support.x), 0) + jnp.eye(len(above))
-    return expected(state.levels, query.x) + solve_positive(matrix, above) @ jnp.where(
-        there[:, None] > 0, products(query.x), 0
-    )
+    across = jnp.where(there[:, None] > 0, products(query.x), 0)
+    return expected(state.levels, query.x) + solve_positive(matrix, above) @ across
 
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
