@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import PRNGKeyArray
 
 from recmeta.encoders.fields import Table
+from recmeta.layers import Kernel
 from recmeta.types import DataSpec, Encoding, Features, Model, Objective, Params, Support
 
 
@@ -29,13 +30,14 @@ def make_model(
         return nnx.split(encoder(spec=spec, rngs=nnx.Rngs(key)), Table, ..., graph=False)
 
     # Shapes and structure alone: no table is allocated here.
-    encoder_def, *_ = jax.eval_shape(split_encoder, jax.random.key(0))
+    encoder_def, _, encoder_state = jax.eval_shape(split_encoder, jax.random.key(0))
     widths: tuple[int, int] = nnx.eval_shape(lambda: encoder(spec=spec, rngs=nnx.Rngs(0))).widths  # pyright: ignore
 
     def split_scorer(key: PRNGKeyArray):
         return nnx.split(scorer(widths=widths, rngs=nnx.Rngs(key)), graph=False)
 
-    scorer_def, _ = jax.eval_shape(split_scorer, jax.random.key(0))
+    scorer_def, scorer_state = jax.eval_shape(split_scorer, jax.random.key(0))
+    kernels = kernel_paths("encoder", encoder_state) | kernel_paths("scorer", scorer_state)
 
     def init(key: PRNGKeyArray) -> Params:
         key_encoder, key_scorer = jax.random.split(key)
@@ -52,4 +54,9 @@ def make_model(
         module = nnx.merge(scorer_def, nnx.State(params["scorer"]))
         return objective.link(jnp.asarray(spec.mean)) + module(encoding)
 
-    return Model(init, encode, score, widths)
+    return Model(init, encode, score, widths, kernels)
+
+
+def kernel_paths(part: str, state: nnx.State) -> frozenset[tuple[str | int, ...]]:
+    """Where the kernels of a module stand in the parameters."""
+    return frozenset((part, *path) for path, variable in nnx.to_flat_state(state) if isinstance(variable, Kernel))

@@ -293,12 +293,15 @@ class Model(NamedTuple):
             themselves, each of which then sees only the support rows before it.
         score: ``(params, Encoding) -> [n]`` in the objective's units (labels under mse, logits under bce).
         widths: ``(dc, dr)``.
+        kernels: the paths in ``params`` of the matrices that inputs are multiplied by, and nothing else: in their place
+            may stand anything that stands on the right of ``x @``.
     """
 
     init: Callable[[PRNGKeyArray], Params]
     encode: Callable[[Params, Features, Support, Features | None], Encoding]
     score: Callable[[Params, Encoding], Float[Array, "n"]]
     widths: tuple[int, int]
+    kernels: frozenset[tuple[str | int, ...]] = frozenset()
 
 
 class Objective(NamedTuple):

@@ -10,7 +10,7 @@ from flax import nnx
 from recmeta.encoders import features, gru
 from recmeta.model import make_model
 from recmeta.objectives import bce, mse
-from recmeta.scorers import dot
+from recmeta.scorers import dot, mlp
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,12 @@ def test_scores_start_at_the_mean_in_the_objective_s_units(data, cut, key):
     task = jax.tree.map(lambda values: values[0], problem.test["user_cold"].task)
     score = model.score(params, model.encode(params, task.context, task.support, task.query.x))
     np.testing.assert_allclose(bce().predict(score), problem.spec.mean, rtol=1e-5)
+
+
+def test_kernels_are_the_matrices_that_inputs_are_multiplied_by(problem):
+    model = make_model(partial(gru, width=2, state=2), partial(mlp, hidden=(3,)), problem.spec, mse())
+    params = model.init(jax.random.key(0))
+    assert model.kernels == {
+        ("scorer", "context"), ("scorer", "row"), ("scorer", "layers", 0, "kernel")
+    }  # fmt: skip
+    assert params["scorer"]["layers"][0]["kernel"].shape == (3, 1)

@@ -9,6 +9,7 @@ from annotated_types import Ge
 from flax import nnx
 from jaxtyping import Array, Float
 
+from recmeta.layers import Linear
 from recmeta.types import Encoding
 
 
@@ -23,10 +24,10 @@ class Dot(nnx.Module):
 
     def __init__(self, widths: tuple[int, int], *, width: int, rngs: nnx.Rngs):
         context, row = widths
-        self.context = nnx.Linear(context, width, use_bias=False, rngs=rngs)
-        self.row = nnx.Linear(row, width, use_bias=False, rngs=rngs)
-        self.context_level = nnx.Linear(context, 1, rngs=rngs)
-        self.row_level = nnx.Linear(row, 1, use_bias=False, rngs=rngs)
+        self.context = Linear(context, width, use_bias=False, rngs=rngs)
+        self.row = Linear(row, width, use_bias=False, rngs=rngs)
+        self.context_level = Linear(context, 1, rngs=rngs)
+        self.row_level = Linear(row, 1, use_bias=False, rngs=rngs)
         self.scale = 1 / math.sqrt(width)
 
     def __call__(self, encoding: Encoding) -> Float[Array, "n"]:

@@ -9,6 +9,7 @@ from annotated_types import Ge, MinLen
 from flax import nnx
 from jaxtyping import Array, Float
 
+from recmeta.layers import Kernel, Linear
 from recmeta.types import Encoding
 
 
@@ -27,11 +28,11 @@ class Mlp(nnx.Module):
         # Both halves start as one layer over all inputs would: at the scale of their joint width.
         lecun = jax.nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
         joint = lecun(rngs.params(), (sum(widths), hidden[0]))
-        self.context = nnx.Param(joint[: widths[0]])
-        self.row = nnx.Param(joint[widths[0] :])
+        self.context = Kernel(joint[: widths[0]])
+        self.row = Kernel(joint[widths[0] :])
         self.bias = nnx.Param(jax.numpy.zeros(hidden[0]))
         outs = (*hidden[1:], 1)
-        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in zip(hidden, outs, strict=True)])
+        self.layers = nnx.List([Linear(a, b, rngs=rngs) for a, b in zip(hidden, outs, strict=True)])
 
     def __call__(self, encoding: Encoding) -> Float[Array, "n"]:
         """Score rows."""
