@@ -22,7 +22,7 @@ from recmeta.types import UserError
 WIDE = 200
 """Columns of the output where there is no terminal to say so."""
 
-STAND_INS = {"\N{MINUS SIGN}": "-", "≈": "~", "≥": ">=", "…": "..", "∞": "inf", "—": "-"}
+STAND_INS = {"\N{MINUS SIGN}": "-", "≈": "~", "≥": ">=", "…": "..", "∞": "inf", "—": "-", "†": "*"}
 """What is printed where the terminal lacks a character."""
 
 
@@ -55,7 +55,7 @@ def _report(paths: Sequence[Path], out: Path | None, how: Judging) -> None:
         for line in render.missing_lines(missing):
             screen.print(line, markup=False, soft_wrap=True)
         raise UserError(f"{', '.join(map(str, paths))}: none of {len(missing)} runs is complete")
-    tables = tabulate(runs, how)
+    tables = tabulate(runs, how, missing)
     report = render.Report(tables, rankings(tables), missing, how)
     for part in render.console(report):
         screen.print(part, soft_wrap=isinstance(part, str))

@@ -39,6 +39,18 @@ def tested(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"dataset": config.get("dataset"), "protocol": kept}
 
 
+def at_key(config: Mapping[str, Any], key: str) -> Any:
+    """What stands at a dotted key; None where nothing does.
+
+    >>> at_key({"learner": {"inner": {"rate": 0.1}}}, "learner.inner.rate"), at_key({}, "a.b")
+    (0.1, None)
+    """
+    value: Any = config
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
 def choice(block: Any) -> str:
     """The name of a group's choice: the last part of its target.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -13,6 +13,21 @@ from recmeta.statistics import KEYS, metric_names, number
 
 SAME = 1e-6
 """Scores of one method on one task that differ by no more than this agree."""
+
+
+class Pooled(NamedTuple):
+    """All task scores of comparable runs, each once.
+
+    Attributes:
+        scores: the task scores with the columns ``row`` (a learner's label or a baseline's name), ``kind`` ("learner"
+            or "baseline") and ``split`` besides.
+        learners: label -> what its runs have in common (`identity`).
+        notes: what a reader must know of them.
+    """
+
+    scores: pl.DataFrame
+    learners: Mapping[str, Mapping[str, Any]]
+    notes: Sequence[str]
 
 
 def comparable(runs: Sequence[Finished]) -> list[list[Finished]]:
@@ -28,21 +43,15 @@ def comparable(runs: Sequence[Finished]) -> list[list[Finished]]:
     return worlds
 
 
-def pool(runs: Sequence[Finished]) -> tuple[pl.DataFrame, list[str]]:
-    """All task scores of comparable runs, each once; and notes on what a reader must know of them.
-
-    Every run carries the baselines, so that most of them come several times.
-
-    Returns:
-        The task scores with the columns ``row`` (a learner's label or a baseline's name), ``kind`` ("learner" or
-        "baseline") and ``split`` besides; and the notes.
-    """
+def pool(runs: Sequence[Finished]) -> Pooled:
+    """Pool comparable runs. Every run carries the baselines, so that most of them come several times."""
+    own = [identity(run.config) if run.trains else None for run in runs]
     methods: list[dict[str, Any]] = []
-    for run in runs:
-        if "model" in run.scores["method"] and identity(run.config) not in methods:
-            methods.append(identity(run.config))
+    for method in own:
+        if method is not None and method not in methods:
+            methods.append(method)
     names, also = labels(methods)
-    named = [names[methods.index(method)] if (method := identity(run.config)) in methods else "" for run in runs]
+    named = ["" if method is None else names[methods.index(method)] for method in own]
     splits, notes = _splits(runs)
     model = pl.col("method") == "model"
     frame = pl.concat(
@@ -61,7 +70,8 @@ def pool(runs: Sequence[Finished]) -> tuple[pl.DataFrame, list[str]]:
     grouped = frame.with_columns(pl.col(metrics).fill_nan(None)).group_by(keys, maintain_order=True)
     once = grouped.agg(pl.exclude(*keys, "run").drop_nulls().first())
     more = [f"the rows differ in these settings too: {', '.join(also)}"] if also else []
-    return once, [*_disagreements(grouped, metrics), *more, *notes, *_code_notes(runs, named)]
+    said = [*_disagreements(grouped, metrics), *more, *notes, *_code_notes(runs, named)]
+    return Pooled(once, dict(zip(names, methods, strict=True)), said)
 
 
 def _disagreements(grouped: Any, metrics: Sequence[str]) -> list[str]:

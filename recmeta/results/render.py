@@ -13,6 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from recmeta.results.budget import UNEQUAL, Budget
 from recmeta.results.judging import Judged, Judging
 from recmeta.results.ranks import Ranked, sentence
 from recmeta.results.runs import Missing
@@ -21,6 +22,10 @@ from recmeta.statistics import CORRECTIONS, number
 
 TESTED = {"t": "t-test", "wilcoxon": "Wilcoxon's test", "permutation": "sign-flip permutation test"}
 """The tests in words."""
+
+
+LEFT = ("", "method", "chosen", "by", "at the edge of what was tried")
+"""Columns of words."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ def legend(how: Judging) -> str:
         f"{correction} over the rows). A task's scores are averaged over its seeds and splits first, so that it counts "
         "once. [lo, hi]: 95 % bootstrap interval over tasks, each with all its splits, and over the seeds that all "
         "tasks have. Intervals of differences invert the test and are for one comparison; verdicts are by p, "
-        f"{correction} over the learners of a table."
+        f"{correction} over the learners of a table. {UNEQUAL}: one of the two had more settings to choose from, as far "
+        "as these directories tell."
     )
 
 
@@ -148,11 +154,23 @@ def comparisons(report: Report) -> str:
     )
 
 
+def ledger(report: Report) -> str:
+    """CSV, unrounded: a line per table and method: what was tried, what was chosen, what it cost."""
+    lines = []
+    for table in report.tables:
+        for one in table.budgets:
+            words = [one.by, one.chosen, "; ".join(one.edges)]
+            tried = "" if one.tried is None else one.tried
+            lines.append([table.heading, one.method, one.kind, tried, one.failed, *words, _plain(one.seconds)])
+    return _csv(["table", "method", "kind", "tried", "failed", "by", "chosen", "edges", "train_seconds"], lines)
+
+
 FILES: dict[str, Callable[[Report], str]] = {
     "results.md": markdown,
     "results.tex": latex,
     "results.csv": comma_separated,
     "comparisons.csv": comparisons,
+    "budget.csv": ledger,
 }
 """What ``--out`` writes, and how each is made."""
 
@@ -194,9 +212,27 @@ def _grids(table: Table) -> Iterator[Grid]:
     if len(sizes) > 1:
         curves = [[row.label, *(number(row.curve.get(size)) for size in sizes)] for row in table.rows]
         yield Grid(f"{world}: {table.metric} by support size", [["method", *(f"K={size}" for size in sizes)], *curves])
+    yield _ledger(world.rpartition(":")[0], table.budgets)
     if table.bucketed:
         heading = world if table.bucketed.by == "shots" else table.heading
         yield Grid(f"{heading}: {table.metric} by {table.bucketed.by}", _bucket_rows(table, table.bucketed))
+
+
+def _ledger(world: str, budgets: Sequence[Budget]) -> Grid:
+    """What each method had: the same for all scenarios of a protocol."""
+    head = ["method", "settings tried", "chosen", "by", "at the edge of what was tried", "train s"]
+    body = [
+        [
+            one.method,
+            ("unknown" if one.tried is None else str(one.tried)) + (f" ({one.failed} failed)" if one.failed else ""),
+            one.chosen,
+            one.by,
+            "; ".join(one.edges),
+            "-" if isnan(one.seconds) else f"{one.seconds:.0f}",
+        ]
+        for one in budgets
+    ]
+    return Grid(f"{world}: budget", [head, *body])
 
 
 def _bucket_rows(table: Table, bucketed: Bucketed) -> list[list[str]]:
@@ -226,7 +262,7 @@ def _all(table: Table) -> list[Judged]:
 
 
 def _justified(head: Sequence[str]) -> list[str]:
-    return ["l" if name in ("", "method") else "r" for name in head]
+    return ["l" if name in LEFT else "r" for name in head]
 
 
 def _cell(cell: Cell) -> str:
@@ -262,5 +298,5 @@ def _tex(text: str) -> str:
     """
     special = {character: f"\\{character}" for character in "&%$#_{}"}
     special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {"\N{MINUS SIGN}": "$-$", "≈": r"$\approx$", "…": r"\dots{}", "∞": r"$\infty$"}
+    special |= {"\N{MINUS SIGN}": "$-$", "≈": r"$\approx$", "…": r"\dots{}", "∞": r"$\infty$", "†": r"$\dagger$"}
     return text.translate(str.maketrans(special))

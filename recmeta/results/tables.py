@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from recmeta.results import foreign
+from recmeta.results.budget import UNEQUAL, Budget, baseline_budgets, learner_budgets, unequal
 from recmeta.results.judging import REPEATED, Judged, Judging, chosen, compared, marked, rival_of
 from recmeta.results.labels import choice, tell_apart, tested
 from recmeta.results.pool import comparable, pool
-from recmeta.results.runs import Finished
+from recmeta.results.runs import Finished, Missing
 from recmeta.statistics import about_names, bootstrap, buckets, matrix, mean_of, metric_names, per_task
 from recmeta.types import UserError
 
@@ -83,7 +84,8 @@ class Table:
         metrics: all metrics, that one first.
         rows: best first; without a value last.
         judged: a comparison per row that is no baseline: one family.
-        verdicts: a line per such row.
+        verdicts: a line per such row, marked where its budget and its reference's are unequal.
+        budgets: how many settings of each method were tried.
         bucketed: the metric by buckets, where that was asked for.
         notes: what a reader must know.
     """
@@ -97,16 +99,18 @@ class Table:
     rows: Sequence[Row]
     judged: Sequence[Judged]
     verdicts: Sequence[str]
+    budgets: Sequence[Budget]
     bucketed: Bucketed | None
     notes: Sequence[str]
 
 
-def tabulate(runs: Sequence[Finished], how: Judging) -> list[Table]:
+def tabulate(runs: Sequence[Finished], how: Judging, missing: Sequence[Missing] = ()) -> list[Table]:
     """Make one table per scenario of each data set and protocol.
 
     Args:
         runs: complete runs, in any mixture.
         how: what to judge them by; `Judging()` for what the runs themselves say.
+        missing: runs without results, which the ledger of budgets counts.
 
     Returns:
         The tables. Runs that were tested on other data or by another protocol, but for the split's seed, are in
@@ -122,16 +126,19 @@ def tabulate(runs: Sequence[Finished], how: Judging) -> list[Table]:
         raise UserError(f"--import: give runs of one data set and protocol; these are of {len(worlds)}")
     made = []
     for some, differing in zip(worlds, tell_apart([tested(some[0].config) for some in worlds]), strict=True):
-        made += _tables(some, differing, how, goal)
+        lost = [run for run in missing if tested(run.config) == tested(some[0].config)]
+        made += _tables(some, lost, differing, how, goal)
     return made
 
 
-def _tables(runs: Sequence[Finished], differing: Mapping[str, str], how: Judging, goal: str) -> list[Table]:
+def _tables(
+    runs: Sequence[Finished], missing: Sequence[Missing], differing: Mapping[str, str], how: Judging, goal: str
+) -> list[Table]:
     """The tables of comparable runs, one per scenario."""
     named = {key: choice(runs[0].config.get(key)) for key in ("dataset", "protocol")} | dict(differing)
     data = f"{named['dataset']} (data {runs[0].hashes['data'][:8]})"
     heading = " ".join([*(f"{key}={value}" for key, value in named.items()), f"(data {runs[0].hashes['data'][:8]})"])
-    pooled, notes = pool(runs)
+    pooled, learners, notes = pool(runs)
     if how.metric not in metric_names(pooled):
         raise UserError(f"--metric {how.metric}: {heading} has {', '.join(metric_names(pooled))}")
     shots = _shots(runs, pooled, heading, how.shots)
@@ -143,10 +150,25 @@ def _tables(runs: Sequence[Finished], differing: Mapping[str, str], how: Judging
     for path in how.foreign:
         more, said = foreign.fit(path, pooled, seeds, shots)
         pooled, notes = pl.concat([pooled, more], how="diagonal_relaxed"), [*notes, *said]
+    budgets = _budgets(runs, missing, learners, pooled, shots)
     return [
-        _table(scores, heading, data, scenario, shots, how, goal, notes)
+        _table(scores, heading, data, scenario, shots, how, goal, notes, budgets)
         for (scenario,), scores in pooled.group_by("scenario", maintain_order=True)
     ]
+
+
+def _budgets(
+    runs: Sequence[Finished],
+    missing: Sequence[Missing],
+    learners: Mapping[str, Mapping[str, Any]],
+    pooled: pl.DataFrame,
+    shots: int,
+) -> list[Budget]:
+    """The ledger: learners, baselines, and imported rows, of which nothing is known."""
+    rows = {kind: part["row"].unique(maintain_order=True).to_list() for (kind,), part in pooled.group_by("kind")}
+    imported = [Budget(row, "imported", [row], None, 0, "", "", [], float("nan")) for row in rows.get("imported", [])]
+    tuned = baseline_budgets(runs, rows.get("baseline", []), shots)
+    return [*learner_budgets(runs, learners, missing), *imported, *tuned]
 
 
 def _shots(runs: Sequence[Finished], pooled: pl.DataFrame, heading: str, asked: int | None) -> int:
@@ -177,6 +199,7 @@ def _table(
     how: Judging,
     goal: str,
     notes: Sequence[str],
+    budgets: Sequence[Budget],
 ) -> Table:
     """The table of one scenario."""
     metric = str(how.metric)
@@ -206,7 +229,9 @@ def _table(
     best = rival_of(list(parts), means, baselines, how, goal)
     rivals = [row for row in parts if row not in (*baselines, best)]
     judged = compared({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
-    said = [f"{one.row}: {one.text}" for one in judged]
+    uneven = {one.row: unequal(one.row, one.reference, budgets) for one in judged}
+    said = [f"{one.row}: {one.text}{f' {UNEQUAL}' if uneven[one.row] else ''}" for one in judged]
+    apart = [f"{UNEQUAL} unequal budgets: {each}" for each in dict.fromkeys(uneven.values()) if each]
     if rivals and not best:
         said = [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"]
     return Table(
@@ -218,7 +243,8 @@ def _table(
         metrics=metrics,
         rows=sorted(rows, key=lambda row: _order(means[row.label], goal)),
         judged=judged,
-        verdicts=said,
+        verdicts=[*said, *apart],
+        budgets=budgets,
         bucketed=_bucketed(scores, parts, rivals, best, how, goal) if how.by else None,
         notes=[*notes, *gaps],
     )

@@ -19,6 +19,8 @@ def _config(learner="ridge", split=0, seeds=(0,), shots=(5, 20), **more):
         "learner": block | more.pop("learner_settings", {}),
         "optimizer": {"_target_": "optax.adam", "rate": 0.01},
         "seeds": list(seeds),
+        "batch": 4,
+        "eval_every": 10,
         "name": "study",
         "reporter": {},
     } | more
@@ -32,7 +34,11 @@ def config():
 
 @pytest.fixture
 def make(tmp_path):
-    """Writes a complete run: ``scores`` is method -> values [S, N] of MAE at the headline, the model's by seeds."""
+    """Writes a complete run: ``scores`` is method -> values [S, N] of MAE at the headline, the model's by seeds.
+
+    ``baselines`` is what the summary says of how they were tuned; ``validated`` meta-validations, a value per seed
+    each; ``rate`` the tasks per second of training.
+    """
 
     def write(
         folder,
@@ -45,6 +51,9 @@ def make(tmp_path):
         goal="min",
         extra=None,
         code="c0de",
+        baselines=None,
+        validated=(),
+        rate=100.0,
     ):
         directory = tmp_path / "outputs" / folder
         directory.mkdir(parents=True)
@@ -66,6 +75,12 @@ def make(tmp_path):
         (directory / "overrides.yaml").write_text(yaml.safe_dump([f"learner={folder}"]))
         hashes = {"data": data, "protocol": protocol or f"split{settings['protocol']['seed']}", "code": code}
         summary = {"status": "complete", "hashes": hashes, "metric": {"name": metric, "goal": goal}}
+        summary["baselines"] = baselines or {}
+        lines = []
+        for chunk, values in enumerate(validated, start=1):
+            lines.append({"step": 10 * chunk, "split": "train", "tasks_per_s": [rate] * len(values)})
+            lines.append({"step": 10 * chunk, "split": "validation", metric: list(values)})
+        (directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         (directory / "summary.json").write_text(json.dumps(summary))
         return directory
 

@@ -48,7 +48,7 @@ def test_writes_markdown_latex_and_csv(outputs, tmp_path):
     assert "runs missing from the tables: 2" in markdown
     latex = (out / "results.tex").read_text()
     assert r"user\_item\_bias" in latex
-    assert latex.count(r"\toprule") == latex.count(r"\end{tabular}") == 2
+    assert latex.count(r"\toprule") == latex.count(r"\end{tabular}") == 3
     lines = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
     model = next(line for line in lines if line["row"] == "learner=ridge" and line["metric"] == "mae")
     assert float(model["mean"]) == pytest.approx(BASE.mean() - 0.5)
@@ -57,6 +57,8 @@ def test_writes_markdown_latex_and_csv(outputs, tmp_path):
     assert (popularity["mean"], popularity["lo"]) == ("", "")
     assert sorted(line["status"] for line in lines if line["status"] != "complete") == ["failed", "unfinished"]
     assert "nan" not in (markdown + latex).lower()
+    (budget, *_) = csv.DictReader((out / "budget.csv").read_text().splitlines())
+    assert (budget["method"], budget["tried"], budget["train_seconds"]) == ("learner=ridge", "1", "")
 
 
 @pytest.mark.parametrize(

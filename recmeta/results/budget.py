@@ -1,0 +1,212 @@
+"""The ledger: how many settings of each method were tried, for how long, and whether a comparison was fair.
+
+A *method* is all learners that differ in numbers only (rates, widths, steps, a number that is off). Each of its
+settings that was run counts, a failed one too. A baseline's settings are those of its grid. What was tried elsewhere and
+is in no run directory can't be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, isnan
+from typing import Any
+
+from recmeta.results.labels import at_key, identity, labels, tell_apart
+from recmeta.results.runs import Finished, Missing
+from recmeta.statistics import best_of
+
+VALIDATION = "meta-validation"
+
+UNEQUAL = "†"
+"""Marks a verdict on two methods of which one was tuned more than the other."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a method had.
+
+    Attributes:
+        method: what its settings share, or a baseline's name.
+        kind: "learner", "baseline" or "imported".
+        rows: the table's rows that are its settings.
+        tried: settings; None where nobody knows.
+        failed: how many of these gave no result.
+        by: what chooses among them, "mae on meta-validation"; "" where there is nothing to choose.
+        chosen: by that; "" where nothing is, or where what was validated on differs.
+        edges: settings of which the chosen value is the lowest or the highest that was tried.
+        seconds: of training, with meta-validation, over all its runs; of a baseline of fitting and tuning, of the run
+            that took longest. NaN where not recorded.
+    """
+
+    method: str
+    kind: str
+    rows: Sequence[str]
+    tried: int | None
+    failed: int
+    by: str
+    chosen: str
+    edges: Sequence[str]
+    seconds: float
+
+
+def learner_budgets(
+    runs: Sequence[Finished], rows: Mapping[str, Mapping[str, Any]], missing: Sequence[Missing]
+) -> list[Budget]:
+    """The budget of every method of comparable runs.
+
+    Args:
+        runs: comparable ones.
+        rows: label -> what a learner's runs have in common (`identity`).
+        missing: runs without results; those of a method count as tried.
+    """
+    methods: list[Mapping[str, Any]] = []
+    members: list[list[str]] = []
+    for label, settings_of_row in rows.items():
+        if (method := without_numbers(settings_of_row)) in methods:
+            members[methods.index(method)].append(label)
+        else:
+            methods.append(method)
+            members.append([label])
+    names, _ = labels(methods)
+    of_row = {label: [run for run in runs if run.trains and identity(run.config) == rows[label]] for label in rows}
+    lost: list[dict[str, Any]] = []  # a setting that failed on every split is one setting
+    for run in missing:
+        if run.status == "failed" and run.config and (own := identity(run.config)) not in (*lost, *rows.values()):
+            lost.append(own)
+    made = []
+    for name, method, some in zip(names, methods, members, strict=True):
+        chosen, by = _chosen({label: of_row[label] for label in some})
+        edges = _edges({label: rows[label] for label in some}, chosen) if chosen else []
+        failed = sum(without_numbers(own) == method for own in lost)
+        seconds = sum(run.train_seconds for label in some for run in of_row[label])
+        said = chosen if len(some) > 1 else ""
+        by = f"{by} on {VALIDATION}" if len(some) > 1 and by else ""
+        made.append(Budget(name, "learner", some, len(some) + failed, failed, by, said, edges, seconds))
+    return made
+
+
+def baseline_budgets(runs: Sequence[Finished], names: Sequence[str], shots: int) -> list[Budget]:
+    """The budget of every baseline, as the runs' summaries say it.
+
+    Args:
+        runs: comparable ones.
+        names: the baselines of the table.
+        shots: the table's support size.
+    """
+    # The split is told by its hash; runs of one split fit the same baselines.
+    once = {run.hashes["protocol"]: run.summary["baselines"] for run in runs if "baselines" in run.summary}
+    known = 1 if once else None  # what is not in a report had nothing to tune
+    return [
+        _baseline(name, [said[name] for said in once.values() if name in said], shots)
+        or Budget(name, "baseline", [name], known, 0, "", "", [], float("nan"))
+        for name in names
+    ]
+
+
+def unequal(row: str, reference: str, budgets: Sequence[Budget]) -> str:
+    """How two rows' budgets differ, in words; nothing where they are equal, or the two are of one method."""
+    ours, theirs = (next((one for one in budgets if name in one.rows), None) for name in (row, reference))
+    if ours is None or theirs is None or ours is theirs or (ours.tried == theirs.tried and ours.tried is not None):
+        return ""
+    return f"{_said(ours)}, {_said(theirs)}"
+
+
+def without_numbers(value: Any) -> Any:
+    """A config with every number, and what stands for none, blotted out: equal for settings of one method.
+
+    >>> without_numbers({"rate": 0.1, "clip": None, "adapts": "head", "layers": [32, 32], "first_order": True})
+    {'rate': 0, 'clip': 0, 'adapts': 'head', 'layers': 0, 'first_order': True}
+    """
+    if isinstance(value, Mapping):
+        return {key: value[key] if key == "_target_" else without_numbers(value[key]) for key in value}
+    if isinstance(value, list | tuple):
+        inner = [without_numbers(item) for item in value]
+        return 0 if all(item == 0 and not isinstance(item, bool) for item in inner) else inner
+    return 0 if value is None or (isinstance(value, int | float) and not isinstance(value, bool)) else value
+
+
+def _chosen(of_row: Mapping[str, Sequence[Finished]]) -> tuple[str, str]:
+    """The setting that is best on meta-validation, over the splits that all have; and by which metric."""
+    everyone = [run for runs in of_row.values() for run in runs]
+    metrics = {(run.metric, run.goal) for run in everyone}
+    validated = [{(run.hashes["protocol"], seed) for run in runs for seed in run.validated} for runs in of_row.values()]
+    common = set.intersection(*validated) if validated else set()
+    if len(metrics) != 1 or not common:
+        return "", ""
+    ((metric, goal),) = metrics
+    values = {
+        label: _mean([
+            value
+            for run in runs
+            for seed, value in run.validated.items()
+            if (run.hashes["protocol"], seed) in common
+        ])
+        for label, runs in of_row.items()
+    }  # fmt: skip
+    return best_of(values, goal) or "", metric
+
+
+def _edges(rows: Mapping[str, Mapping[str, Any]], chosen: str) -> list[str]:
+    """Numbers that vary over rows, and of which the chosen row has the lowest or the highest."""
+    apart = dict(zip(rows, tell_apart(list(rows.values())), strict=True))
+    found = []
+    for key in apart[chosen]:
+        values = {label: _number(at_key(row, key)) for label, row in rows.items()}
+        known = [value for value in values.values() if value is not None]
+        if (own := values[chosen]) is not None and len(set(known)) > 1:
+            found += _edge(key, own, known)
+    return found
+
+
+def _edge(name: str, value: float, tried: Sequence[float]) -> list[str]:
+    """Whether a value is at an end of what was tried, in words."""
+    if value not in (min(tried), max(tried)):
+        return []
+    return [f"{name}={value:g} is the {'lowest' if value == min(tried) else 'highest'}"]
+
+
+def _baseline(name: str, reports: Sequence[Mapping[str, Any]], shots: int) -> Budget | None:
+    """A baseline's budget, from what the summary of each split says of it; None where none says anything."""
+    if not reports:
+        return None
+    chosen: dict[str, None] = {}
+    edges: dict[str, int] = {}
+    for report in reports:
+        # Which keys are settings: what has a value for each support size.
+        values = {key: one for key, one in report.items() if isinstance(one, list) and key != "shots"}
+        place = report["shots"].index(shots)
+        said = ", ".join(f"{key.replace('_', ' ')} {one[place]:g}" for key, one in values.items())
+        chosen[said] = None
+        for key, tried in report.get("grid", {}).items():
+            near = min(tried, key=lambda each: abs(each - values[key][place]))  # settings are single precision
+            for edge in _edge(key.replace("_", " "), near, tried) if len(tried) > 1 else ():
+                edges[edge] = edges.get(edge, 0) + 1
+    many = len(reports)
+    seconds = max(float(report.get("seconds") or "nan") for report in reports)
+    return Budget(
+        method=name,
+        kind="baseline",
+        rows=[name],
+        tried=max(int(report["tried"]) for report in reports),
+        failed=0,
+        by=f"{reports[0]['by']} on {VALIDATION}" if reports[0].get("by") else "",
+        chosen=next(iter(chosen)) if len(chosen) == 1 else f"{len(chosen)} over {many} splits" if chosen else "",
+        edges=[edge if many == 1 else f"{edge} in {times} of {many} splits" for edge, times in edges.items()],
+        seconds=seconds,
+    )
+
+
+def _said(budget: Budget) -> str:
+    tried = "an unknown number of settings" if budget.tried is None else f"{budget.tried} setting"
+    return f"{budget.method} had {tried}{'' if budget.tried in (None, 1) else 's'}"
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return float(value) if is_number else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not isnan(value)]
+    return sum(known) / len(known) if known and len(known) == len(values) else float("nan")
