@@ -1,8 +1,8 @@
 """The ledger: how many settings of each method were tried, for how long, and whether a comparison was fair.
 
 A *method* is all learners that differ in numbers only (rates, widths, steps, a number that is off). Each of its
-settings that was run counts, a failed one too. A baseline's settings are those of its grid. What was tried elsewhere and
-is in no run directory can't be known.
+settings that was run counts, a failed one too. A baseline's settings are those of its grid. What was tried elsewhere
+and is in no run directory can't be known.
 """
 
 from __future__ import annotations

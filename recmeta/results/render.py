@@ -61,8 +61,8 @@ def legend(how: Judging) -> str:
         f"{correction} over the rows). A task's scores are averaged over its seeds and splits first, so that it counts "
         "once. [lo, hi]: 95 % bootstrap interval over tasks, each with all its splits, and over the seeds that all "
         "tasks have. Intervals of differences invert the test and are for one comparison; verdicts are by p, "
-        f"{correction} over the learners of a table. {UNEQUAL}: one of the two had more settings to choose from, as far "
-        "as these directories tell."
+        f"{correction} over the learners of a table. {UNEQUAL}: one of the two had more settings to choose from, as "
+        "far as these directories tell."
     )
 
 
