@@ -200,7 +200,7 @@ def trained(work: Work, training: Training, reporter: Reporter) -> tuple[train.B
     config, parts, seeds = work.config, work.parts, len(work.config["seeds"])
     chunk = train.make_chunk(
         training.learner, work.objective, training.optimizer, work.problem, parts.metrics, metric=parts.metric,
-        steps=config["eval_every"], batch=config["batch"], patience=config["patience"],
+        steps=config["eval_every"], total=config["steps"], batch=config["batch"], patience=config["patience"],
     )  # fmt: skip
     progress, seconds = training.progress, []
     clock = provenance.stopwatch()

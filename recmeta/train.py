@@ -75,6 +75,7 @@ def make_chunk(
     *,
     metric: Metric,
     steps: int,
+    total: int,
     batch: int,
     patience: int | None,
 ) -> Callable[[Progress, Tasks, Batch], tuple[Progress, dict, dict]]:
@@ -87,6 +88,7 @@ def make_chunk(
         metrics: reported on meta-validation, at the headline support size.
         metric: the one that chooses.
         steps: outer steps per chunk.
+        total: outer steps in all: the end of what learners anneal.
         batch: tasks per outer step.
         patience: chunks without a better value after which a seed stops looking; None: never.
     """
@@ -95,9 +97,11 @@ def make_chunk(
     ranking = [measured for measured in everything if measured.reads == "score"]
     candidates = problem.candidates.get("validation")
 
-    def outer_step(tasks: Tasks, state: TrainState, drawn: PyTree) -> tuple[TrainState, dict[str, Array]]:
+    def outer_step(tasks: Tasks, state: TrainState, visit: tuple[PyTree, Array]) -> tuple[TrainState, dict[str, Array]]:
+        drawn, share = visit
         key = jax.random.fold_in(state.key, 2 * state.step + 1)
-        gradient, reported = learner.meta_grad(state.params, problem.gather(tasks, drawn), key)
+        visited = problem.gather(tasks, drawn)._replace(progress=share)
+        gradient, reported = learner.meta_grad(state.params, visited, key)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return TrainState(params, opt_state, state.key, state.step + 1), reported
@@ -114,18 +118,24 @@ def make_chunk(
         sound = (jnp.isfinite(predictions.score) | ~validation.task.query.mask).all()
         return {name: jnp.where(sound, jnp.nanmean(values), jnp.nan) for name, values in scores.items()}
 
-    def one(progress: Progress, tasks: Tasks, validation: Batch):
+    def one(progress: Progress, shares: Array, tasks: Tasks, validation: Batch):
         state, best = progress
         numbers = 2 * (state.step + jnp.arange(steps))
         keys = jax.vmap(partial(jax.random.fold_in, state.key))(numbers)
         # Drawn for the whole chunk at once: row positions are drawn one after the other, and that is paid once here.
         drawn = jax.vmap(lambda key: problem.draw(key, tasks, batch))(keys)
-        state, reported = jax.lax.scan(partial(outer_step, tasks), state, drawn)
+        state, reported = jax.lax.scan(partial(outer_step, tasks), state, (drawn, shares))
         scores = validate(state.params, tasks, validation)
         best = choose(best, state, scores[metric.name], sign, None if patience is None else patience * steps)
         return Progress(state, best), jax.tree.map(jnp.mean, reported), scores
 
-    return jax.jit(jax.vmap(one, (0, None, None)), donate_argnums=0)
+    def chunk(progress: Progress, tasks: Tasks, validation: Batch):
+        # One number for all seeds, which are at the same step: were it mapped, a learner that branches on it would
+        # compute both branches.
+        shares = (progress.state.step[0] + jnp.arange(steps)) / total
+        return jax.vmap(one, (0, None, None, None))(progress, shares, tasks, validation)
+
+    return jax.jit(chunk, donate_argnums=0)
 
 
 def choose(best: Best, state: TrainState, value: Array, sign: int, patience: int | None) -> Best:

@@ -177,10 +177,17 @@ class Task(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Tasks with a leading axis ``T``, and the query labels beside them."""
+    """Tasks with a leading axis ``T``, and the query labels beside them.
+
+    Attributes:
+        task, label: of T tasks.
+        progress: the share of all outer steps that is done, from 0 to below 1, the same for all tasks: what a learner
+            anneals by. 1, the end of training, wherever nobody trains.
+    """
 
     task: Task
     label: Float[Array, "T n"]
+    progress: Float[Array, ""] | float = 1.0
 
 
 class Candidates(NamedTuple):

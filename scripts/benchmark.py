@@ -65,7 +65,7 @@ def recmeta_program(problem: Problem, batch: int, inner_steps: int, steps: int):
     )  # fmt: skip
     optimizer, mae = optax.adam(1e-3), metric("mae")
     chunk = train.make_chunk(
-        learner, objective, optimizer, problem, [mae], metric=mae, steps=steps, batch=batch, patience=None
+        learner, objective, optimizer, problem, [mae], metric=mae, steps=steps, total=steps, batch=batch, patience=None
     )
     progress = train.start(learner, optimizer, [0], "min")
 

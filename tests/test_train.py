@@ -17,7 +17,9 @@ STEPS, BATCH = 3, 4
 def meta_grad(params, batch, key):
     """Pull a level towards the query's mean label, with some noise of the step's own key."""
     pull = params["w"] - batch.label.mean() + 0.01 * jax.random.normal(key)
-    return {"w": pull, "tables": params["tables"] * 0.1}, {"loss": pull**2}
+    # A branch, as of a learner that anneals: it pulls harder in the second half of training.
+    pull = jax.lax.cond(batch.progress < 0.5, lambda pull: pull, lambda pull: 2 * pull, pull)
+    return {"w": pull, "tables": params["tables"] * 0.1}, {"loss": pull**2, "progress": batch.progress}
 
 
 LEARNER = Learner(
@@ -32,8 +34,8 @@ OPTIMIZER = optax.adam(0.1)
 
 def chunk_of(problem, patience=None, optimizer=OPTIMIZER):
     return make_chunk(
-        LEARNER, mse(), optimizer, problem, [metric("rmse")], metric=metric("mae"), steps=STEPS, batch=BATCH,
-        patience=patience,
+        LEARNER, mse(), optimizer, problem, [metric("rmse")], metric=metric("mae"), steps=STEPS, total=4 * STEPS,
+        batch=BATCH, patience=patience,
     )  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def test_steps_by_hand(problem, straight):
     state, losses = OPTIMIZER.init(params), []
     for step in range(STEPS):
         drawn = problem.draw(jax.random.fold_in(key, 2 * step), problem.train, BATCH)
-        batch = problem.gather(problem.train, drawn)
+        batch = problem.gather(problem.train, drawn)._replace(progress=step / (4 * STEPS))
         gradient, reported = meta_grad(params, batch, jax.random.fold_in(key, 2 * step + 1))
         updates, state = OPTIMIZER.update(gradient, state, params)
         params = optax.apply_updates(params, updates)
@@ -92,6 +94,8 @@ def test_steps_by_hand(problem, straight):
     error = np.abs(np.asarray(params["w"]).clip(1, 5) - np.asarray(problem.validation.label))
     np.testing.assert_allclose(reported.validation["mae"][1], error.mean(), rtol=1e-5)
     assert set(reported.validation) == {"mae", "rmse"}
+    done = [r.train["progress"].tolist() for _, r in straight]  # the mean of a chunk's: of its steps before each step
+    np.testing.assert_allclose(done, [[(1 + 3 * chunk) / 12] * 2 for chunk in range(4)], rtol=1e-6)
     assert [r.step for _, r in straight] == [3, 6, 9, 12]
 
 
@@ -110,6 +114,12 @@ def test_seeds_as_an_axis_are_separate_runs(problem, straight):
 def test_one_compilation_for_all_chunks(chunk, straight):
     assert len(straight) == 4
     assert chunk._cache_size() == 1
+
+
+def test_a_branch_by_progress_stays_one_under_the_seeds(chunk, problem):
+    """Were it mapped over seeds, both branches would be computed, and one of the results chosen."""
+    progress = jax.eval_shape(lambda: start(LEARNER, OPTIMIZER, [0, 1], "min"))
+    assert "cond[" in str(jax.make_jaxpr(chunk)(progress, problem.train, problem.validation))
 
 
 def test_going_on_from_a_stored_progress_is_bit_for_bit_the_same(chunk, problem, straight):

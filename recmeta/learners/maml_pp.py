@@ -1,18 +1,18 @@
-"""MAML++: MAML with a learned rate for each layer and step, and a query loss after every step."""
+"""MAML++: MAML with a learned rate for each layer and step, and, early in training, a query loss after every step."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query
-from recmeta.types import DataSpec, Learner, Model, Objective, Params, Query
+from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Query
 
 
 def maml_pp(
@@ -22,65 +22,94 @@ def maml_pp(
     objective: Objective,
     inner_steps: Annotated[int, Ge(1)],
     inner_rate: Annotated[float, Gt(0)],
-    earlier: Annotated[float, Ge(0), Le(1)],
-    first_order: bool,
+    multi_step_until: Annotated[float, Ge(0), Le(1)],
+    first_order_until: Annotated[float, Ge(0), Le(1)],
     adapts: inner.Adapts,
     clip: Annotated[float, Gt(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation and a rate per array of parameters and step, on the query losses after all steps.
 
-    What is changed: the paper anneals the weights of the steps' losses, from all alike to the last alone, and first
-    order to second, over the course of training. A learner has no clock here: the weights are geometric and fixed
-    (``earlier`` 1 is where the paper starts, 0 where it ends), and the order is one setting. Its batch normalisation
-    per step and its cosine schedule of the outer rate are no part of it: no scorer normalises batches, and the outer
-    optimizer is a component of its own.
+    Two things change in the course of training. The weights of the losses after each step go from all alike to the last
+    alone (`step_weights`). And the gradient is of first order before it is of second: it takes one of two branches of
+    the program, so that a step of first order costs no more than one (a product with 0 of what is left out would cost
+    as much as second order).
+
+    What is changed: the paper's batch normalisation per step and its cosine schedule of the outer rate are no part of
+    it: no scorer normalises batches, and the outer optimizer is a component of its own. Its published code keeps some
+    weight on the earlier losses for as long as it anneals; here they go to 0.
 
     Args:
         spec, model, objective: given by `recmeta.build`.
         inner_steps: gradient steps on the support.
         inner_rate: where all rates start.
-        earlier: the weight of the loss after one step, relative to that after the next.
-        first_order: leave out the second derivatives.
+        multi_step_until: the share of training over which the losses after all steps but the last lose their weight;
+            0: the last alone counts from the start.
+        first_order_until: the share of training in which second derivatives are left out; 1: all of it.
         adapts: which part; see `inner.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Antoniou et al., How to train your MAML, ICLR 2019, section 4 (multi-step loss optimization, equation 4;
-    learned per-layer per-step rates).
+    derivative-order annealing; learned per-layer per-step rates).
     """
     del spec
-    weights = earlier ** np.arange(inner_steps - 1, -1, -1.0)
-    weights = weights / weights.sum()
 
     def init(key: PRNGKeyArray) -> Params:
         params = model.init(key)
         rates = jax.tree.map(lambda value: jnp.full(inner_steps, inner_rate, value.dtype), inner.chosen(params, adapts))
         return params | {"rates": rates}
 
-    def descend(params, context, support, depth=None, path=False) -> tuple[Params, Params]:
+    def descend(params, context, support, depth=None, **how) -> tuple[Params, Params]:
         start = {name: part for name, part in params.items() if name != "rates"}
         fast = inner.adapt(
             model, objective, start, context, support, adapts=adapts, steps=inner_steps,
             rate=lambda step: jax.tree.map(lambda rates: rates[step], params["rates"]),
-            clip=clip, remat=remat, depth=depth, first_order=first_order, path=path,
+            clip=clip, remat=remat, depth=depth, **how,
         )  # fmt: skip
         return start, fast
 
     def adapt(params, context, support, depth=None) -> Adapted:
         return Adapted(inner.with_fast(*descend(params, context, support, depth)), context, support)
 
-    def adapt_each(params, context, support):
-        return *descend(params, context, support, path=True), context, support
+    def adapt_each(first_order: bool, params, context, support):
+        return *descend(params, context, support, first_order=first_order, path=True), context, support
 
     def predict_each(walked, query: Query) -> Float[Array, "steps n"]:
         start, path, context, support = walked
         # Over the path alone: what does not adapt has no copy per step.
         return jax.vmap(lambda fast: predict(Adapted(inner.with_fast(start, fast), context, support), query))(path)
 
-    def weighted(score: Float[Array, "steps n"], label: Array, mask: Array) -> Array:
-        return jnp.asarray(weights, score.dtype) @ jax.vmap(objective.loss, (0, None, None))(score, label, mask)
+    def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
+        weights = step_weights(inner_steps, batch.progress, multi_step_until)
+
+        def weighted(score: Float[Array, "steps n"], label: Array, mask: Array) -> Array:
+            return weights.astype(score.dtype) @ jax.vmap(objective.loss, (0, None, None))(score, label, mask)
+
+        def of_order(first: bool):
+            gradient = query_gradient(partial(adapt_each, first), predict_each, objective._replace(loss=weighted))
+            return lambda params: gradient(params, batch, key)
+
+        return jax.lax.cond(batch.progress < first_order_until, of_order(True), of_order(False), params)
 
     predict = score_query(model)
-    meta_grad = query_gradient(adapt_each, predict_each, objective._replace(loss=weighted))
     return Learner(init, adapt, predict, meta_grad, inner_steps)
+
+
+def step_weights(steps: int, progress: Float[Array, ""] | float, until: float) -> Float[Array, "steps"]:
+    """The weight of the loss after each step: at first all alike; those of all but the last fall to 0 linearly.
+
+    Args:
+        steps: how many.
+        progress: the share of training that is done.
+        until: the share at which the last is alone.
+
+    Returns:
+        Weights whose sum is 1.
+
+    >>> step_weights(4, 0.25, 0.5).tolist()
+    [0.125, 0.125, 0.125, 0.625]
+    """
+    left = jnp.clip((until - progress) / jnp.maximum(until, jnp.finfo(jnp.float32).tiny), 0, 1)
+    earlier = jnp.full(steps, left / steps)
+    return earlier.at[-1].set(1 - (steps - 1) * left / steps)

@@ -112,7 +112,7 @@ def test_what_is_trained_is_the_mean_predictive_log_likelihood(key):
             Query({"v": jnp.array(xq)}, jnp.array(there)),
         )
         label = jnp.array(np.where(there, yq, np.nan))
-        batch = jax.tree.map(lambda values: values[None], Batch(task, label))
+        batch = Batch(*jax.tree.map(lambda values: values[None], (task, label)))
         gradient, reported = jax.jit(learner.meta_grad)(params, batch, key)
     expected = -norm.logpdf(yq, mean, np.sqrt(variance))[there].mean()
     np.testing.assert_allclose(reported["loss"], expected, rtol=1e-7)

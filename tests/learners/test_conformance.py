@@ -13,6 +13,7 @@ from recmeta.evaluate import learner_predictions
 from recmeta.model import make_model
 from recmeta.objectives import mse
 from recmeta.scorers import dot
+from recmeta.types import Batch
 
 ENCODERS = {"features": partial(features, width=2), "gru": partial(gru, width=2, state=2)}
 TANP = {
@@ -29,7 +30,9 @@ LEARNERS = {
     "boil": partial(learners.maml, inner_steps=2, inner_rate=0.1, first_order=False, adapts="body"),
     "cavia": partial(learners.cavia, width=2, inner_steps=2, inner_rate=0.1, first_order=False),
     "imaml": partial(learners.imaml, inner_steps=2, inner_rate=0.1, pull=1.0, cg_steps=5, adapts="head"),
-    "maml_pp": partial(learners.maml_pp, inner_steps=2, inner_rate=0.1, earlier=0.5, first_order=False, adapts="head"),
+    "maml_pp": partial(
+        learners.maml_pp, inner_steps=2, inner_rate=0.1, multi_step_until=0.1, first_order_until=0.3, adapts="head"
+    ),
     "meta_sgd": partial(learners.meta_sgd, inner_steps=2, inner_rate=0.1, first_order=False, adapts="head"),
     "reptile": partial(learners.reptile, inner_steps=2, inner_rate=0.1, adapts="all"),
     "protonet": partial(learners.protonet, classes="rating", width=3),
@@ -139,7 +142,7 @@ def garbage(values, there):
 
 
 def test_padding_does_not_matter(built, batch):
-    (_, support, query), label = batch
+    (_, support, query), label = batch.task, batch.label
     spoilt = batch._replace(
         task=batch.task._replace(
             support=support._replace(
@@ -159,7 +162,7 @@ def test_padding_does_not_matter(built, batch):
 
 def test_the_order_of_tasks_does_not_matter(built, batch):
     order = np.array([4, 2, 0, 5, 1, 3])
-    moved = jax.tree.map(lambda values: values[order], batch)
+    moved = Batch(*jax.tree.map(lambda values: values[order], (batch.task, batch.label)))
     close(built.predict(moved), built.predict(batch)[:, :, order])
     for got, expected in zip(built.gradient(moved), built.gradient(batch), strict=True):
         close(got, expected)

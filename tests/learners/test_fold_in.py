@@ -41,7 +41,7 @@ def drawn():
 def batch_of(xs, ys, mask, xq, yq, there):
     support = Support({"v": jnp.array(xs)}, jnp.array(ys), jnp.array(mask))
     task = Task({"c": jnp.array([2.0])}, support, Query({"v": jnp.array(xq)}, jnp.array(there)))
-    return jax.tree.map(lambda values: values[None], Batch(task, jnp.array(yq)))
+    return Batch(*jax.tree.map(lambda values: values[None], (task, jnp.array(yq))))
 
 
 def parts(params, x):

@@ -1,4 +1,4 @@
-"""Rates by layer and step, and the weighted losses of all steps."""
+"""Rates by layer and step, the losses of all steps, and what changes in the course of training."""
 
 from functools import partial
 
@@ -9,11 +9,13 @@ import pytest
 
 from recmeta.encoders import features
 from recmeta.learners import maml, maml_pp
+from recmeta.learners.maml_pp import step_weights
 from recmeta.model import make_model
 from recmeta.objectives import mse
 from recmeta.scorers import dot
 
-SETTINGS = {"inner_rate": 0.05, "first_order": False, "adapts": "all"}
+SETTINGS = {"inner_rate": 0.05, "adapts": "all"}
+ANNEALED = {**SETTINGS, "multi_step_until": 0.5, "first_order_until": 0.25}
 same = partial(jax.tree.map, partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6))
 
 
@@ -31,7 +33,7 @@ def batch(problem):
 @pytest.fixture(scope="module")
 def params(parts):
     """Of three steps, with rates that differ by layer and step."""
-    params = maml_pp(**parts, **SETTINGS, inner_steps=3, earlier=0.0).init(jax.random.key(0))
+    params = maml_pp(**parts, **ANNEALED, inner_steps=3).init(jax.random.key(0))
     rng = np.random.default_rng(0)
     noisy = lambda rate: rate * jnp.asarray(rng.uniform(0.5, 2, rate.shape), rate.dtype)  # noqa: E731
     return params | {"rates": jax.tree.map(noisy, params["rates"])}
@@ -39,31 +41,73 @@ def params(parts):
 
 @pytest.mark.parametrize("only", [None, "rates"])
 def test_it_is_differentiated_in_the_rates_too(parts, batch, params, derivative_error, only):
-    learner = maml_pp(**parts, **SETTINGS, inner_steps=3, earlier=0.0)
+    learner = maml_pp(**parts, **ANNEALED, inner_steps=3)
     assert derivative_error(learner, params, batch, only) < 1e-6
 
 
-def test_the_losses_of_all_steps_are_weighted(parts, batch, params):
-    """The gradient is linear in them: of two steps, a third of that of the first and two thirds of that of both."""
+def gradient_of(learner, params, batch):
+    gradient, reported = jax.jit(learner.meta_grad)(params, batch, jax.random.key(0))
+    return gradient | {"loss": reported["loss"]}
 
-    def gradient(steps, earlier):
+
+def at(batch, progress):
+    return batch._replace(progress=jnp.float32(progress))
+
+
+def mixed(weights, trees):
+    return jax.tree.map(lambda *leaves: sum(w * leaf for w, leaf in zip(weights, leaves, strict=True)), *trees)
+
+
+@pytest.mark.parametrize(
+    ("progress", "weights"),
+    [
+        (0.0, (1 / 3, 1 / 3, 1 / 3)),
+        (0.1, (4 / 15, 4 / 15, 7 / 15)),
+        (0.25, (1 / 6, 1 / 6, 2 / 3)),
+        (0.5, (0, 0, 1)),
+        (0.9, (0, 0, 1)),
+    ],
+)
+def test_over_training_it_goes_from_first_order_on_all_losses_to_second_order_on_the_last(
+    parts, batch, progress, weights
+):
+    """Rates being alike, the gradient is what MAML's of one, two and three steps are, weighted."""
+    annealed = maml_pp(**parts, **ANNEALED, inner_steps=3)
+    params = annealed.init(jax.random.key(0))
+    got = gradient_of(annealed, params, at(batch, progress))
+    del got["rates"]
+    model = {name: part for name, part in params.items() if name != "rates"}
+    first = progress < 0.25
+    each = [
+        gradient_of(maml(**parts, **SETTINGS, first_order=first, inner_steps=steps), model, batch)
+        for steps in (1, 2, 3)
+    ]
+    same(got, mixed(weights, each))
+    other = [
+        gradient_of(maml(**parts, **SETTINGS, first_order=not first, inner_steps=steps), model, batch)
+        for steps in (1, 2, 3)
+    ]
+    wrong = mixed(weights, other)["scorer"]["row"]["kernel"] - got["scorer"]["row"]["kernel"]
+    assert np.abs(wrong).max() > 1e-3  # the two orders differ
+
+
+def test_rates_that_differ_are_learned_on_the_losses_of_all_steps(parts, batch, params):
+    """The gradient is linear in them: early on, of two steps, half of that of the first and half of that of both."""
+    early = at(batch, 0.0)
+
+    def gradient(steps, until):
         cut = params | {"rates": jax.tree.map(lambda rates: rates[:steps], params["rates"])}
-        learner = maml_pp(**parts, **SETTINGS, inner_steps=steps, earlier=earlier)
-        gradient, reported = jax.jit(learner.meta_grad)(cut, batch, jax.random.key(0))
+        learner = maml_pp(**parts, **SETTINGS, inner_steps=steps, multi_step_until=until, first_order_until=0.0)
+        gradient = gradient_of(learner, cut, early)
         # Of the rate of a step that is not taken: none.
-        pad = lambda rates: jnp.pad(rates, (0, 2 - steps))  # noqa: E731
-        return gradient | {"rates": jax.tree.map(pad, gradient["rates"]), "loss": reported["loss"]}
+        return gradient | {"rates": jax.tree.map(lambda rates: jnp.pad(rates, (0, 2 - steps)), gradient["rates"])}
 
-    wanted = jax.tree.map(lambda one, two: (one + 2 * two) / 3, gradient(1, 0.0), gradient(2, 0.0))
-    same(gradient(2, 0.5), wanted)
+    same(gradient(2, 0.5), mixed((0.5, 0.5), (gradient(1, 0.0), gradient(2, 0.0))))
 
 
-def test_with_rates_alike_and_the_last_loss_alone_it_is_maml(parts, batch):
-    learned = maml_pp(**parts, **SETTINGS, inner_steps=2, earlier=0.0)
-    fixed = maml(**parts, **SETTINGS, inner_steps=2)
-    params = learned.init(jax.random.key(0))
-    got = jax.jit(learned.meta_grad)(params, batch, jax.random.key(0))[0]
-    rates = got.pop("rates")
-    del params["rates"]
-    same(got, jax.jit(fixed.meta_grad)(params, batch, jax.random.key(0))[0])
-    assert {leaf.shape for leaf in jax.tree.leaves(rates)} == {(2,)}
+@pytest.mark.parametrize("until", [0.0, 1e-3, 0.5, 1.0])
+def test_the_weights_of_steps(until):
+    each = np.stack([step_weights(5, jnp.float32(progress), until) for progress in (0, 0.3, 0.7, 1)])
+    np.testing.assert_allclose(each.sum(1), 1, rtol=1e-6)
+    np.testing.assert_allclose(each[0], np.eye(5)[-1] if until == 0 else [0.2] * 5, rtol=1e-6)
+    np.testing.assert_array_equal(each[-1], np.eye(5)[-1])
