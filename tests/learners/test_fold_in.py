@@ -61,9 +61,8 @@ def test_the_users_vector_is_the_ridge_solution(key):
     with jax.enable_x64():
         learner, params = made("episodes", key)
         assert "scorer" not in params
-        task = jax.tree.map(
-            lambda v: v[0], batch_of(xs, np.where(mask, ys, np.nan), mask, xq, yq, np.ones(3, bool))
-        ).task
+        batch = batch_of(xs, np.where(mask, ys, np.nan), mask, xq, yq, np.ones(3, bool))
+        task = jax.tree.map(lambda values: values[0], batch.task)
         scores = [
             learner.predict(learner.adapt(params, task.context, task.support, depth), task.query)
             for depth in (None, 1, 0)
