@@ -259,7 +259,29 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
         raise UserError(
             f"metric={parts.metric.name}: a published mistake is no metric to choose by; it may be reported"
         )
+    if parts.metric.shows:
+        raise UserError(
+            f"metric={parts.metric.name}: it asks what is shown and not what is liked, so nothing can be chosen by it; "
+            "report it in metrics, and choose by another"
+        )
+    _check_shown(parts, problem)
     _check_room(parts, problem)
+
+
+def _check_shown(parts: Parts, problem: Problem) -> None:
+    """Refuse metrics of what is shown where there is no catalogue to show, or nothing to tell its entities apart by."""
+    for metric in parts.metrics:
+        if metric.shows and not problem.candidates:
+            raise UserError(
+                f"metrics={metric.name}: it asks what is shown of a catalogue, and a task's query rows are none; set "
+                "protocol.candidates=full"
+            )
+        kinds = [field.kind for field in problem.spec.row if field.name != "id"]
+        if metric.shows == "vectors" and not {"categorical", "multi"} & set(kinds):
+            raise UserError(
+                f"metrics={metric.name}: it compares items by their categorical and multi-valued features, and there "
+                "are none; give the data set some, or leave it out"
+            )
 
 
 def _check_room(parts: Parts, problem: Problem) -> None:

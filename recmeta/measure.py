@@ -13,6 +13,7 @@ import polars as pl
 from jaxtyping import Array, Float, PyTree
 
 from recmeta.metrics import Metric, catalogue_view, oracle, query_view, random_floor
+from recmeta.metrics.lists import feature_vectors, top
 from recmeta.types import Batch, Candidates, DataSpec, Features, Problem, Query, Task
 
 TASKS_AT_ONCE = 64
@@ -64,7 +65,8 @@ def measure(
 
     def one(scored: Predictions, label: Array, mask: Array) -> dict[str, Array]:
         view = query_view(scored.score, scored.label, label, mask, like=spec.like, low=spec.low, high=spec.high)
-        return {metric.name: metric.of(view) for metric in metrics}
+        # What is shown of a catalogue is not told by the query's rows.
+        return {metric.name: jnp.array(jnp.nan) if metric.shows else metric.of(view) for metric in metrics}
 
     measured = jax.vmap(jax.vmap(one), (0, None, None))(flat, batch.label, batch.task.query.mask)
     return jax.tree.map(lambda values: values.reshape(*leading, -1), measured)
@@ -82,7 +84,7 @@ def rank(
     """Each ranking metric of each task, its query rows ranked among a catalogue.
 
     Args:
-        metrics: which read scores.
+        metrics: which read scores, or look at what is shown.
         spec: label range, and what is liked.
         score: ``(task, query, *more) -> [C, N]``: scores of any rows for one task, at each support size.
         batch: T tasks and their labels.
@@ -91,6 +93,9 @@ def rank(
     """
     x = {name: values[candidates.entity] for name, values in entities.items()}
     catalogue = Query(x, jnp.ones(len(candidates.entity), bool))
+    known = {"information": candidates.information}
+    if any(metric.shows == "vectors" for metric in metrics):
+        known["vectors"] = feature_vectors(x, spec.row)
 
     def one(task: Task, label: Array, ranked: tuple[Array, Array, Array], *more: PyTree) -> dict[str, Array]:
         allowed, position, there = ranked
@@ -100,7 +105,12 @@ def rank(
                 score, allowed, position, label, label, there & task.query.mask, like=spec.like, low=spec.low,
                 high=spec.high,
             )  # fmt: skip
-            return {metric.name: metric.of(view) for metric in metrics}
+            return {
+                metric.name: metric.of(top(score, allowed, metric.cutoff or 1), known[metric.shows])
+                if metric.shows
+                else metric.of(view)
+                for metric in metrics
+            }
 
         return jax.vmap(value)(score(task, catalogue, *more))
 
@@ -122,6 +132,8 @@ def bounds(
 ) -> dict[str, Bounds]:
     """The room that each task leaves to each metric; the floor of one that reads predictions is NaN.
 
+    Of a metric that looks at what is shown whatever the labels, both are NaN: it is no room.
+
     Args:
         metrics: any.
         spec: label range, and what is liked.
@@ -139,8 +151,8 @@ def bounds(
             view = catalogue_view(jnp.zeros(allowed.shape), allowed, position, label, label, there & mask, **scale)
         return {
             metric.name: Bounds(random_floor(metric, view), oracle(metric, view))
-            if metric.reads == "score"
-            else Bounds(nothing, oracle(metric, itself))
+            if metric.reads == "score" and not metric.shows
+            else Bounds(nothing, nothing if metric.shows else oracle(metric, itself))
             for metric in metrics
         }
 

@@ -46,9 +46,9 @@ def tune_baselines(
         problem: what to fit to.
         metrics: all that are measured.
         metric: the one that chooses. For a baseline that only ranks, while this one reads labels, it is the first of
-            ``metrics`` that reads rankings; where there is none, the first combination is taken.
+            ``metrics`` that judges rankings; where there is none, the first combination is taken.
     """
-    ranking = next((each for each in metrics if each.reads == "score"), None)
+    ranking = next((each for each in metrics if each.reads == "score" and not each.shows), None)
 
     def tune(baseline: Baseline) -> Tuned:
         state = baseline.fit(problem)

@@ -198,12 +198,14 @@ class Candidates(NamedTuple):
         allowed: which of them are a task's candidates; its query rows are.
         position: where a task's query rows stand in the catalogue.
         there: which query rows are in the catalogue.
+        information: how surprising each entity is, in bits (`recmeta.metrics.lists.self_information`).
     """
 
     entity: Int[Array, "N"]
     allowed: Bool[Array, "T N"]
     position: Int[Array, "T n"]
     there: Bool[Array, "T n"]
+    information: Float[Array, "N"]
 
 
 class Tasks(NamedTuple):

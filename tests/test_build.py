@@ -189,6 +189,19 @@ def test_a_cutoff_must_leave_candidates_out(problem):
         build.check_problem(parts(["recall@4"]), problem, objectives.mse())
 
 
+def test_what_is_shown_needs_a_catalogue_and_features(problem, data, cut):
+    with pytest.raises(UserError, match=r"^metrics=novelty@3: .* set protocol\.candidates=full"):
+        build.check_problem(parts(["mae", "novelty@3"]), problem, objectives.mse())
+    full = cut(data, candidates="full")
+    build.check_problem(parts(["mae", "novelty@3", "ild@3"]), full, objectives.mse())
+    with pytest.raises(UserError, match=r"^metric=novelty@3: it asks what is shown and not what is liked"):
+        build.check_problem(parts(["novelty@3"]), full, objectives.mse())
+    bare = cut(replace(data, items=replace(data.items, features={})), candidates="full")
+    build.check_problem(parts(["mae", "novelty@3"]), bare, objectives.mse())
+    with pytest.raises(UserError, match=r"^metrics=ild@3: it compares items by their categorical"):
+        build.check_problem(parts(["mae", "ild@3"]), bare, objectives.mse())
+
+
 def test_parts_that_the_learner_has_no_use_for(problem):
     del problem
 

@@ -61,7 +61,7 @@ def expected(problem):
 def test_learner_table_has_a_row_per_seed_shots_and_task(problem, result, expected):
     table, _ = result
     prediction, label = expected
-    known = ["activity", "popularity", "new_items"]
+    known = ["activity", "popularity", "new_items", "completeness"]
     assert table.columns == ["scenario", "method", "seed", "shots", "task", "n_query", *known, "mae", "ndcg@3"]
     assert table.height == 2 * 4 * 8
     mae = np.abs(prediction[:, :, -1] - label).mean(-1)

@@ -75,8 +75,8 @@ def test_a_run_from_start_to_end(settings):
     assert all(len(line["mae"]) == 2 for line in lines if line["split"] == "validation")
     scores = pl.read_parquet(directory / "task_scores.parquet")
     assert scores.columns[:6] == ["scenario", "method", "seed", "shots", "task", "n_query"]
-    assert scores.columns[6:9] == ["activity", "popularity", "new_items"]
-    assert set(scores.columns[9:]) == {"mae", "auc"}
+    assert scores.columns[6:10] == ["activity", "popularity", "new_items", "completeness"]
+    assert set(scores.columns[10:]) == {"mae", "auc"}
     assert set(scores.filter(method="model")["seed"]) == {0, 1}
 
 
@@ -222,3 +222,27 @@ def test_tasks_per_second_of_evaluation_are_rows_of_task_scores(settings, monkey
     summary = experiment.run(settings("seeds=[0,1]"), [])
     assert rows == [6 * 2 * 2], "test users, support sizes, seeds"
     assert summary["speed"]["eval_tasks_per_s"] == rows[0] / 1.5
+
+
+@pytest.mark.real
+def test_the_verdict_names_the_best_simple_baseline(tmp_path):
+    """On ML-100K, of what a line of code computes, user+item bias is the one to beat; an untrained model does not."""
+    schema.register()
+    typed = [
+        "learner=joint", "encoder=id", "encoder.width=4", "scorer=dot", "scorer.width=4", "steps=2", "eval_every=1",
+        "protocol.shots=[0,20]", "metrics=[mae]", "reporter=quiet", f"output={tmp_path}",
+        "baselines=[random,global_mean,item_mean,support_mean,popularity,user_item_bias]",
+    ]  # fmt: skip
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", typed), resolve=True)
+    assert isinstance(config, dict)
+    summary = experiment.run({str(key): value for key, value in config.items()}, typed)
+    scores = {name: found["mae"]["mean"] for name, found in summary["scores"]["user_cold"].items()}
+    simple = {name: mae for name, mae in scores.items() if name not in ("model", "popularity")}
+    assert min(simple, key=simple.__getitem__) == "user_item_bias"
+    verdict = summary["verdict"]["user_cold"]
+    assert verdict["best_baseline"] == "user_item_bias"
+    assert verdict["difference"] == pytest.approx(scores["model"] - scores["user_item_bias"], abs=1e-6)
+    assert verdict["p"] < 0.01
+    assert verdict["text"].startswith("above user_item_bias by ")
+    assert verdict["text"].endswith(": worse")

@@ -1,6 +1,7 @@
 """Rankings among a catalogue, against a ranking written out."""
 
 from functools import partial
+from itertools import combinations
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +44,23 @@ def test_each_metric_is_that_of_the_whole_catalogue(problem, found):
             for each in METRICS:
                 expected = each.value(jnp.asarray(values), jnp.asarray(labels), jnp.asarray(allowed), like=4.0)
                 np.testing.assert_allclose(found[each.name][c, t], expected, rtol=1e-5)
+
+
+def test_what_is_shown_is_of_the_first_k_by_hand(problem):
+    """By the item's code alone, so that no score ties but among unknown items; the first three may be anything."""
+    batch, candidates = problem.test["user_cold"], problem.candidates["user_cold"]
+    shown = [metric("novelty@3"), metric("ild@3")]
+    entities = problem.train.entities
+    found = measure.rank(shown, problem.spec, score, batch, candidates, entities)
+    order, genres = np.argsort(np.asarray(entities["id"]), kind="stable"), np.asarray(entities["genre"])
+    counts = np.bincount(np.asarray(problem.train.row), minlength=len(genres))
+    for t in range(len(batch.label)):
+        first = [item for item in order if candidates.allowed[t, item]][:3]
+        information = -np.log2((counts[first] + 1) / (len(problem.train.entity) + 1))
+        np.testing.assert_allclose(found["novelty@3"][0, t], information.mean(), rtol=1e-5)
+        sets = [set(genres[item]) - {0} for item in first]
+        cosines = [len(a & b) / np.sqrt(len(a) * len(b)) if a and b else 0 for a, b in combinations(sets, 2)]
+        np.testing.assert_allclose(found["ild@3"][0, t], 1 - np.mean(cosines), rtol=1e-5)
 
 
 def test_few_rows_at_once_are_the_same(problem, found, monkeypatch):

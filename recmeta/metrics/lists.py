@@ -1,13 +1,13 @@
 """What the first k candidates are like, whatever their labels: for a view of a whole catalogue.
 
 A candidate that ties for the last places is among the first k with a chance, and each value is the exact expectation.
-`novelty` and `diversity` are of one task. `coverage` is of many at once: an `Aggregate`, folded over batches of tasks.
+`novelty` and `diversity` are of one task. `coverage` is of many at once: an `Aggregate`, folded over batches of tasks,
+and no task's score.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from recmeta.types import UserError
+from recmeta.types import Features, Field
 
 
 class Top(NamedTuple):
@@ -122,6 +122,27 @@ def diversity(top: Top, vectors: Float[Array, "N d"]) -> Float[Array, ""]:
     return jnp.where(defined, 1 - cosines / jnp.where(defined, pairs, 1), jnp.nan)
 
 
+def feature_vectors(x: Features, fields: Sequence[Field]) -> Float[Array, "N d"]:
+    """What `diversity` compares: 1 for each value that an item has, of its categorical and multi-valued features.
+
+    Numeric features have no part in it: between standardised numbers a cosine means nothing. Nor has the id, in which
+    no two are alike. Bucket a number (`cleaning`) to have it count.
+
+    Args:
+        x: features of N items.
+        fields: their kinds and sizes.
+
+    Returns:
+        Vectors; ``[N, 0]`` where no feature is of these kinds.
+    """
+    found = [jnp.zeros((len(x["id"]), 0))]
+    for field in fields:
+        if field.name != "id" and field.kind != "numeric":
+            codes = x[field.name].reshape(len(x["id"]), -1)
+            found.append(jax.nn.one_hot(codes, field.size)[..., 1:].max(1))  # 0 is unknown, or nothing
+    return jnp.concatenate(found, axis=1)
+
+
 # --- of many tasks ------------------------------------------------------------------------------------------------
 
 
@@ -168,46 +189,3 @@ def coverage(k: int) -> Aggregate:
         return jnp.where(offered.any(), shown / jnp.maximum(offered.sum(), 1), jnp.nan)
 
     return Aggregate(f"coverage@{k}", "max", k, start, add, value)
-
-
-# --- by name ------------------------------------------------------------------------------------------------------
-
-
-class ListMetric(NamedTuple):
-    """A metric of one task's first k.
-
-    Attributes:
-        name: as typed, "novelty@10".
-        goal: "max" for all: but more novelty or diversity is no merit by itself.
-        cutoff: its k.
-        reads: what is known of each item: "information" ``[N]`` or "vectors" ``[N, d]``.
-        of: ``(Top, what it reads) -> scalar``.
-    """
-
-    name: str
-    goal: Literal["min", "max"]
-    cutoff: int
-    reads: Literal["information", "vectors"]
-    of: Callable[[Top, Array], Float[Array, ""]]
-
-
-LISTS = ("novelty@k", "ild@k", "coverage@k")
-"""The names that `list_metric` understands; k stands for any positive whole number."""
-
-
-def list_metric(name: str) -> ListMetric | Aggregate:
-    """The metric of that name: of one task (novelty, ild), or an aggregate over tasks (coverage).
-
-    Args:
-        name: one of `LISTS`, with a positive whole number for k.
-
-    Raises:
-        UserError: no such metric.
-    """
-    kind, _, cutoff = name.partition("@")
-    if f"{kind}@k" in LISTS and re.fullmatch(r"[1-9][0-9]*", cutoff):
-        k = int(cutoff)
-        if kind == "coverage":
-            return coverage(k)
-        return ListMetric(name, "max", k, *(("information", novelty) if kind == "novelty" else ("vectors", diversity)))
-    raise UserError(f"metric={name}: no such list metric; allowed are {', '.join(LISTS)} (k a positive whole number)")

@@ -12,11 +12,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from recmeta.metrics import legacy, rankings, ratings
+from recmeta.metrics.lists import Top, diversity, novelty
 from recmeta.metrics.view import View, at_random, ideal, query_view
 from recmeta.types import UserError
 
 Goal = Literal["min", "max"]
 Reads = Literal["prediction", "score"]
+Shows = Literal["information", "vectors"]
 
 SATURATED = 0.9
 """A random floor above this leaves a ranking metric too little room to tell methods apart."""
@@ -29,15 +31,18 @@ class Metric(NamedTuple):
         name: as typed, "ndcg@5".
         goal: "min" or "max".
         reads: "prediction" (the expected label) or "score" (it only ranks).
-        of: ``View -> scalar``.
+        of: ``View -> scalar``; of one that looks at what is shown, ``(Top, what is known of each item) -> scalar``.
         cutoff: the k of "ndcg@k"; None where there is none.
+        shows: what must be known of each item of the catalogue, if it looks at what is shown whatever the labels:
+            "information" ``[N]`` or "vectors" ``[N, d]``; None for all metrics of a `View`.
     """
 
     name: str
     goal: Goal
     reads: Reads
-    of: Callable[[View], Float[Array, ""]]
+    of: Callable[..., Float[Array, ""]]
     cutoff: int | None = None
+    shows: Shows | None = None
 
     def value(
         self, values: Float[Array, "q"], label: Float[Array, "q"], mask: Bool[Array, "q"], like: float | Array
@@ -66,6 +71,9 @@ def metric(name: str) -> Metric:
     if kind in _CUT and re.fullmatch(r"[1-9][0-9]*", cutoff):
         reads, function = _CUT[kind]
         return Metric(name, "max", reads, _sound(partial(function, k=int(cutoff)), reads), int(cutoff))
+    if kind in _SHOWN and re.fullmatch(r"[1-9][0-9]*", cutoff):
+        shows, function = _SHOWN[kind]
+        return Metric(name, "max", "score", function, int(cutoff), shows)
     raise UserError(f"metric={name}: no such metric; allowed are {', '.join(ALLOWED)} (k a positive whole number)")
 
 
@@ -80,10 +88,13 @@ def random_floor(metric: Metric, view: View) -> Float[Array, ""]:
         The expected value; NaN where the metric is undefined.
 
     Raises:
-        ValueError: the metric reads predictions, for which "random" has no meaning without a distribution.
+        ValueError: the metric reads predictions, for which "random" has no meaning without a distribution, or looks at
+            what is shown, of which more is no merit.
     """
-    if metric.reads != "score":
-        raise ValueError(f"{metric.name} reads predictions: a random ranking has none")
+    if metric.reads != "score" or metric.shows:
+        raise ValueError(
+            f"{metric.name} reads predictions, or no labels: what a random ranking has of it tells nothing"
+        )
     return metric.of(at_random(view))
 
 
@@ -129,7 +140,7 @@ def check_floor(metric: Metric, floor: Float[np.ndarray, "T"], candidates: Int[n
 
     Args:
         metric: one that reads scores.
-        floor: `random_floor` of each task; NaN where undefined.
+        floor: what a random order scores for each task; NaN where undefined.
         candidates: how many each task has.
 
     Raises:
@@ -143,7 +154,7 @@ def check_floor(metric: Metric, floor: Float[np.ndarray, "T"], candidates: Int[n
             f"choose one below {most}, or rank more candidates"
         )
     known = np.asarray(floor, float)[~np.isnan(floor)]
-    if known.size and known.mean() > SATURATED:
+    if metric.shows is None and known.size and known.mean() > SATURATED:
         raise UserError(
             f"metrics={metric.name}: a random order already scores {known.mean():.3f} (above {SATURATED:g}), which "
             "leaves no room to tell methods apart; choose a smaller cut-off, a higher like, or more candidates"
@@ -179,5 +190,11 @@ _CUT: Mapping[str, tuple[Reads, Callable[..., Array]]] = {
 _GAINS: Mapping[str, float] = {"ndcg": 128, "legacy.mamo_ndcg": 128, "ndcg_linear": np.inf}
 """What takes labels as gains, and the label from which the gain is no finite float32."""
 
-ALLOWED = (*_PLAIN, *(f"{kind}@k" for kind in _CUT))
+_SHOWN: Mapping[str, tuple[Shows, Callable[[Top, Array], Array]]] = {
+    "novelty": ("information", novelty),
+    "ild": ("vectors", diversity),
+}
+"""What looks at the first k of a catalogue. More of it counts as better, but is no merit by itself."""
+
+ALLOWED = (*_PLAIN, *(f"{kind}@k" for kind in (*_CUT, *_SHOWN)))
 """The names that `metric` understands; k stands for any positive whole number."""

@@ -10,7 +10,7 @@ from functools import partial
 import jax
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from recmeta.cleaning.preparations import prepare
 from recmeta.protocols import features, sampling
@@ -53,6 +53,7 @@ def assemble(
     split = replace(split, notes=[*notes, *_candidate_note(data, candidates, sampled)])
     batch = partial(_batch, data, tables)
     tested = {"validation": plan.validation, **plan.test}
+    known_share = features.completeness(spec.context, tables["contexts"])
 
     def ranked(picks: Picks) -> Candidates:
         return make_candidates(data, plan.train, picks, candidates, number=sampled, seed=seed)
@@ -69,7 +70,7 @@ def assemble(
         names={scenario: data.users.ids[picks.entity].astype(str).tolist() for scenario, picks in plan.test.items()},
         shots=episodes.shots,
         headline=episodes.headline,
-        about={scenario: _about(data, plan.train, picks) for scenario, picks in plan.test.items()},
+        about={scenario: _about(data, plan.train, picks, known_share) for scenario, picks in plan.test.items()},
         candidates={} if candidates == "query" else {name: ranked(picks) for name, picks in tested.items()},
     )
 
@@ -142,8 +143,14 @@ def _batch(data: Interactions, tables: Mapping[str, Mapping[str, np.ndarray]], p
     return Batch(Task(context, Support(*side(picks.support)), Query(x, there)), label)
 
 
-def _about(data: Interactions, train: Histories, picks: Picks) -> dict[str, np.ndarray]:
-    """What is known of each test task: how long its history is, how often its query is rated, how much of it is new."""
+def _about(
+    data: Interactions, train: Histories, picks: Picks, complete: Float[np.ndarray, "U"] | None
+) -> dict[str, np.ndarray]:
+    """What is known of each test task.
+
+    How long its history is, how often its query is rated, how much of it is new; and how much is known of its entity,
+    where there are features to know.
+    """
     history = np.bincount(data.user, minlength=len(data.users.ids))
     rated = np.bincount(data.item[train.row], minlength=len(data.items.ids))
     there = picks.query >= 0
@@ -153,6 +160,7 @@ def _about(data: Interactions, train: Histories, picks: Picks) -> dict[str, np.n
         "activity": history[picks.entity],
         "popularity": counts.sum(axis=1) / asked,
         "new_items": (there & (counts == 0)).sum(axis=1) / asked,
+        **({} if complete is None else {"completeness": complete[picks.entity]}),
     }
 
 

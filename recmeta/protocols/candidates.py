@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
+from recmeta.metrics.lists import self_information
 from recmeta.protocols.plan import Histories, Picks, digest, times
 from recmeta.types import Candidates, Interactions, UserError
 
@@ -53,7 +54,9 @@ def make_candidates(
     if not (asked >= 0).any():
         raise UserError(f"protocol.candidates={kind}: no query row is among them; use protocol.candidates=full")
     position = np.maximum(asked, 0).astype(np.int32)
-    return Candidates(*jax.device_put((listed.astype(np.int32), allowed, position, asked >= 0)))
+    seen = np.bincount(data.item[train.row], minlength=len(items))[listed]
+    information = self_information(seen, len(train.entity)).astype(np.float32)
+    return Candidates(*jax.device_put((listed.astype(np.int32), allowed, position, asked >= 0, information)))
 
 
 def _allowed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -33,6 +33,25 @@ def encode_ids(seen: np.ndarray) -> Encoded:
     """Number the seen entities from 1; all others share 0, the unknown one."""
     codes = np.where(seen, np.cumsum(seen), 0).astype(np.int32)
     return (Field("id", "categorical", int(seen.sum()) + 1),), {"id": codes}
+
+
+def completeness(fields: Sequence[Field], values: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """The share of each entity's features that a model can read: there, and of a value that meta-train has seen.
+
+    Args:
+        fields: of the entities; their id is no feature.
+        values: encoded, N entities each.
+
+    Returns:
+        ``[N]``, 0 to 1; None where there are no features.
+    """
+    read = {
+        "categorical": lambda codes: codes > 0,
+        "multi": lambda codes: (codes > 0).any(axis=1),
+        "numeric": lambda pair: pair[:, 1] == 0,
+    }
+    known = [read[field.kind](values[field.name]) for field in fields if field.name != "id"]
+    return np.mean(known, axis=0) if known else None
 
 
 def _vocabulary(values: set[str]) -> Mapping[str, int]:

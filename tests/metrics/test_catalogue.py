@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recmeta.metrics import catalogue_view, metric
-from recmeta.metrics.lists import list_metric, self_information, top
+from recmeta.metrics.lists import coverage, self_information, top
 
 USERS, ITEMS, ROWS, KNOWN, BLOCK = 6040, 3706, 10, 20, 40
 """MovieLens-1M, ten judged rows each and twenty known; users are taken this many at a time."""
@@ -59,7 +59,7 @@ def test_all_ranking_metrics_of_all_users_in_seconds(tasks, items):
 @pytest.mark.slow
 def test_novelty_diversity_and_coverage_of_all_users_in_seconds(tasks, items):
     """Coverage is folded over blocks, beside the two metrics of each user."""
-    novelty, diversity, coverage = map(list_metric, ("novelty@10", "ild@10", "coverage@10"))
+    novelty, diversity, cover = metric("novelty@10"), metric("ild@10"), coverage(10)
     information = jnp.asarray(self_information(np.arange(ITEMS), ITEMS), jnp.float32)
 
     def block(state, tasks):
@@ -70,12 +70,12 @@ def test_novelty_diversity_and_coverage_of_all_users_in_seconds(tasks, items):
             jax.vmap(novelty.of, (0, None))(shown, information),
             jax.vmap(diversity.of, (0, None))(shown, items),
         )
-        return coverage.add(state, shown, there), per_user
+        return cover.add(state, shown, there), per_user
 
     def run(tasks):
         blocks = jax.tree.map(lambda values: values.reshape(-1, BLOCK, *values.shape[1:]), tasks)
-        state, per_user = jax.lax.scan(block, coverage.start(ITEMS), blocks)
-        return coverage.value(state), per_user
+        state, per_user = jax.lax.scan(block, cover.start(ITEMS), blocks)
+        return cover.value(state), per_user
 
     (covered, (novel, diverse)), seconds = timed(run, tasks)
     print(f"novelty, diversity and coverage, {USERS} users by {ITEMS} items: {seconds:.2f} s")

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from recmeta.datasets.interactions import make_interactions
-from recmeta.types import Entities, UserError
+from recmeta.protocols.features import completeness
+from recmeta.types import Entities, Field, UserError
 
 
 def build(frames):
@@ -283,3 +284,18 @@ def test_refuses(data, cut, settings, message):
 def test_refuses_time_order_without_time(data, cut):
     with pytest.raises(UserError, match="no time column"):
         cut(replace(data, time=None), order="time")
+
+
+def test_completeness_is_the_share_of_features_that_are_known(data, cut, problem):
+    """Every seventh user has no age; where nobody has features there is nothing to be complete."""
+    found = dict(zip(problem.names["user_cold"], problem.about["user_cold"]["completeness"], strict=True))
+    assert found == {name: 0.5 if int(name[1:]) % 7 == 0 else 1.0 for name in found}
+    assert set(found.values()) == {0.5, 1.0}
+    bare = cut(replace(data, users=Entities(data.users.ids)))
+    assert "completeness" not in bare.about["user_cold"]
+
+
+def test_a_value_that_training_has_not_seen_is_not_known():
+    fields = (Field("id", "categorical", 2), Field("job", "categorical", 3), Field("tags", "multi", 3))
+    values = {"id": np.array([1, 0, 0]), "job": np.array([2, 0, 1]), "tags": np.array([[0, 0], [0, 0], [2, 0]])}
+    assert completeness(fields, values).tolist() == [0.5, 0.0, 1.0]
