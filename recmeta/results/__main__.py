@@ -1,4 +1,4 @@
-"""``python -m recmeta.results outputs/NAME...``: run directories to tables, tests and verdicts."""
+"""``python -m recmeta.results outputs/NAME...``: run directories to tables and verdicts; ``status`` of a sweep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from recmeta.results import render
+from recmeta.results import render, status
 from recmeta.results.judging import Judging
 from recmeta.results.ranks import rankings
 from recmeta.results.runs import find
@@ -35,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 the user's input.
     """
-    asked = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["status"]:
+        return _status(given[1:])
+    asked = _parser().parse_args(given)
     how = Judging(asked.metric, asked.shots, asked.test, asked.correction, asked.by, asked.imported, asked.against)
     try:
         with _printable():
@@ -43,6 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _status(given: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="recmeta-report status", description="What of a sweep is done.")
+    parser.add_argument("folder", type=Path, metavar="outputs/NAME", help="a folder of runs")
+    try:
+        found = status.points(parser.parse_args(given).folder)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    with _printable():
+        print(*status.lines(found), sep="\n")
     return 0
 
 
@@ -71,7 +87,9 @@ def _report(paths: Sequence[Path], out: Path | None, how: Judging) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="recmeta-report", description="Run directories to tables, tests and verdicts (docs/statistics.md)."
+        prog="recmeta-report",
+        description="Run directories to tables, figures and verdicts (docs/results.md).",
+        epilog="recmeta-report status outputs/NAME: what of a sweep is done.",
     )
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="outputs/NAME", help="run directories, or folders of them"

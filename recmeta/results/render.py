@@ -179,7 +179,11 @@ def missing_lines(missing: Sequence[Missing]) -> list[str]:
     """A line per run without results, after one that counts them; nothing if there is none."""
     if not missing:
         return []
-    counts = [f"{sum(run.status == status for run in missing)} {status}" for status in ("failed", "unfinished")]
+    counts = [
+        f"{count} {status}"
+        for status in ("failed", "running", "unfinished")
+        if (count := sum(run.status == status for run in missing))
+    ]
     lines = [
         f"missing: {run.directory} ({run.status}{': ' if run.reason else ''}{run.reason})"
         + "".join(f" {override}" for override in run.overrides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ import yaml
 
 from recmeta.statistics import KEYS
 from recmeta.types import UserError
+
+LOCK = ".lock"
+"""The file whose lock a run holds."""
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where there is one: of a thousand configs it takes a tenth of the time."""
@@ -82,7 +86,7 @@ class Missing:
 
     Attributes:
         directory: where it is.
-        status: "failed" or "unfinished".
+        status: "failed", "running" (its lock is held), or "unfinished".
         overrides: what was typed, as far as it was recorded.
         reason: why it failed, as far as it was recorded.
         config: the resolved config; empty where the run did not come so far as to write it.
@@ -111,27 +115,27 @@ def find(paths: Sequence[Path]) -> tuple[list[Finished], list[Missing]]:
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such path")
-        under = list(_directories(path))
+        under = list(directories(path))
         if not under:
             raise UserError(f"{path}: holds no run; give a run directory or a folder of them, as outputs/NAME")
         found |= {directory.resolve(): directory for directory in under if directory.resolve() not in found}
-    finished = {directory: _complete(directory) for directory in found.values()}
+    finished = {directory: complete(directory) for directory in found.values()}
     runs = [_read(directory, summary) for directory, summary in finished.items() if summary is not None]
-    return runs, [_missing(directory) for directory, summary in finished.items() if summary is None]
+    return runs, [without_results(directory) for directory, summary in finished.items() if summary is None]
 
 
-def _directories(path: Path) -> Iterator[Path]:
+def directories(path: Path) -> Iterator[Path]:
     """Directories of runs at or under a path; a run holds no other, and what is hidden (.hydra) is none."""
     if any((path / marker).is_file() for marker in MARKERS):
         yield path
     elif path.is_dir():
         for child in sorted(path.iterdir()):
             if child.is_dir() and not child.name.startswith("."):
-                yield from _directories(child)
+                yield from directories(child)
 
 
-def _complete(directory: Path) -> Mapping[str, Any] | None:
-    """The summary of a complete run."""
+def complete(directory: Path) -> Mapping[str, Any] | None:
+    """The summary of a complete run; None of any other."""
     path = directory / "summary.json"
     summary = _json(path) if path.exists() else {}
     return summary if summary.get("status") == "complete" else None
@@ -147,25 +151,44 @@ def _read(directory: Path, summary: Mapping[str, Any]) -> Finished:
         raise UserError(f"{path}: lacks the columns {', '.join(lacking)}; run it again with force=true")
     if lacking := [name for name in ("data", "protocol") if not summary.get("hashes", {}).get(name)]:
         raise UserError(f"{directory / 'summary.json'}: lacks the hash of {' and '.join(lacking)}; run it again")
-    return Finished(directory, _yaml(directory / "config.yaml") or {}, summary, _log(directory), scores)
+    return Finished(directory, read_yaml(directory / "config.yaml") or {}, summary, read_log(directory), scores)
 
 
-def _log(directory: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``; none where there is no such file."""
+def read_log(directory: Path) -> list[dict[str, Any]]:
+    """The lines of ``metrics.jsonl`` that are whole; none where there is no such file."""
     path = directory / "metrics.jsonl"
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        whole = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in whole]
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({_line(error)}); run it again with force=true") from error
 
 
-def _missing(directory: Path) -> Missing:
-    failure = _json(directory / "failure.json") if (directory / "failure.json").exists() else None
-    typed, config = (
-        _yaml(path) if path.exists() else None for path in (directory / "overrides.yaml", directory / "config.yaml")
-    )
-    status, reason = ("unfinished", "") if failure is None else ("failed", _line(failure.get("error", "")))
-    return Missing(directory, status, tuple(typed or ()), reason, config or {})
+def without_results(directory: Path) -> Missing:
+    """What is known of a run that is not complete."""
+    failure = _json(directory / "failure.json") if (directory / "failure.json").exists() else {}
+    config = read_yaml(directory / "config.yaml") if (directory / "config.yaml").exists() else {}
+    status = "running" if is_held(directory) else "failed" if failure else "unfinished"
+    reason = _line(failure.get("error", "")) if status == "failed" else ""
+    return Missing(directory, status, typed(directory) or tuple(failure.get("overrides") or ()), reason, config or {})
+
+
+def typed(directory: Path) -> tuple[str, ...]:
+    """The overrides of a run, as far as it came to record them."""
+    path = directory / "overrides.yaml"
+    return tuple(read_yaml(path) or ()) if path.exists() else ()
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process runs in a directory: `recmeta.run_directory` has it locked then."""
+    try:
+        with (directory / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no lock, or the file system knows none
+        return False
+    return False
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -178,7 +201,12 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """A YAML file as plain values.
+
+    Raises:
+        UserError: it can't be read.
+    """
     try:
         return yaml.load(path.read_text(encoding="utf-8"), LOADER)
     except (OSError, ValueError, yaml.YAMLError) as error:
