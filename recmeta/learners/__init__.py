@@ -15,7 +15,9 @@ from recmeta.learners.maml import maml
 from recmeta.learners.maml_pp import maml_pp
 from recmeta.learners.mamo import mamo
 from recmeta.learners.matching import matching
+from recmeta.learners.meta_embedding import meta_embedding
 from recmeta.learners.meta_sgd import meta_sgd
+from recmeta.learners.mwuf import mwuf
 from recmeta.learners.protonet import protonet
 from recmeta.learners.relation import relation
 from recmeta.learners.reptile import reptile
@@ -40,7 +42,9 @@ __all__ = [
     "maml_pp",
     "mamo",
     "matching",
+    "meta_embedding",
     "meta_sgd",
+    "mwuf",
     "protonet",
     "relation",
     "reptile",

@@ -26,6 +26,16 @@ LEARNERS = {
     "logistic": partial(learners.logistic, inner_steps=4, level_scale=1.0, weight_scale=0.5),
     "matching": partial(learners.matching, values="residual", width=8, temperature=0.3),
     "matching_label": partial(learners.matching, values="label", width=8, temperature=0.3),
+    "meta_embedding": partial(
+        learners.meta_embedding,
+        width=8,
+        hidden=(16,),
+        cold_weight=0.1,
+        inner_steps=1,
+        inner_rate=0.5,
+        first_order=False,
+    ),
+    "mwuf": partial(learners.mwuf, width=8, hidden=(16,), inner_steps=2, inner_rate=0.5, first_order=False),
     "relation": partial(learners.relation, classes="rating", width=8, hidden=16),
     "zero_shot": learners.zero_shot,
 }
@@ -38,12 +48,13 @@ def world():
 
 @pytest.fixture(scope="module")
 def trained(world, cut):
-    """``trained(name, labels)``: mean absolute error on new users, at the depths ``[steps + 1]``, with ten rows."""
+    """``trained(name, labels, task)``: mean absolute error on new users, or on new items, at the depths ``[steps + 1]``,
+    with ten rows."""
 
     @cache
-    def train(name, labels="rating"):
+    def train(name, labels="rating", task="user"):
         objective = mse() if labels == "rating" else bce()
-        problem = cut(world, shots=(0, SHOTS), query=10, validation=0.1, validation_draws=1, labels=labels)
+        problem = cut(world, shots=(0, SHOTS), query=10, validation=0.1, validation_draws=1, labels=labels, task=task)
         model = make_model(partial(features, width=4), partial(dot, width=4), problem.spec, objective)
         learner = LEARNERS[name](spec=problem.spec, model=model, objective=objective)
         optimizer = optax.adam(0.01)
@@ -64,7 +75,7 @@ def trained(world, cut):
             ).label
             return jnp.abs(label - batch.label).mean((0, 2, 3))
 
-        return np.asarray(run(learner.init(jax.random.key(0)), problem.test["user_cold"]))
+        return np.asarray(run(learner.init(jax.random.key(0)), problem.test[f"{task}_cold"]))
 
     return train
 
@@ -80,6 +91,8 @@ def trained(world, cut):
         "logistic": 0.8,
         "matching": 0.85,
         "matching_label": 0.8,
+        "meta_embedding": 0.8,
+        "mwuf": 0.75,
         "relation": 0.9,
     }.items(),
 )
@@ -88,6 +101,14 @@ def test_adapted_it_errs_less_than_unadapted_and_than_joint_training(world, trai
     assert error[-1] < most * error[0]
     assert error[-1] < 0.95 * trained("joint")[-1]
     assert error[-1] > 0.97 * world.attainable["mae@10"]  # less would be seeing what nobody can know
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "most"), {"meta_embedding": 0.75, "mwuf": 0.8}.items())
+def test_new_items_are_warmed_up(trained, name, most):
+    error = trained(name, task="item")
+    assert error[-1] < most * error[0]
+    assert error[-1] < 0.95 * trained("joint", task="item")[-1]
 
 
 @pytest.mark.slow
