@@ -48,8 +48,8 @@ def world():
 
 @pytest.fixture(scope="module")
 def trained(world, cut):
-    """``trained(name, labels, task)``: mean absolute error on new users, or on new items, at the depths ``[steps + 1]``,
-    with ten rows."""
+    """``trained(name, labels, task)``: mean absolute error on new users (or items), at the depths ``[steps + 1]``, with
+    ten rows."""
 
     @cache
     def train(name, labels="rating", task="user"):
