@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from recmeta.results import render, status
+from recmeta.results.grids import Report, missing_lines
 from recmeta.results.judging import Judging
 from recmeta.results.ranks import rankings
 from recmeta.results.runs import find
@@ -39,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given[:1] == ["status"]:
         return _status(given[1:])
     asked = _parser().parse_args(given)
-    how = Judging(asked.metric, asked.shots, asked.test, asked.correction, asked.by, asked.imported, asked.against)
+    how = Judging(
+        asked.metric, asked.shots, asked.test, asked.correction, asked.by, asked.imported, asked.against, asked.ablation
+    )
     try:
         with _printable():
             _report(asked.paths, asked.out, how)
@@ -68,11 +71,11 @@ def _report(paths: Sequence[Path], out: Path | None, how: Judging) -> None:
         screen.width = WIDE
     runs, missing = find(paths)
     if not runs:
-        for line in render.missing_lines(missing):
+        for line in missing_lines(missing):
             screen.print(line, markup=False, soft_wrap=True)
         raise UserError(f"{', '.join(map(str, paths))}: none of {len(missing)} runs is complete")
     tables = tabulate(runs, how, missing)
-    report = render.Report(tables, rankings(tables), missing, how)
+    report = Report(tables, rankings(tables), missing, how)
     for part in render.console(report):
         screen.print(part, soft_wrap=isinstance(part, str))
     if out is not None:
@@ -104,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "--correction", choices=CORRECTIONS, default="holm", help="holm to conclude, bh to explore (default: holm)"
     )
     parser.add_argument("--against", metavar="ROW", help="compare with this row; the best baseline if not given")
+    parser.add_argument("--ablation", metavar="ROW", help="also every other learner in difference to this one")
     parser.add_argument("--by", metavar="COLUMN", help="also by buckets of shots, or of a column about tasks: activity")
     parser.add_argument(
         "--import", dest="imported", nargs="+", action="extend", default=[], type=Path, metavar="FILE",

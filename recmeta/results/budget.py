@@ -104,12 +104,19 @@ def baseline_budgets(runs: Sequence[Finished], names: Sequence[str], shots: int)
     ]
 
 
-def unequal(row: str, reference: str, budgets: Sequence[Budget]) -> str:
-    """How two rows' budgets differ, in words; nothing where they are equal, or the two are of one method."""
-    ours, theirs = (next((one for one in budgets if name in one.rows), None) for name in (row, reference))
-    if ours is None or theirs is None or ours is theirs or (ours.tried == theirs.tried and ours.tried is not None):
-        return ""
-    return f"{_said(ours)}, {_said(theirs)}"
+def unequal(rows: Sequence[str], reference: str, budgets: Sequence[Budget]) -> dict[str, Budget]:
+    """Which of some rows are of a method that had not as many settings as the reference's, and its budget."""
+    of_row = {row: budget for budget in budgets for row in budget.rows}
+    theirs = of_row[reference]
+    same = {row: of_row[row] is theirs or theirs.tried == of_row[row].tried is not None for row in rows}
+    return {row: of_row[row] for row in rows if not same[row]}
+
+
+def sentence(reference: str, uneven: Mapping[str, Budget], budgets: Sequence[Budget]) -> str:
+    """How unequal budgets differ, in words."""
+    theirs = next(budget for budget in budgets if reference in budget.rows)
+    ours = dict.fromkeys(_said(budget) for budget in uneven.values())
+    return f"{UNEQUAL} unequal budgets: settings tried for {_said(theirs)}; for {', '.join(ours)}"
 
 
 def without_numbers(value: Any) -> Any:
@@ -198,8 +205,7 @@ def _baseline(name: str, reports: Sequence[Mapping[str, Any]], shots: int) -> Bu
 
 
 def _said(budget: Budget) -> str:
-    tried = "an unknown number of settings" if budget.tried is None else f"{budget.tried} setting"
-    return f"{budget.method} had {tried}{'' if budget.tried in (None, 1) else 's'}"
+    return f"{budget.method}: {'nobody knows' if budget.tried is None else budget.tried}"
 
 
 def _number(value: Any) -> float | None:

@@ -27,6 +27,7 @@ LOWER = ("mae", "rmse", "mse", "logloss", "bias", "brier", "ece")
 
 HIGHER = (
     *("ndcg", "ndcg_linear", "recall", "precision", "hit", "hr", "mrr", "map", "auc", "f1", "accuracy"),
+    *("novelty", "ild", "coverage"),
     *("legacy.metahin_ndcg", "legacy.mamo_ndcg"),
 )
 """Metrics that are better when higher."""
@@ -46,6 +47,7 @@ class Judging(NamedTuple):
         by: "shots", or a column that says something about tasks, to judge by buckets of; None for none.
         foreign: files of other systems' scores.
         against: the label of the row to compare with; None for the best baseline.
+        ablation: the label of the learner that all others are to be seen in difference to; None for no such table.
     """
 
     metric: str | None = None
@@ -55,6 +57,7 @@ class Judging(NamedTuple):
     by: str | None = None
     foreign: Sequence[Path] = ()
     against: str | None = None
+    ablation: str | None = None
 
 
 class Judged(NamedTuple):

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from recmeta.results import foreign
-from recmeta.results.budget import UNEQUAL, Budget, baseline_budgets, learner_budgets, unequal
+from recmeta.results.ablation import Ablation, ablate
+from recmeta.results.budget import UNEQUAL, Budget, baseline_budgets, learner_budgets, sentence, unequal
 from recmeta.results.judging import REPEATED, Judged, Judging, chosen, compared, marked, rival_of
 from recmeta.results.labels import choice, tell_apart, tested
 from recmeta.results.pool import comparable, pool
@@ -87,6 +88,7 @@ class Table:
         verdicts: a line per such row, marked where its budget and its reference's are unequal.
         budgets: how many settings of each method were tried.
         bucketed: the metric by buckets, where that was asked for.
+        ablation: learners in difference to one of them, where that was asked for.
         notes: what a reader must know.
     """
 
@@ -101,6 +103,7 @@ class Table:
     verdicts: Sequence[str]
     budgets: Sequence[Budget]
     bucketed: Bucketed | None
+    ablation: Ablation | None
     notes: Sequence[str]
 
 
@@ -152,7 +155,7 @@ def _tables(
         pooled, notes = pl.concat([pooled, more], how="diagonal_relaxed"), [*notes, *said]
     budgets = _budgets(runs, missing, learners, pooled, shots)
     return [
-        _table(scores, heading, data, scenario, shots, how, goal, notes, budgets)
+        _table(scores, heading, data, scenario, shots, how, goal, notes, budgets, learners)
         for (scenario,), scores in pooled.group_by("scenario", maintain_order=True)
     ]
 
@@ -200,6 +203,7 @@ def _table(
     goal: str,
     notes: Sequence[str],
     budgets: Sequence[Budget],
+    learners: Mapping[str, Mapping[str, Any]],
 ) -> Table:
     """The table of one scenario."""
     metric = str(how.metric)
@@ -229,9 +233,10 @@ def _table(
     best = rival_of(list(parts), means, baselines, how, goal)
     rivals = [row for row in parts if row not in (*baselines, best)]
     judged = compared({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
-    uneven = {one.row: unequal(one.row, one.reference, budgets) for one in judged}
-    said = [f"{one.row}: {one.text}{f' {UNEQUAL}' if uneven[one.row] else ''}" for one in judged]
-    apart = [f"{UNEQUAL} unequal budgets: {each}" for each in dict.fromkeys(uneven.values()) if each]
+    uneven = unequal([one.row for one in judged], best, budgets) if best else {}
+    said = [f"{one.row}: {one.text}{f' {UNEQUAL}' if one.row in uneven else ''}" for one in judged]
+    if best and uneven:
+        said.append(sentence(best, uneven, budgets))
     if rivals and not best:
         said = [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"]
     return Table(
@@ -243,9 +248,10 @@ def _table(
         metrics=metrics,
         rows=sorted(rows, key=lambda row: _order(means[row.label], goal)),
         judged=judged,
-        verdicts=[*said, *apart],
+        verdicts=said,
         budgets=budgets,
         bucketed=_bucketed(scores, parts, rivals, best, how, goal) if how.by else None,
+        ablation=ablate(parts, learners, how, goal) if how.ablation else None,
         notes=[*notes, *gaps],
     )
 

@@ -103,7 +103,7 @@ def test_a_verdict_on_unequal_budgets_is_marked(ridge):
     made, _ = table(ridge(1, 0.2, baselines={"user_item_bias": BIAS}))
     verdict, said = made.verdicts
     assert verdict.endswith(" †")
-    assert said == "† unequal budgets: learner=ridge had 1 setting, user_item_bias had 4 settings"
+    assert said == "† unequal budgets: settings tried for user_item_bias: 4; for learner=ridge: 1"
 
 
 def test_a_verdict_on_equal_budgets_is_not(ridge):
@@ -119,7 +119,7 @@ def test_where_nobody_knows_it_is_said(ridge, tmp_path):
     (directory / "summary.json").write_text(json.dumps(summary))
     made, found = table(directory)
     assert found["user_item_bias"].tried is None
-    assert made.verdicts[1].endswith("user_item_bias had an unknown number of settings")
+    assert "settings tried for user_item_bias: nobody knows; for learner=ridge: 1" in made.verdicts[1]
 
 
 def test_numbers_in_lists_and_switches():

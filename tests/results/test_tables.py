@@ -257,13 +257,15 @@ def test_goals(make, config):
         kind, at, _ = name.partition("@")
         assert kind in (LOWER if metric(kind + ("@5" if at else "")).goal == "min" else HIGHER)
     (path,) = [make("a", config(), {"model": BASE - 1, "item_mean": BASE}, metric="regret")]
-    frame = pl.read_parquet(path / "task_scores.parquet").rename({"mae": "regret", "ndcg@5": "novelty"})
+    frame = pl.read_parquet(path / "task_scores.parquet").rename({"mae": "regret", "ndcg@5": "serendipity"})
     frame.write_parquet(path / "task_scores.parquet")
     runs = find([path])[0]
     assert tabulate(runs)[0].goal == "min"
     assert tabulate(runs, metric="regret:max")[0].rows[0].label == "item_mean"
-    with pytest.raises(UserError, match="novelty: say whether low or high is good: novelty:min or novelty:max"):
-        tabulate(runs, metric="novelty")
+    with pytest.raises(
+        UserError, match="serendipity: say whether low or high is good: serendipity:min or serendipity:max"
+    ):
+        tabulate(runs, metric="serendipity")
 
 
 @pytest.mark.parametrize("test", ["wilcoxon", "permutation"])

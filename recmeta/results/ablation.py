@@ -1,0 +1,58 @@
+"""What each part of a method is worth: every other learner in difference to the full one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from recmeta.results.judging import Judged, Judging, compared
+from recmeta.results.labels import tell_apart
+from recmeta.types import UserError
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Learners in difference to one of them.
+
+    Attributes:
+        full: the label of that one.
+        changed: label -> the settings in which it differs from the full one: what is off, or other.
+        judged: a comparison per label, row minus full: one family.
+    """
+
+    full: str
+    changed: Mapping[str, str]
+    judged: list[Judged]
+
+
+def ablate(
+    parts: Mapping[str, pl.DataFrame], learners: Mapping[str, Mapping[str, Any]], how: Judging, goal: str
+) -> Ablation:
+    """Compare every learner with the full one, paired per task, corrected over the learners.
+
+    Args:
+        parts: label -> task scores, in one scenario, at one support size.
+        learners: label -> its settings.
+        how, goal: the metric, the test, the correction, and the full one's label.
+
+    Raises:
+        UserError: there is no such learner, or it is the only one.
+    """
+    full, there = str(how.ablation), [label for label in learners if label in parts]
+    if full not in there:
+        raise UserError(f"--ablation {full}: no such learner; there are {', '.join(there) or 'none'}")
+    others = [label for label in there if label != full]
+    if not others:
+        raise UserError(f"--ablation {full}: it is the only learner; there is nothing to compare it with")
+    changed = {label: _changed(learners[full], learners[label]) for label in others}
+    pairs = {(label, ""): (parts[label], parts[full]) for label in others}
+    return Ablation(full, changed, compared(pairs, full, how, goal))
+
+
+def _changed(full: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The settings of the other that the full one has otherwise, as typed."""
+    before, after = tell_apart([full, other])
+    return " ".join(f"{key}={after[key]}" for key in after if before.get(key) != after[key])

@@ -1,0 +1,228 @@
+"""What a report has to say, as titled grids of text and lines below them: the same for every form it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from types import MappingProxyType
+from typing import NamedTuple
+
+from recmeta.results.ablation import Ablation
+from recmeta.results.budget import UNEQUAL, Budget
+from recmeta.results.judging import Judging
+from recmeta.results.ranks import Ranked, sentence
+from recmeta.results.runs import Missing
+from recmeta.results.tables import Bucketed, Cell, Table
+from recmeta.statistics import CORRECTIONS, number
+
+TESTED = {"t": "t-test", "wilcoxon": "Wilcoxon's test", "permutation": "sign-flip permutation test"}
+"""The tests in words."""
+
+
+WORDS = ("", "method", "chosen", "by", "at the edge of what was tried", "differs in")
+"""Columns of words, which begin at the left."""
+
+NOTHING = "-"
+"""A cell without a value, or of a run that there is not."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is reported.
+
+    Attributes:
+        tables: one per data set, protocol and scenario.
+        rankings: one per scenario with several tables.
+        missing: runs without results.
+        how: what the tables were judged by.
+    """
+
+    tables: Sequence[Table]
+    rankings: Sequence[Ranked]
+    missing: Sequence[Missing]
+    how: Judging
+
+
+class Grid(NamedTuple):
+    """Cells under a title.
+
+    Attributes:
+        title: what it shows.
+        head: names of the columns; "" is the column of marks.
+        body: text, a row each.
+        marks: (row, column) of the body -> "best" or "≈", for cells that have one.
+    """
+
+    title: str
+    head: list[str]
+    body: list[list[str]]
+    marks: Mapping[tuple[int, int], str] = MappingProxyType({})
+
+
+def legend(how: Judging) -> str:
+    """What the marks and the numbers mean."""
+    correction = CORRECTIONS[how.correction].name
+    return (
+        f"best: the best mean; ≈: not distinguishable from it ({TESTED[how.test]} paired per task, p ≥ 0.05, "
+        f"{correction} over the rows). A task's scores are averaged over its seeds and splits first, so that it counts "
+        "once. [lo, hi]: 95 % bootstrap interval over tasks, each with all its splits, and over the seeds that all "
+        "tasks have. Intervals of differences invert the test and are for one comparison; verdicts are by p, "
+        f"{correction} over the learners of a table. {UNEQUAL}: one of the two had more settings to choose from, as "
+        "far as these directories tell."
+    )
+
+
+def missing_lines(missing: Sequence[Missing]) -> list[str]:
+    """A line per run without results, after one that counts them; nothing if there is none."""
+    if not missing:
+        return []
+    counts = [
+        f"{count} {status}"
+        for status in ("failed", "running", "unfinished")
+        if (count := sum(run.status == status for run in missing))
+    ]
+    lines = [
+        f"missing: {run.directory} ({run.status}{': ' if run.reason else ''}{run.reason})"
+        + "".join(f" {override}" for override in run.overrides)
+        for run in missing
+    ]
+    return [f"runs missing from the tables: {len(missing)} ({', '.join(counts)})", *lines]
+
+
+def sections(report: Report) -> Iterator[tuple[list[Grid], list[str]]]:
+    """Grids and the lines below them, in reading order."""
+    for table in report.tables:
+        bucketed = [f"{one.row}, {one.bucket}: {one.text}" for one in table.bucketed.judged] if table.bucketed else []
+        yield list(_grids(table)), [*table.verdicts, *bucketed, *(f"note: {note}" for note in table.notes)]
+    if len(report.tables) > 1:
+        yield [overview(report.tables)], []
+    for ranked in report.rankings:
+        yield [_ranks(ranked)], [sentence(ranked), *(f"note: {note}" for note in ranked.notes)]
+
+
+def _grids(table: Table) -> Iterator[Grid]:
+    """The main table, the one by support size where there are several, the ledger, and what else was asked for."""
+    head = ["", "method", *table.metrics, "tasks", "seeds", "splits"]
+    body = [
+        [row.mark, row.label, *(_cell(row.cells[name]) for name in table.metrics), *counts]
+        for row in table.rows
+        for counts in [(str(row.tasks), str(row.seeds or NOTHING), str(row.splits))]
+    ]
+    yield Grid(table.heading, head, body, {(at, 2): row.mark for at, row in enumerate(table.rows) if row.mark})
+    world = table.heading.rpartition(",")[0]
+    sizes = sorted({size for row in table.rows for size in row.curve})
+    if len(sizes) > 1:
+        curves = [[row.label, *(number(row.curve.get(size)) for size in sizes)] for row in table.rows]
+        yield Grid(f"{world}: {table.metric} by support size", ["method", *(f"K={size}" for size in sizes)], curves)
+    if table.ablation:
+        yield _ablation(table, table.ablation)
+    yield _ledger(world.rpartition(":")[0], table.budgets)
+    if table.bucketed:
+        heading = world if table.bucketed.by == "shots" else table.heading
+        yield _buckets(f"{heading}: {table.metric} by {table.bucketed.by}", table, table.bucketed)
+
+
+def overview(tables: Sequence[Table]) -> Grid:
+    """Every method in every table, by one metric: what was not run, or has no value, is an empty cell."""
+    found = [{row.label: row for row in table.rows} for table in tables]
+    labels = list(dict.fromkeys(label for rows in found for label in rows))
+    body = [
+        [label, *(number(rows[label].cells[table.metric].mean) if label in rows else NOTHING for rows, table in pairs)]
+        for label in labels
+        for pairs in [list(zip(found, tables, strict=True))]
+    ]
+    marks = {
+        (at, column): rows[label].mark
+        for at, label in enumerate(labels)
+        for column, rows in enumerate(found, start=1)
+        if label in rows and rows[label].mark
+    }
+    return Grid(f"{tables[0].metric} over {len(tables)} tables", ["method", *_distinct(tables)], body, marks)
+
+
+def _distinct(tables: Sequence[Table]) -> list[str]:
+    """Short names of tables: what of their headings tells them apart."""
+    said = [re.sub(r" \(data (\w+)\)", r" data=\1", table.heading).replace(" = ", "=") for table in tables]
+    words = [re.split(r"[:,]? ", heading) for heading in said]
+    shared = set.intersection(*map(set, words))
+    apart = [[word for word in some if word not in shared] for some in words]
+    bare = [" ".join(word for word in some if not word.startswith("data=")) for some in apart]
+    return bare if len(set(bare)) == len(bare) else [" ".join(some) for some in apart]
+
+
+def _ablation(table: Table, ablation: Ablation) -> Grid:
+    """The full learner, and the others in difference to it."""
+    cells = {row.label: row.cells[table.metric] for row in table.rows}
+    body = [
+        [
+            one.row,
+            ablation.changed[one.row],
+            number(cells[one.row].mean),
+            _cell(Cell(*one.comparison[:3])),
+            number(one.comparison.p),
+            number(one.p),
+            str(one.comparison.n),
+        ]
+        for one in ablation.judged
+    ]
+    head = [
+        "method",
+        "differs in",
+        table.metric,
+        "less the full one",
+        "p",
+        "p corrected",
+        "tasks",
+    ]
+    full = [ablation.full, "", number(cells[ablation.full].mean), "", "", "", ""]
+    return Grid(f"{table.heading}: without parts of {ablation.full}", head, [full, *body])
+
+
+def _ledger(world: str, budgets: Sequence[Budget]) -> Grid:
+    """What each method had: the same for all scenarios of a protocol."""
+    head = ["method", "settings tried", "chosen", "by", "at the edge of what was tried", "train s"]
+    body = [
+        [
+            one.method,
+            ("unknown" if one.tried is None else str(one.tried)) + (f" ({one.failed} failed)" if one.failed else ""),
+            one.chosen,
+            one.by,
+            "; ".join(one.edges),
+            "-" if isnan(one.seconds) else f"{one.seconds:.0f}",
+        ]
+        for one in budgets
+    ]
+    return Grid(f"{world}: budget", head, body)
+
+
+def _buckets(title: str, table: Table, bucketed: Bucketed) -> Grid:
+    head = ["method", *(f"{bucket} (n={tasks})" for bucket, tasks in bucketed.tasks.items())]
+    nothing = Cell(float("nan"), float("nan"), float("nan"))
+    body = [
+        [row.label, *(_cell(bucketed.cells[row.label].get(bucket, nothing)) for bucket in bucketed.tasks)]
+        for row in table.rows
+    ]
+    return Grid(title, head, body)
+
+
+def _ranks(ranked: Ranked) -> Grid:
+    first = ranked.standings[0].label
+    head = ["method", "rank", f"better / equal / worse than {first}", "p (Nemenyi)"]
+    body = [
+        [one.label, f"{one.rank:.2f}", f"{one.wins} / {one.ties} / {one.losses}", number(one.p)]
+        for one in ranked.standings[1:]
+    ]
+    return Grid(ranked.heading, head, [[first, f"{ranked.standings[0].rank:.2f}", "", ""], *body])
+
+
+def justified(head: Sequence[str]) -> list[str]:
+    """For each column "l" or "r": where its cells begin."""
+    return ["l" if name in WORDS else "r" for name in head]
+
+
+def _cell(cell: Cell) -> str:
+    if isnan(cell.lo):
+        return number(cell.mean)
+    return f"{number(cell.mean)} [{number(cell.lo)}, {number(cell.hi)}]"
