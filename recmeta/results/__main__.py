@@ -17,6 +17,7 @@ from recmeta.results.judging import Judging
 from recmeta.results.ranks import rankings
 from recmeta.results.runs import find
 from recmeta.results.tables import tabulate
+from recmeta.results.write import FILES, write
 from recmeta.statistics import CORRECTIONS, TESTS
 from recmeta.types import UserError
 
@@ -79,13 +80,8 @@ def _report(paths: Sequence[Path], out: Path | None, how: Judging) -> None:
     for part in render.console(report):
         screen.print(part, soft_wrap=isinstance(part, str))
     if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            for name, made in render.FILES.items():
-                (out / name).write_text(made(report), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
-        screen.print(f"written: {', '.join(str(out / name) for name in render.FILES)}", markup=False, soft_wrap=True)
+        written = write(report, out)
+        screen.print(f"written: {', '.join(map(str, written))}", markup=False, soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="outputs/NAME", help="run directories, or folders of them"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help=f"also write {', '.join(render.FILES)} there")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"also write {', '.join(FILES)} and figures there")
     parser.add_argument(
         "--metric", help="sort and test by this one; the runs' own if not given; NAME:min or NAME:max for unusual ones"
     )

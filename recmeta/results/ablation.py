@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from recmeta.results.judging import Judged, Judging, compared
-from recmeta.results.labels import tell_apart
+from recmeta.results.labels import identity, tell_apart
+from recmeta.results.runs import Finished
 from recmeta.types import UserError
 
 
@@ -29,13 +30,13 @@ class Ablation:
 
 
 def ablate(
-    parts: Mapping[str, pl.DataFrame], learners: Mapping[str, Mapping[str, Any]], how: Judging, goal: str
+    parts: Mapping[str, pl.DataFrame], learners: Mapping[str, Sequence[Finished]], how: Judging, goal: str
 ) -> Ablation:
     """Compare every learner with the full one, paired per task, corrected over the learners.
 
     Args:
         parts: label -> task scores, in one scenario, at one support size.
-        learners: label -> its settings.
+        learners: label -> its runs.
         how, goal: the metric, the test, the correction, and the full one's label.
 
     Raises:
@@ -47,7 +48,8 @@ def ablate(
     others = [label for label in there if label != full]
     if not others:
         raise UserError(f"--ablation {full}: it is the only learner; there is nothing to compare it with")
-    changed = {label: _changed(learners[full], learners[label]) for label in others}
+    settings = {label: identity(learners[label][0].config) for label in there}
+    changed = {label: _changed(settings[full], settings[label]) for label in others}
     pairs = {(label, ""): (parts[label], parts[full]) for label in others}
     return Ablation(full, changed, compared(pairs, full, how, goal))
 

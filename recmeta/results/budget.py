@@ -50,16 +50,14 @@ class Budget:
     seconds: float
 
 
-def learner_budgets(
-    runs: Sequence[Finished], rows: Mapping[str, Mapping[str, Any]], missing: Sequence[Missing]
-) -> list[Budget]:
+def learner_budgets(learners: Mapping[str, Sequence[Finished]], missing: Sequence[Missing]) -> list[Budget]:
     """The budget of every method of comparable runs.
 
     Args:
-        runs: comparable ones.
-        rows: label -> what a learner's runs have in common (`identity`).
+        learners: label -> its runs.
         missing: runs without results; those of a method count as tried.
     """
+    rows = {label: identity(runs[0].config) for label, runs in learners.items()}
     methods: list[Mapping[str, Any]] = []
     members: list[list[str]] = []
     for label, settings_of_row in rows.items():
@@ -69,17 +67,16 @@ def learner_budgets(
             methods.append(method)
             members.append([label])
     names, _ = labels(methods)
-    of_row = {label: [run for run in runs if run.trains and identity(run.config) == rows[label]] for label in rows}
     lost: list[dict[str, Any]] = []  # a setting that failed on every split is one setting
     for run in missing:
         if run.status == "failed" and run.config and (own := identity(run.config)) not in (*lost, *rows.values()):
             lost.append(own)
     made = []
     for name, method, some in zip(names, methods, members, strict=True):
-        chosen, by = _chosen({label: of_row[label] for label in some})
+        chosen, by = _chosen({label: learners[label] for label in some})
         edges = _edges({label: rows[label] for label in some}, chosen) if chosen else []
         failed = sum(without_numbers(own) == method for own in lost)
-        seconds = sum(run.train_seconds for label in some for run in of_row[label])
+        seconds = sum(run.train_seconds for label in some for run in learners[label])
         said = chosen if len(some) > 1 else ""
         by = f"{by} on {VALIDATION}" if len(some) > 1 and by else ""
         made.append(Budget(name, "learner", some, len(some) + failed, failed, by, said, edges, seconds))

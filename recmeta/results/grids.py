@@ -139,10 +139,10 @@ def overview(tables: Sequence[Table]) -> Grid:
         for column, rows in enumerate(found, start=1)
         if label in rows and rows[label].mark
     }
-    return Grid(f"{tables[0].metric} over {len(tables)} tables", ["method", *_distinct(tables)], body, marks)
+    return Grid(f"{tables[0].metric} over {len(tables)} tables", ["method", *distinct(tables)], body, marks)
 
 
-def _distinct(tables: Sequence[Table]) -> list[str]:
+def distinct(tables: Sequence[Table]) -> list[str]:
     """Short names of tables: what of their headings tells them apart."""
     said = [re.sub(r" \(data (\w+)\)", r" data=\1", table.heading).replace(" = ", "=") for table in tables]
     words = [re.split(r"[:,]? ", heading) for heading in said]

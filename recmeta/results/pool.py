@@ -21,12 +21,12 @@ class Pooled(NamedTuple):
     Attributes:
         scores: the task scores with the columns ``row`` (a learner's label or a baseline's name), ``kind`` ("learner"
             or "baseline") and ``split`` besides.
-        learners: label -> what its runs have in common (`identity`).
+        learners: label -> the runs of a learner, which are alike in all that makes a method (`identity`).
         notes: what a reader must know of them.
     """
 
     scores: pl.DataFrame
-    learners: Mapping[str, Mapping[str, Any]]
+    learners: Mapping[str, Sequence[Finished]]
     notes: Sequence[str]
 
 
@@ -71,7 +71,8 @@ def pool(runs: Sequence[Finished]) -> Pooled:
     once = grouped.agg(pl.exclude(*keys, "run").drop_nulls().first())
     more = [f"the rows differ in these settings too: {', '.join(also)}"] if also else []
     said = [*_disagreements(grouped, metrics), *more, *notes, *_code_notes(runs, named)]
-    return Pooled(once, dict(zip(names, methods, strict=True)), said)
+    learners = {name: [run for run, own in zip(runs, named, strict=True) if own == name] for name in names}
+    return Pooled(once, learners, said)
 
 
 def _disagreements(grouped: Any, metrics: Sequence[str]) -> list[str]:

@@ -1,10 +1,10 @@
-"""A report as rich renderables, Markdown and CSV; and which files it is written to."""
+"""A report as rich renderables, Markdown and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import isfinite
 
 from rich import box
@@ -13,7 +13,6 @@ from rich.table import Table as RichTable
 
 from recmeta.results.grids import Grid, Report, justified, legend, missing_lines, sections
 from recmeta.results.judging import Judged
-from recmeta.results.latex import latex
 from recmeta.results.tables import Table
 
 
@@ -91,16 +90,6 @@ def ledger(report: Report) -> str:
             tried = "" if one.tried is None else one.tried
             lines.append([table.heading, one.method, one.kind, tried, one.failed, *words, _plain(one.seconds)])
     return _csv(["table", "method", "kind", "tried", "failed", "by", "chosen", "edges", "train_seconds"], lines)
-
-
-FILES: dict[str, Callable[[Report], str]] = {
-    "results.md": markdown,
-    "results.tex": latex,
-    "results.csv": comma_separated,
-    "comparisons.csv": comparisons,
-    "budget.csv": ledger,
-}
-"""What ``--out`` writes, and how each is made."""
 
 
 def _all(table: Table) -> list[Judged]:

@@ -90,6 +90,8 @@ class Table:
         bucketed: the metric by buckets, where that was asked for.
         ablation: learners in difference to one of them, where that was asked for.
         notes: what a reader must know.
+        scores: the task scores behind all that, at every support size (`recmeta.results.pool.Pooled`).
+        runs: label -> the runs of a learner.
     """
 
     heading: str
@@ -105,6 +107,8 @@ class Table:
     bucketed: Bucketed | None
     ablation: Ablation | None
     notes: Sequence[str]
+    scores: pl.DataFrame
+    runs: Mapping[str, Sequence[Finished]]
 
 
 def tabulate(runs: Sequence[Finished], how: Judging, missing: Sequence[Missing] = ()) -> list[Table]:
@@ -153,17 +157,28 @@ def _tables(
     for path in how.foreign:
         more, said = foreign.fit(path, pooled, seeds, shots)
         pooled, notes = pl.concat([pooled, more], how="diagonal_relaxed"), [*notes, *said]
-    budgets = _budgets(runs, missing, learners, pooled, shots)
+    world = _World(heading, data, shots, _budgets(runs, missing, learners, pooled, shots), learners, notes)
     return [
-        _table(scores, heading, data, scenario, shots, how, goal, notes, budgets, learners)
+        _table(scores, scenario, world, how, goal)
         for (scenario,), scores in pooled.group_by("scenario", maintain_order=True)
     ]
+
+
+class _World(NamedTuple):
+    """What the tables of comparable runs have in common: as in `Table`."""
+
+    heading: str
+    data: str
+    shots: int
+    budgets: Sequence[Budget]
+    runs: Mapping[str, Sequence[Finished]]
+    notes: Sequence[str]
 
 
 def _budgets(
     runs: Sequence[Finished],
     missing: Sequence[Missing],
-    learners: Mapping[str, Mapping[str, Any]],
+    learners: Mapping[str, Sequence[Finished]],
     pooled: pl.DataFrame,
     shots: int,
 ) -> list[Budget]:
@@ -171,7 +186,7 @@ def _budgets(
     rows = {kind: part["row"].unique(maintain_order=True).to_list() for (kind,), part in pooled.group_by("kind")}
     imported = [Budget(row, "imported", [row], None, 0, "", "", [], float("nan")) for row in rows.get("imported", [])]
     tuned = baseline_budgets(runs, rows.get("baseline", []), shots)
-    return [*learner_budgets(runs, learners, missing), *imported, *tuned]
+    return [*learner_budgets(learners, missing), *imported, *tuned]
 
 
 def _shots(runs: Sequence[Finished], pooled: pl.DataFrame, heading: str, asked: int | None) -> int:
@@ -193,21 +208,10 @@ def _headline(protocol: Mapping[str, Any]) -> int:
     return int(max(protocol.get("shots") or [USUAL_SHOTS]) if headline is None else headline)
 
 
-def _table(
-    scores: pl.DataFrame,
-    heading: str,
-    data: str,
-    scenario: str,
-    shots: int,
-    how: Judging,
-    goal: str,
-    notes: Sequence[str],
-    budgets: Sequence[Budget],
-    learners: Mapping[str, Mapping[str, Any]],
-) -> Table:
+def _table(scores: pl.DataFrame, scenario: str, world: _World, how: Judging, goal: str) -> Table:
     """The table of one scenario."""
     metric = str(how.metric)
-    parts = _parts(scores.filter(pl.col("shots") == shots))
+    parts = _parts(scores.filter(pl.col("shots") == world.shots))
     curves = {row: _curve(part, metric) for row, part in _parts(scores).items()}
     metrics = [metric, *(name for name in metric_names(scores) if name != metric)]
     cells = {row: {name: _cell(part, name) for name in metrics} for row, part in parts.items()}
@@ -233,15 +237,15 @@ def _table(
     best = rival_of(list(parts), means, baselines, how, goal)
     rivals = [row for row in parts if row not in (*baselines, best)]
     judged = compared({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
-    uneven = unequal([one.row for one in judged], best, budgets) if best else {}
+    uneven = unequal([one.row for one in judged], best, world.budgets) if best else {}
     said = [f"{one.row}: {one.text}{f' {UNEQUAL}' if one.row in uneven else ''}" for one in judged]
     if best and uneven:
-        said.append(sentence(best, uneven, budgets))
+        said.append(sentence(best, uneven, world.budgets))
     if rivals and not best:
         said = [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"]
     return Table(
-        heading=f"{heading}: {scenario}, K = {shots}",
-        data=data,
+        heading=f"{world.heading}: {scenario}, K = {world.shots}",
+        data=world.data,
         scenario=scenario,
         metric=metric,
         goal=goal,
@@ -249,10 +253,12 @@ def _table(
         rows=sorted(rows, key=lambda row: _order(means[row.label], goal)),
         judged=judged,
         verdicts=said,
-        budgets=budgets,
+        budgets=world.budgets,
         bucketed=_bucketed(scores, parts, rivals, best, how, goal) if how.by else None,
-        ablation=ablate(parts, learners, how, goal) if how.ablation else None,
-        notes=[*notes, *gaps],
+        ablation=ablate(parts, world.runs, how, goal) if how.ablation else None,
+        notes=[*world.notes, *gaps],
+        scores=scores,
+        runs=world.runs,
     )
 
 

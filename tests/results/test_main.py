@@ -57,6 +57,8 @@ def test_writes_markdown_latex_and_csv(outputs, tmp_path):
     assert (popularity["mean"], popularity["lo"]) == ("", "")
     assert sorted(line["status"] for line in lines if line["status"] != "complete") == ["failed", "unfinished"]
     assert "nan" not in (markdown + latex).lower()
+    assert {path.suffix for path in (out / "figures").iterdir()} == {".png", ".pdf"}
+    assert (out / "figures" / "shots.png").stat().st_size > 1000
     (budget, *_) = csv.DictReader((out / "budget.csv").read_text().splitlines())
     assert (budget["method"], budget["tried"], budget["train_seconds"]) == ("learner=ridge", "1", "")
 
@@ -82,9 +84,10 @@ def test_the_users_mistakes_are_one_line_and_exit_code_2(outputs, monkeypatch, c
     assert error.count("\n") == 1
 
 
-def test_imports_no_training_code():
+@pytest.mark.parametrize("more", ["", ", recmeta.results.figures"])
+def test_imports_no_training_code(more):
     program = (
-        "import sys, recmeta.results.__main__\n"
+        f"import sys, recmeta.results.__main__{more}\n"
         "print(*(name for name in sys.modules if name.partition('.')[0] in ('recmeta', 'flax', 'hydra', 'optax')))"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

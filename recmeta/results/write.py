@@ -1,0 +1,51 @@
+"""Write a report into a folder: tables, figures, and a page that holds both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from recmeta.results.grids import Report
+from recmeta.results.latex import latex
+from recmeta.results.render import comma_separated, comparisons, ledger, markdown
+from recmeta.types import UserError
+
+FILES: dict[str, Callable[[Report], str]] = {
+    "results.md": markdown,
+    "results.tex": latex,
+    "results.csv": comma_separated,
+    "comparisons.csv": comparisons,
+    "budget.csv": ledger,
+}
+"""The tables, and how each is made."""
+
+FIGURES, FORMATS = "figures", ("png", "pdf")
+"""The folder of figures, and what each is written as."""
+
+
+def write(report: Report, out: Path) -> list[Path]:
+    """Write tables and figures.
+
+    Args:
+        report: what is reported.
+        out: the folder; made where it is not there.
+
+    Returns:
+        What was written; figures as their folder.
+
+    Raises:
+        UserError: where it can't be written.
+    """
+    # Drawing takes seconds to import: only where figures are wanted.
+    from recmeta.results.figures import draw_all, save
+
+    try:
+        (out / FIGURES).mkdir(parents=True, exist_ok=True)
+        for name, made in FILES.items():
+            (out / name).write_text(made(report), encoding="utf-8")
+        for drawn in draw_all(report.tables, report.rankings):
+            for suffix in FORMATS:
+                save(drawn.figure, out / FIGURES / f"{drawn.name}.{suffix}")
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
+    return [*(out / name for name in FILES), out / FIGURES]
