@@ -110,6 +110,8 @@ def _check_root(config: Mapping[str, Any]) -> None:
         raise UserError(f"steps={config['steps']} is not a multiple of eval_every={config['eval_every']}")
     if config["patience"] is not None and config["patience"] < 1:
         raise UserError(f"patience={config['patience']}: must be at least 1, or null for no early stopping")
+    if config["clip"] is not None and not 0 < config["clip"] < math.inf:
+        raise UserError(f"clip={config['clip']}: must be above 0, or null for no clipping")
 
 
 def component(group: str, block: Any, given: tuple[str, ...]) -> Callable[..., Any] | None:

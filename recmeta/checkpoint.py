@@ -72,6 +72,36 @@ def open(directory: str | Path, *, keep: int = 2, fresh: bool = False) -> Checkp
     return Checkpoints(partial(_save, manager), partial(_restore, manager), manager.close)
 
 
+def read(directory: str | Path) -> dict[str, np.ndarray]:
+    """Read the latest checkpoint of a run that is over.
+
+    Args:
+        directory: where its checkpoints are.
+
+    Returns:
+        Each array under its path as `jax.tree_util.keystr` writes it; arrays without elements are left out.
+
+    Raises:
+        UserError: where there is none, or it can't be read.
+    """
+    import orbax.checkpoint as ocp
+
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    options = ocp.CheckpointManagerOptions(create=False)
+    try:
+        with ocp.CheckpointManager(
+            Path(directory).absolute(), options=options, item_handlers=ocp.StandardCheckpointHandler()
+        ) as manager:
+            metadata = manager.item_metadata(manager.latest_step())
+            if metadata is None:
+                raise ValueError("its metadata is missing")
+            shapes = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in metadata.tree.items()}
+            arrays = manager.restore(manager.latest_step(), args=ocp.args.StandardRestore(shapes))
+    except (OSError, ValueError) as error:
+        raise UserError(f"no checkpoint can be read in {directory} ({_short(error)})") from error
+    return {name: np.asarray(value) for name, value in arrays.items()}
+
+
 def _save(manager: Any, step: int, state: PyTree) -> None:
     import orbax.checkpoint as ocp
 

@@ -13,7 +13,8 @@ import optax
 import polars as pl
 from jaxtyping import PyTree
 
-from recmeta import build, checkpoint, evaluate, measure, provenance, run_directory, statistics, train, tune
+from recmeta import build, checkpoint, evaluate, measure, phases, provenance, run_directory, statistics, train, tune
+from recmeta.outer import outer
 from recmeta.reporters import compose, files
 from recmeta.types import Interactions, Learner, Objective, Problem, Reporter, Run, UserError
 
@@ -29,7 +30,9 @@ class Work(NamedTuple):
         data, problem: loaded, and split.
         objective: made.
         learner, optimizer: made; None for the baselines alone.
-        hashes: of config, data, protocol and code.
+        hashes: of config, data, protocol and code, and of the start.
+        start: the run to begin with, checked; None: none.
+        told: what the user is to know of that.
         directory: of the run.
     """
 
@@ -42,6 +45,8 @@ class Work(NamedTuple):
     optimizer: optax.GradientTransformation | None
     hashes: Mapping[str, str]
     directory: Path
+    start: phases.Start | None = None
+    told: Sequence[str] = ()
 
 
 class Training(NamedTuple):
@@ -117,12 +122,20 @@ def assemble(config: Config, parts: build.Parts, directory: Path) -> Work:
     objective = parts.objective()
     build.check_problem(parts, problem, objective)
     learner = build.make_learner(parts, problem, objective)
-    optimizer = build.make_optimizer(parts) if learner else None
     hashes = {
         "config": provenance.config_hash(config), "data": data.sha256, "protocol": problem.split.sha256,
         "code": provenance.code_hash(),
     }  # fmt: skip
-    return Work(config, parts, data, problem, objective, learner, optimizer, hashes, directory)
+    if learner is None:
+        return Work(config, parts, data, problem, objective, None, None, hashes, directory)
+    shapes = jax.eval_shape(learner.init, jax.random.key(0))
+    optimizer = outer(build.make_optimizer(parts), shapes, clip=config["clip"], freeze=config["freeze"])
+    work = Work(config, parts, data, problem, objective, learner, optimizer, hashes, directory)
+    if config["start"] is None:
+        return work
+    start = phases.read(config["start"], config["output"])
+    told = phases.check(start, shapes, config["seeds"], hashes)
+    return work._replace(start=start, told=told, hashes=hashes | {"start": start.identity})
 
 
 def begin(work: Work, fresh: bool, stack: ExitStack) -> Training | None:
@@ -131,7 +144,11 @@ def begin(work: Work, fresh: bool, stack: ExitStack) -> Training | None:
         return None
     checkpoints = checkpoint.open(work.directory / run_directory.CHECKPOINTS, fresh=fresh)
     stack.callback(checkpoints.close)
-    progress = train.start(work.learner, work.optimizer, work.config["seeds"], work.parts.metric.goal)
+    seeds = work.config["seeds"]
+    progress = train.start(work.learner, work.optimizer, seeds, work.parts.metric.goal)
+    if work.start:
+        params = phases.graft(work.start, progress.state.params, seeds)
+        progress = train.start_with(params, progress, work.optimizer)
     progress, step = checkpoints.restore(progress) or (progress, 0)
     return Training(work.learner, work.optimizer, progress, step, checkpoints.save)
 
@@ -155,7 +172,8 @@ def describe(work: Work, overrides: Sequence[str], step: int, multirun: bool) ->
 def notes(work: Work) -> list[str]:
     """What the user should know before the numbers: the data, what was dropped, what leaks, what is not used."""
     data, split = work.data, work.problem.split
-    lines = [*data.notes, f"{data.name}: " + ", ".join(f"{name} {count:,}" for name, count in data.counts.items())]
+    lines = [*work.told, *data.notes]
+    lines.append(f"{data.name}: " + ", ".join(f"{name} {count:,}" for name, count in data.counts.items()))
     lines.append("split: " + ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in split.counts.items()))
     lines += split.notes
     for name, share in split.leak.items():

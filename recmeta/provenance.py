@@ -20,7 +20,9 @@ import jax
 WITHOUT_EFFECT = ("reporter", "name", "output", "force")
 """Root keys that cannot change a number."""
 
-OF_TRAINING = ("encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience")
+OF_TRAINING = (
+    "encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience", "clip", "start", "freeze"
+)  # fmt: skip
 """Root keys that cannot change a number of the baselines alone."""
 
 ALONE = {"_target_": None}

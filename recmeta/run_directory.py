@@ -97,7 +97,7 @@ def starts_over(before: Before, hashes: Mapping[str, str], *, force: bool) -> bo
     >>> starts_over(interrupted._replace(forced=False), {"data": "d", "protocol": "p"}, force=True)
     True
     """
-    same = all(before.hashes.get(key) == hashes[key] for key in ("data", "protocol"))
+    same = all(before.hashes.get(key) == hashes.get(key) for key in ("data", "protocol", "start"))
     return force and not (before.forced and before.summary is None and same)
 
 
@@ -108,15 +108,16 @@ def differences(before: Before, hashes: Mapping[str, str], directory: Path) -> l
         Lines for the user: that the code is another.
 
     Raises:
-        UserError: where the data or the split are others.
+        UserError: where the data, the split or the start are others.
     """
     if not before.hashes:
         return []
-    for key, what in (("data", "data"), ("protocol", "split of the data")):
-        if before.hashes.get(key) != hashes[key]:
+    said = {"data": "other data: the data", "protocol": "other data: the split of the data"}
+    for key, other in (said | {"start": "another start: the run that it begins with"}).items():
+        if before.hashes.get(key) != hashes.get(key):
             raise UserError(
-                f"{directory} holds a run of other data: the {what} changed since; force=true discards it and runs "
-                "again, another name= keeps both"
+                f"{directory} holds a run of {other} changed since; force=true discards it and runs again, another "
+                "name= keeps both"
             )
     if before.hashes.get("code") != hashes["code"]:
         return [f"recmeta's code changed since {directory} was started: its numbers may not be what this code gives"]

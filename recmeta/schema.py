@@ -18,8 +18,10 @@ GROUPS = ("dataset", "cleaning", "protocol", "encoder", "scorer", "learner", "ob
 
 KINDS = {
     "str": "text",
+    "str | None": "text or null",
     "int": "a whole number",
     "int | None": "a whole number or null",
+    "float | None": "a number or null",
     "bool": "true or false",
     "list[int]": "a list of whole numbers, as [0,1]",
     "list[str]": "a list of names, as [a,b]",
@@ -46,6 +48,9 @@ class Root:
     eval_every: int = MISSING
     batch: int = MISSING
     patience: int | None = MISSING
+    clip: float | None = MISSING
+    start: str | None = MISSING
+    freeze: list[str] = MISSING
     metric: str = MISSING
     metrics: list[str] = MISSING
     baselines: list[str] = MISSING

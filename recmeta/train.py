@@ -66,6 +66,18 @@ def start(learner: Learner, optimizer: optax.GradientTransformation, seeds: Sequ
     return jax.jit(jax.vmap(one))(jnp.array(seeds, jnp.uint32))
 
 
+def start_with(params: Params, progress: Progress, optimizer: optax.GradientTransformation) -> Progress:
+    """Put other parameters in the place of those that every seed was initialised with.
+
+    Args:
+        params: of all seeds, ``[S, ...]``.
+        progress: from `start`.
+        optimizer: its state begins afresh.
+    """
+    state = progress.state._replace(params=params, opt_state=jax.jit(jax.vmap(optimizer.init))(params))
+    return Progress(state, progress.best._replace(params=jax.tree.map(jnp.copy, params)))
+
+
 def make_chunk(
     learner: Learner,
     objective: Objective,
