@@ -100,7 +100,7 @@ def test_a_start_that_changed_is_noticed(runs, joint):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (("start=nothing",), "start=nothing: there is no finished run; give a run directory, or the name of a run under"),
+        (("start=nothing",), "start=nothing: there is no finished run; give a run directory, or the name of a run"),
         (("protocol.seed=1",), "is a run on another split of the data"),
         (("dataset.seed=1",), "is a run on other data"),
         (("seeds=[3,4]",), r"has no seeds=\[4\]; it has seeds=\[5, 3\]"),
