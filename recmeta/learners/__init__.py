@@ -15,6 +15,7 @@ from recmeta.learners.maml import maml
 from recmeta.learners.maml_pp import maml_pp
 from recmeta.learners.mamo import mamo
 from recmeta.learners.matching import matching
+from recmeta.learners.meta_curvature import meta_curvature
 from recmeta.learners.meta_embedding import meta_embedding
 from recmeta.learners.meta_sgd import meta_sgd
 from recmeta.learners.mwuf import mwuf
@@ -42,6 +43,7 @@ __all__ = [
     "maml_pp",
     "mamo",
     "matching",
+    "meta_curvature",
     "meta_embedding",
     "meta_sgd",
     "mwuf",

@@ -34,6 +34,7 @@ LEARNERS = {
         learners.maml_pp, inner_steps=2, inner_rate=0.1, multi_step_until=0.1, first_order_until=0.3, adapts="head"
     ),
     "meta_sgd": partial(learners.meta_sgd, inner_steps=2, inner_rate=0.1, first_order=False, adapts="head"),
+    "meta_curvature": partial(learners.meta_curvature, inner_steps=2, inner_rate=0.1, first_order=False, adapts="all"),
     "meta_embedding": partial(
         learners.meta_embedding, width=3, hidden=(4,), cold_weight=0.1, inner_steps=2, inner_rate=0.1, first_order=False
     ),

@@ -1,0 +1,93 @@
+"""Meta-curvature: MAML whose inner gradients go through a learned map, one matrix per axis of each parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+import optax
+from annotated_types import Ge, Gt
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from recmeta.learners import inner
+from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.types import DataSpec, Learner, Model, Objective, Params
+
+
+def meta_curvature(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    inner_steps: Annotated[int, Ge(0)],
+    inner_rate: Annotated[float, Gt(0)],
+    first_order: bool,
+    adapts: inner.Adapts,
+    clip: Annotated[float, Gt(0)] | None = None,
+    remat: bool = False,
+) -> Learner:
+    """Learn the initialisation, and how each inner gradient is turned before it is followed.
+
+    The gradient G of a matrix becomes ``A G B'``, that of a vector ``A g``: square matrices that are learned in the
+    outer loop and start as the identity, where this is `maml`. It is a preconditioner with Kronecker structure, the
+    same at all steps: what `meta_sgd` does entry by entry, without the mixing of entries. Of embedding tables that
+    adapt, each row's gradient is turned in the same way.
+
+    Of a layer of ``a x b`` there are ``a^2 + b^2`` more numbers to learn.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        inner_steps: gradient steps on the support.
+        inner_rate: their size.
+        first_order: leave out the second derivatives; the matrices are learned all the same.
+        adapts: which part; see `inner.Adapts`.
+        clip: the norm above which a step's gradient, before it is turned, is made shorter.
+        remat: trade time for memory; see `inner.Loop`.
+
+    Reference: Park and Oliva, Meta-curvature, NeurIPS 2019, section 3.
+    """
+    del spec
+
+    def init(key: PRNGKeyArray) -> Params:
+        params = model.init(key)
+        chosen = inner.chosen(params, adapts)
+        curvature = jax.tree.map(lambda value: identities(value, range(value.ndim)), chosen)
+        if "tables" in chosen:
+            # A task has the rows that its support looks up, whichever these are: only their width is always the same.
+            curvature["tables"] = jax.tree.map(lambda table: identities(table, [1]), chosen["tables"])
+        return params | {"curvature": curvature}
+
+    def adapt(params, context, support, depth=None) -> Adapted:
+        start = {name: part for name, part in params.items() if name != "curvature"}
+
+        def turn(gradient: Params, _: Params | None) -> Params:
+            return jax.tree.map(turned, gradient, params["curvature"])
+
+        fast = inner.adapt(
+            model, objective, start, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
+            optimizer=lambda rate: optax.chain(optax.stateless(turn), optax.sgd(rate)), clip=clip, remat=remat,
+            depth=depth, first_order=first_order,
+        )  # fmt: skip
+        return Adapted(inner.with_fast(start, fast), context, support)
+
+    predict = score_query(model)
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+
+
+def identities(value: Array, axes: range | list[int]) -> dict[str, Array]:
+    """An identity matrix for each of some axes of an array."""
+    return {f"axis_{axis}": jnp.eye(value.shape[axis], dtype=value.dtype) for axis in axes}
+
+
+def turned(gradient: Float[Array, "*d"], matrices: Mapping[str, Float[Array, "d d"]]) -> Float[Array, "*d"]:
+    """A gradient, multiplied along each axis by the matrix that is named after it.
+
+    >>> turned(jnp.array([[1.0, 2.0]]), {"axis_0": jnp.array([[3.0]]), "axis_1": jnp.array([[0.0, 1.0], [1.0, 0.0]])})
+    Array([[6., 3.]], dtype=float32)
+    """
+    for name, matrix in matrices.items():
+        axis = int(name.removeprefix("axis_"))
+        gradient = jnp.moveaxis(jnp.tensordot(matrix, gradient, (1, axis)), 0, axis)
+    return gradient
