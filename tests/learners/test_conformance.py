@@ -14,6 +14,7 @@ from recmeta.model import make_model
 from recmeta.objectives import mse
 from recmeta.scorers import dot
 from recmeta.types import Batch
+from tests.learners.conftest import to_double
 
 ENCODERS = {"features": partial(features, width=2), "gru": partial(gru, width=2, state=2)}
 TANP = {
@@ -54,6 +55,9 @@ LEARNERS = {
     "tanp": partial(learners.tanp, **TANP),
     "mamo": partial(learners.mamo, slots=2, inner_steps=2, inner_rate=0.1, first_order=False),
 }
+BESIDE_STEPS = ("mwuf",)
+"""Those that read the support in their forward pass too."""
+
 SHOTS = jnp.array([0, 3, 5])
 close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
 
@@ -62,8 +66,8 @@ class Built:
     """A learner, its parameters a little off where they start, and its two programs, each compiled once."""
 
     def __init__(self, problem, learner, encoder):
-        model = make_model(ENCODERS[encoder], partial(dot, width=2), problem.spec, mse())
-        self.learner = LEARNERS[learner](spec=problem.spec, model=model, objective=mse())
+        self.spec, self.name, self.encoder = problem.spec, learner, encoder
+        self.learner = self.make()
         leaves, structure = jax.tree.flatten(self.learner.init(jax.random.key(0)))
         rng = np.random.default_rng(0)
         self.params = structure.unflatten(
@@ -71,13 +75,23 @@ class Built:
         )
         self.depths = jnp.arange(self.learner.steps + 1)
         self.reads_support = encoder == "gru" and learner != "zero_shot"  # which hides it
-        self._predict = partial(learner_predictions, self.learner, mse(), problem.spec)
+        # The rate is an argument: at another one it is the same program.
+        self.rate = getattr(LEARNERS[learner], "keywords", {}).get("inner_rate")
         self._compiled = jax.jit(self._predict)
         self._gradient = jax.jit(self.learner.meta_grad)
 
-    def predict(self, batch):
-        """Scores ``[shots, depths, T, n]``."""
-        return np.asarray(self._compiled(self.params, batch, SHOTS, self.depths).score)
+    def make(self, **changed):
+        model = make_model(ENCODERS[self.encoder], partial(dot, width=2), self.spec, mse())
+        return LEARNERS[self.name](spec=self.spec, model=model, objective=mse(), **changed)
+
+    def _predict(self, params, batch, rate):
+        learner = self.learner if rate is None else self.make(inner_rate=rate)
+        return learner_predictions(learner, mse(), self.spec, params, batch, SHOTS, self.depths).score
+
+    def predict(self, batch, **changed):
+        """Scores ``[shots, depths, T, n]``, with other parameters or at another rate."""
+        settings = {"params": self.params, "rate": self.rate} | changed
+        return np.asarray(self._compiled(settings["params"], batch, settings["rate"]))
 
     def gradient(self, batch):
         gradient, reported = self._gradient(self.params, batch, jax.random.key(0))
@@ -89,6 +103,11 @@ READS_SUPPORT = ("joint", "maml", "reptile", "protonet", "ridge", "cnp", "zero_s
 PAIRS = [
     (learner, encoder) for encoder in ENCODERS for learner in LEARNERS if encoder != "gru" or learner in READS_SUPPORT
 ]
+
+
+def test_every_learner_is_listed():
+    made = {getattr(maker, "func", maker).__name__ for maker in LEARNERS.values()}
+    assert made == set(learners.__all__)
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="-".join)
@@ -122,6 +141,31 @@ def test_depth_zero_is_zero_shots(built, batch):
         assert (np.abs(score[1:, -1] - score[1:, 0]).max((0, 2)) > 1e-3).all()  # every task is adapted to
     else:
         assert score.shape[1] == 1
+
+
+def test_at_a_rate_of_zero_nothing_adapts(built, batch):
+    """Where there is a rate, and nothing but the steps reads the support; a learned one is zero too."""
+    params = built.params
+    params |= {"rates": jax.tree.map(jnp.zeros_like, params["rates"])} if "rates" in params else {}
+    score = built.predict(batch, params=params, rate=None if built.rate is None else 0.0)
+    assert built._compiled._cache_size() == 1  # the program of all the other tests
+    if built.rate is None or built.name in BESIDE_STEPS:
+        assert score.shape[1] == 1 or np.abs(score[1:, -1] - score[1:, 0]).max() > 1e-3
+    else:
+        close(score, score[:, :1].repeat(len(built.depths), 1))
+
+
+def test_single_precision_is_near_double(built, batch):
+    task = jax.tree.map(lambda values: values[1], batch.task)  # three support rows
+    with jax.enable_x64():
+        params, task = to_double(built.params), to_double(task)
+        learner = built.make()
+        score = jax.jit(lambda params, task: learner.predict(learner.adapt(params, *task[:2]), task.query))
+        double = np.asarray(score(params, task))
+    assert double.dtype == np.float64
+    single = built.predict(batch)[-1, -1, 1]
+    np.testing.assert_allclose(single, double, rtol=2e-4, atol=2e-4)
+    assert np.abs(single - double).max() > 0  # it was another program
 
 
 def test_the_order_of_support_rows_matters_to_an_encoder_that_reads_it_alone(built, batch):
