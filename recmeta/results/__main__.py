@@ -17,7 +17,7 @@ from recmeta.results.judging import Judging
 from recmeta.results.ranks import rankings
 from recmeta.results.runs import find
 from recmeta.results.tables import tabulate
-from recmeta.results.write import FILES, write
+from recmeta.results.write import FILES, PAGE, write
 from recmeta.statistics import CORRECTIONS, TESTS
 from recmeta.types import UserError
 
@@ -93,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="outputs/NAME", help="run directories, or folders of them"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help=f"also write {', '.join(FILES)} and figures there")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"also write {PAGE}, {', '.join(FILES)} and figures there"
+    )
     parser.add_argument(
         "--metric", help="sort and test by this one; the runs' own if not given; NAME:min or NAME:max for unusual ones"
     )

@@ -209,7 +209,7 @@ def _buckets(title: str, table: Table, bucketed: Bucketed) -> Grid:
 
 def _ranks(ranked: Ranked) -> Grid:
     first = ranked.standings[0].label
-    head = ["method", "rank", f"better / equal / worse than {first}", "p (Nemenyi)"]
+    head = ["method", "rank", "better / equal / worse than the first", "p (Nemenyi)"]
     body = [
         [one.label, f"{one.rank:.2f}", f"{one.wins} / {one.ties} / {one.losses}", number(one.p)]
         for one in ranked.standings[1:]

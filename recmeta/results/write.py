@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recmeta.results.grids import Report
 from recmeta.results.latex import latex
+from recmeta.results.page import Picture, page
 from recmeta.results.render import comma_separated, comparisons, ledger, markdown
 from recmeta.types import UserError
 
@@ -19,12 +20,14 @@ FILES: dict[str, Callable[[Report], str]] = {
 }
 """The tables, and how each is made."""
 
+PAGE = "report.html"
+
 FIGURES, FORMATS = "figures", ("png", "pdf")
 """The folder of figures, and what each is written as."""
 
 
 def write(report: Report, out: Path) -> list[Path]:
-    """Write tables and figures.
+    """Write tables, figures, and the page.
 
     Args:
         report: what is reported.
@@ -37,8 +40,9 @@ def write(report: Report, out: Path) -> list[Path]:
         UserError: where it can't be written.
     """
     # Drawing takes seconds to import: only where figures are wanted.
-    from recmeta.results.figures import draw_all, save
+    from recmeta.results.figures import draw_all, save, svg
 
+    pictures = []
     try:
         (out / FIGURES).mkdir(parents=True, exist_ok=True)
         for name, made in FILES.items():
@@ -46,6 +50,8 @@ def write(report: Report, out: Path) -> list[Path]:
         for drawn in draw_all(report.tables, report.rankings):
             for suffix in FORMATS:
                 save(drawn.figure, out / FIGURES / f"{drawn.name}.{suffix}")
+            pictures.append(Picture(drawn.name, drawn.caption, svg(drawn.figure), drawn.frame))
+        (out / PAGE).write_text(page(report, pictures), encoding="utf-8")
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
-    return [*(out / name for name in FILES), out / FIGURES]
+    return [out / PAGE, *(out / name for name in FILES), out / FIGURES]

@@ -13,6 +13,7 @@ from recmeta.results.figures import frames
 from recmeta.results.figures.curves import cost_scatter, inner_curve, learning_curve, shots_curve
 from recmeta.results.figures.diagram import critical_difference
 from recmeta.results.figures.search import ENOUGH, importance_bars, importances, slices
+from recmeta.results.figures.style import settled
 from recmeta.results.grids import distinct
 from recmeta.results.ranks import Ranked
 from recmeta.results.tables import Table
@@ -45,11 +46,12 @@ def draw_all(tables: Sequence[Table], rankings: Sequence[Ranked]) -> Iterator[Dr
     for table, name in zip(tables, names, strict=True):
         before = f"{_slug(name)}-" if name else ""
         for drawn in _of_table(table):
-            yield drawn._replace(name=before + drawn.name, caption=f"{table.heading}: {drawn.caption}")
+            caption = f"{table.heading}: {drawn.caption}"
+            yield drawn._replace(name=before + drawn.name, caption=caption, figure=settled(drawn.figure))
     for ranked in rankings:
         frame = frames.by_rank(ranked)
         name = f"ranks-{_slug(ranked.heading.partition(':')[0])}"
-        yield Drawn(name, ranked.heading, critical_difference(frame, ranked.distance), frame)
+        yield Drawn(name, ranked.heading, settled(critical_difference(frame, ranked.distance)), frame)
 
 
 def _of_table(table: Table) -> Iterator[Drawn]:

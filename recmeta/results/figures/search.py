@@ -14,7 +14,7 @@ from recmeta.results.figures.style import HATCHES, WIDTH, canvas
 ENOUGH = 8
 """Settings below which no importance is drawn: a forest would read noise."""
 
-TREES, REPEATS = 300, 30
+TREES, REPEATS = 100, 10
 """Of the forest, and of the permutations of each setting."""
 
 

@@ -1,0 +1,101 @@
+"""A report as one page that opens from disk: sortable tables, zoomable figures, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from recmeta.results.grids import Grid, Report, justified, legend, missing_lines, sections
+
+SCRIPT, STYLE = (Path(__file__).parent.joinpath(f"page.{suffix}") for suffix in ("js", "css"))
+"""What the page does and how it looks: inlined."""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+"""The browser is told to fetch nothing."""
+
+
+CLASSES = {"best": " best", "≈": " near"}
+"""What a mark makes of a cell: the best is bold, what a test does not tell from it has a sign behind it."""
+
+
+class Picture(NamedTuple):
+    """A figure on the page: what it shows, as SVG, and its numbers."""
+
+    name: str
+    caption: str
+    svg: str
+    frame: pl.DataFrame
+
+
+def page(report: Report, pictures: Sequence[Picture]) -> str:
+    """The page.
+
+    Args:
+        report: its tables.
+        pictures: its figures.
+    """
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        '<meta name="viewport" content="width=device-width"><title>Results</title>',
+        f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body>",
+        "<h1>Results</h1>",
+        "<p class=hint>Click on a column's head to sort by it. In a figure, scroll to zoom, drag to move, double-click "
+        "for the whole.</p>",
+    ]
+    for grids, lines in sections(report):
+        parts.append("<section>")
+        for grid in grids:
+            parts += [f"<h2>{escape(grid.title)}</h2>", *_table(grid)]
+        parts += [*_list(lines), "</section>"]
+    if pictures:
+        parts.append("<h1>Figures</h1>")
+    for picture in pictures:
+        numbers = [[_plain(value) for value in row] for row in picture.frame.iter_rows()]
+        parts += [
+            f"<figure><figcaption>{escape(picture.caption)}</figcaption>",
+            _own_ids(picture.svg, picture.name),
+            "<details><summary>the numbers</summary>",
+            *_table(Grid(picture.name, list(picture.frame.columns), numbers)),
+            "</details></figure>",
+        ]
+    parts += [f"<p>{escape(legend(report.how))}</p>", *_list(missing_lines(report.missing))]
+    parts.append(f"<script>{SCRIPT.read_text(encoding='utf-8')}</script></body></html>")
+    return "\n".join(parts) + "\n"
+
+
+def _table(grid: Grid) -> Iterator[str]:
+    """A table. The column of marks is left out: the cells that have one look it."""
+    sides = justified(grid.head)
+    columns = [(at, name, sides[at]) for at, name in enumerate(grid.head) if name]
+    yield "<div class=wide><table><thead><tr>"
+    yield "".join(f"<th class={side}>{escape(name)}</th>" for _, name, side in columns)
+    yield "</tr></thead><tbody>"
+    for place, cells in enumerate(grid.body):
+        looks = {at: CLASSES[grid.marks[place, at]] if (place, at) in grid.marks else "" for at, _, _ in columns}
+        yield "<tr>"
+        yield "".join(f'<td class="{side}{looks[at]}">{escape(cells[at])}</td>' for at, _, side in columns)
+        yield "</tr>"
+    yield "</tbody></table></div>"
+
+
+def _list(lines: Sequence[str]) -> list[str]:
+    return ["<ul>", *(f"<li>{escape(line)}</li>" for line in lines), "</ul>"] if lines else []
+
+
+def _own_ids(svg: str, name: str) -> str:
+    """An SVG whose ids are its own: those of several on one page may not be alike. Metadata, with its links, is cut."""
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}.', svg)
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}.", svg)
+
+
+def _plain(value: object) -> str:
+    """A value as Python writes it: a float with all its digits."""
+    return value if isinstance(value, str) else "" if value is None or value != value else repr(value)
