@@ -54,18 +54,17 @@ def pool(runs: Sequence[Finished]) -> Pooled:
     named = ["" if method is None else names[methods.index(method)] for method in own]
     splits, notes = _splits(runs)
     model = pl.col("method") == "model"
-    frame = pl.concat(
-        [
-            run.scores.with_columns(
-                row=pl.when(model).then(pl.lit(name)).otherwise("method"),
-                kind=pl.when(model).then(pl.lit("learner")).otherwise(pl.lit("baseline")),
-                split=pl.lit(split),
-                run=pl.lit(str(run.directory)),
-            )
-            for run, name, split in zip(runs, named, splits, strict=True)
-        ],
-        how="diagonal_relaxed",
-    )
+    parts, before = [], {}
+    for run, name, split in zip(runs, named, splits, strict=True):
+        where = {"split": pl.lit(split), "run": pl.lit(str(run.directory))}
+        learner = run.scores.filter(model).with_columns(row=pl.lit(name), kind=pl.lit("learner"), **where)
+        baselines = run.scores.filter(~model)
+        # As a rule they are those of the run before: a thousand runs would bring them a thousand times.
+        if split not in before or not before[split].equals(baselines):
+            parts.append(baselines.with_columns(row="method", kind=pl.lit("baseline"), **where))
+        before.setdefault(split, baselines)
+        parts.append(learner)
+    frame = pl.concat(parts, how="diagonal_relaxed")
     keys, metrics = ["row", "kind", "split", *KEYS], metric_names(frame)
     grouped = frame.with_columns(pl.col(metrics).fill_nan(None)).group_by(keys, maintain_order=True)
     once = grouped.agg(pl.exclude(*keys, "run").drop_nulls().first())
@@ -98,7 +97,7 @@ def _splits(runs: Sequence[Finished]) -> tuple[list[str], list[str]]:
     for run in runs:
         protocol, split = _protocol(run), run.hashes["protocol"]
         seed, draws = protocol.get("seed"), protocol.get("validation_draws")
-        tasks = frozenset(run.scores["task"])
+        tasks = frozenset(run.scores["task"].unique())
         for other_seed, other_draws, others, other in known:
             if other == split or (other_seed == seed and other_draws != draws and others == tasks):
                 split = other

@@ -16,7 +16,7 @@ from recmeta.results.judging import REPEATED, Judged, Judging, chosen, compared,
 from recmeta.results.labels import choice, tell_apart, tested
 from recmeta.results.pool import comparable, pool
 from recmeta.results.runs import Finished, Missing
-from recmeta.statistics import about_names, bootstrap, buckets, matrix, mean_of, metric_names, per_task
+from recmeta.statistics import about_names, bootstraps, buckets, matrix, mean_of, metric_names, per_task
 from recmeta.types import UserError
 
 USUAL_SHOTS = 20
@@ -214,7 +214,7 @@ def _table(scores: pl.DataFrame, scenario: str, world: _World, how: Judging, goa
     parts = _parts(scores.filter(pl.col("shots") == world.shots))
     curves = {row: _curve(part, metric) for row, part in _parts(scores).items()}
     metrics = [metric, *(name for name in metric_names(scores) if name != metric)]
-    cells = {row: {name: _cell(part, name) for name in metrics} for row, part in parts.items()}
+    cells = _cells({(row, name): (part, name) for row, part in parts.items() for name in metrics})
     means = {row: cell[metric].mean for row, cell in cells.items()}
     kinds = {row: part["kind"][0] for row, part in parts.items()}
     baselines = [row for row in parts if kinds[row] == "baseline"]
@@ -266,8 +266,13 @@ def _parts(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {row: part for (row,), part in scores.group_by("row", maintain_order=True)}
 
 
-def _cell(part: pl.DataFrame, metric: str) -> Cell:
-    return Cell(*bootstrap(matrix(part, metric, REPEATED)))
+def _cells(parts: Mapping[tuple[str, str], tuple[pl.DataFrame, str]]) -> dict[str, dict[str, Cell]]:
+    """(row, column) -> a part of the scores and a metric, to row -> column -> mean and interval."""
+    found = bootstraps([matrix(part, metric, REPEATED) for part, metric in parts.values()])
+    cells: dict[str, dict[str, Cell]] = {}
+    for (row, column), cell in zip(parts, found, strict=True):
+        cells.setdefault(row, {})[column] = Cell(*cell)
+    return cells
 
 
 def _order(mean: float, goal: str) -> tuple[bool, float]:
@@ -316,7 +321,8 @@ def _bucketed(
             name: {row: part.filter(pl.col("task").is_in(list(members))) for row, part in parts.items()}
             for name, members in tasks.items()
         }
-    cells = {row: {name: _cell(rows[row], metric) for name, rows in inside.items() if row in rows} for row in parts}
+    there = {(row, name): rows[row] for row in parts for name, rows in inside.items() if row in rows}
+    cells = _cells({key: (part, metric) for key, part in there.items()})
     counts = {name: pl.concat(rows.values())["task"].n_unique() for name, rows in inside.items()}
     pairs = {
         (row, name): (rows[row], rows[best])

@@ -11,7 +11,7 @@ are averaged. A user counts once, however often the experiment was repeated.
 
 from recmeta.statistics.buckets import buckets
 from recmeta.statistics.families import CORRECTIONS, Correction, benjamini_hochberg, holm
-from recmeta.statistics.intervals import LEVEL, bootstrap, mean_of
+from recmeta.statistics.intervals import LEVEL, bootstrap, bootstraps, mean_of
 from recmeta.statistics.paired import TESTS, Comparison, paired
 from recmeta.statistics.ranks import Ranking, rank
 from recmeta.statistics.scores import ABOUT, KEYS, about_names, differences, matrix, metric_names, per_task
@@ -31,6 +31,7 @@ __all__ = [
     "benjamini_hochberg",
     "best_of",
     "bootstrap",
+    "bootstraps",
     "buckets",
     "differences",
     "holm",

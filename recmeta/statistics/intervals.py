@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Float
 
@@ -44,18 +47,48 @@ def bootstrap(values: Float[np.ndarray, "S N"], seed: int = 0, draws: int = 2000
         Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007; for the weights of seeds Rao and Wu,
         Resampling inference with complex survey data, Journal of the American Statistical Association 1988.
     """
-    mean = mean_of(values)
-    seeds, tasks = values.shape
-    if not values.size or tasks < 2:
-        return mean, float("nan"), float("nan")
+    (found,) = bootstraps([values], seed, draws)
+    return found
+
+
+def bootstraps(
+    several: Sequence[Float[np.ndarray, "S N"]], seed: int = 0, draws: int = 2000
+) -> list[tuple[float, float, float]]:
+    """`bootstrap` of each of several methods or metrics: the same numbers, those of one shape resampled at once."""
+    alone = {at: values for at, values in enumerate(several) if values.size and values.shape[1] > 1}
+    ends: dict[int, tuple[float, float]] = {}
+    for shape in dict.fromkeys(values.shape for values in alone.values()):
+        alike = [at for at, values in alone.items() if values.shape == shape]
+        stacked = np.stack([alone[at] for at in alike])  # [M, S, N]
+        means = np.concatenate([_resample(stacked, *chunk) for chunk in _resampled(seed, draws, *shape)])
+        lo, hi = np.quantile(means, [LEVEL / 2, 1 - LEVEL / 2], axis=0)
+        ends |= dict(zip(alike, zip(lo.tolist(), hi.tolist(), strict=True), strict=True))
+    nan = (float("nan"), float("nan"))
+    return [(mean_of(values), *ends.get(at, nan)) for at, values in enumerate(several)]
+
+
+def _resample(
+    values: Float[np.ndarray, "M S N"], weight: Float[np.ndarray, "r S"], times: Float[np.ndarray, "r N"]
+) -> Float[np.ndarray, "r M"]:
+    """The mean of each of M matrices in each resample. Products instead of picking values: many times as fast."""
+    _, seeds, tasks = values.shape
+    of_seed = (times @ values[:, at].T * weight[:, at, None] for at in range(seeds))
+    return sum(of_seed) / (seeds * tasks)
+
+
+@lru_cache(maxsize=2)
+def _resampled(
+    seed: int, draws: int, seeds: int, tasks: int
+) -> list[tuple[Float[np.ndarray, "r S"], Float[np.ndarray, "r N"]]]:
+    """Resamples in chunks: the weight of each seed, and how many times each task was drawn."""
     rng = np.random.default_rng(seed)
-    means, chunk = [], max(1, AT_ONCE // tasks)
+    chunks, chunk = [], max(1, AT_ONCE // tasks)
     for start in range(0, draws, chunk):
         size = min(chunk, draws - start)
         times = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size)
-        drawn = rng.integers(0, tasks, (size, tasks))
         # Drawing S of S seeds understates how much they vary, by (S - 1) / S: half of it with two.
         weight = 1 + np.sqrt(seeds / max(1, seeds - 1)) * (times - 1.0)
-        means.append(np.take_along_axis(weight @ values, drawn, axis=1).mean(axis=1) / seeds)
-    lo, hi = np.quantile(np.concatenate(means), [LEVEL / 2, 1 - LEVEL / 2])
-    return mean, float(lo), float(hi)
+        drawn = rng.integers(0, tasks, (size, tasks)) + tasks * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * tasks).reshape(size, tasks)
+        chunks.append((weight, counts.astype(float)))
+    return chunks

@@ -1,10 +1,12 @@
 """Bootstrap intervals against closed forms and by simulation."""
 
+from itertools import product
+
 import numpy as np
 import polars as pl
 import pytest
 
-from recmeta.statistics import bootstrap, matrix, mean_of
+from recmeta.statistics import bootstrap, bootstraps, matrix, mean_of
 
 
 def test_bootstrap_is_the_interval_of_a_mean():
@@ -97,3 +99,18 @@ def test_coverage_over_splits(splits, share, of_cell, seeds):
         return matrix(splits_of_users(rng, splits, 200, share, of_cell, seeds), "mae", ["split"])
 
     assert 0.93 <= coverage(simulate, 2000, 1000) <= 0.97
+
+
+def test_several_at_once_are_each_alone():
+    rng = np.random.default_rng(5)
+    several = [rng.normal(size=shape) for shape in ((1, 30), (3, 30), (1, 7), (1, 30), (3, 30), (1, 1), (1, 0))]
+    for values, found in zip(several, bootstraps(several), strict=True):
+        np.testing.assert_allclose(found, bootstrap(values), rtol=1e-12)
+
+
+def test_it_is_the_mean_of_drawn_tasks():
+    """Values that are told from each other by their size: every resample is a mean of as many of them."""
+    values = np.array([[1.0, 10, 100, 1000]])
+    _, lo, hi = bootstrap(values, draws=20_000)
+    every = np.array(list(product(values[0], repeat=4))).mean(axis=1)
+    assert (lo, hi) == pytest.approx(tuple(np.quantile(every, [0.025, 0.975])), rel=0.02)
