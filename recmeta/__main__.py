@@ -13,13 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from recmeta import cli, schema
 
-failed: list[cli.Failure] = []
-"""What could not be run, and why."""
-
 
 def job(config: DictConfig) -> float | None:
-    """Run one point. In a sweep what goes wrong is recorded, and the sweep goes on; only an interrupt ends it."""
-    from recmeta import experiment, run_directory
+    """Run one point, and give what a search may look at: the value on meta-validation.
+
+    In a sweep what goes wrong is recorded, and the sweep goes on; only an interrupt ends it.
+    """
+    from recmeta import experiment
 
     hydra_config = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(hydra_config.overrides.task)  # as typed: unresolved
@@ -27,14 +27,14 @@ def job(config: DictConfig) -> float | None:
     plain: Any = {}
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        return experiment.run(plain, overrides, multirun=multirun)["metric"]["value"]
+        return experiment.run(plain, overrides, multirun=multirun).get("validation", {}).get("value")
     except Exception as error:
         if cli.is_defect(error) and not multirun:
             raise
-        failed.append(cli.failure(error))
         if multirun:
-            cli.say(f"{' '.join(overrides)}: {failed[-1].line}")
-            run_directory.record_failure(plain, overrides, error)
+            cli.record(error, plain, overrides)
+        else:
+            cli.failed.append(cli.failure(error))
         return None
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     # Hydra then raises instead of printing pages; what it raises is said in one line below.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = cli.overrides_first(sys.argv[1:])
-    failed.clear()
+    cli.failed.clear()
     schema.register()
     cli.configure_jax()
     try:
@@ -54,8 +54,8 @@ def main() -> None:
     except Exception as error:
         if not cli.is_refusal(error, job):
             raise
-        failed[:] = [cli.Failure(cli.explain(error), defect=False)]
-    sys.exit(cli.conclude(failed))
+        cli.failed[:] = [cli.Failure(cli.explain(error), defect=False)]
+    sys.exit(cli.conclude(cli.failed))
 
 
 if __name__ == "__main__":

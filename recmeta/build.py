@@ -25,7 +25,19 @@ from recmeta.measure import bounds
 from recmeta.metrics import Metric, check, check_floor
 from recmeta.metrics import metric as parse_metric
 from recmeta.model import make_model
-from recmeta.types import Baseline, Interactions, Learner, Objective, Problem, Reporter, UserError
+from recmeta.types import (
+    Baseline,
+    Interactions,
+    Learner,
+    MakeLearner,
+    Numbers,
+    Objective,
+    Params,
+    Problem,
+    Reporter,
+    Traced,
+    UserError,
+)  # fmt: skip
 
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "dataset": (),
@@ -38,19 +50,29 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
 }
 """What Python passes to each group's component; everything else it takes stands in its yaml."""
 
+TRACED = ("learner", "optimizer")
+"""The groups whose settings may be traced."""
+
 SEEDS = 2**32
 """Seeds are below this: JAX's keys are made of 32 bits."""
 
 OPTIMIZER_RANGES: Mapping[str, Any] = {
-    **dict.fromkeys(("learning_rate", "trust_coefficient"), Annotated[float, Gt(0)]),
-    **dict.fromkeys(("b1", "b2", "b3", "momentum", "decay", "decay_rate", "rho"), Annotated[float, Ge(0), Lt(1)]),
-    **dict.fromkeys(("weight_decay", "weight_decay_rate", "eps", "eps_root", "min_norm"), Annotated[float, Ge(0)]),
+    **dict.fromkeys(("learning_rate", "trust_coefficient"), Annotated[float, Gt(0), Traced]),
+    **dict.fromkeys(
+        ("b1", "b2", "b3", "momentum", "decay", "decay_rate", "rho"), Annotated[float, Ge(0), Lt(1), Traced]
+    ),
+    **dict.fromkeys(
+        ("weight_decay", "weight_decay_rate", "eps", "eps_root", "min_norm"), Annotated[float, Ge(0), Traced]
+    ),
 }
 """The range of a number, by the name that optax gives to it in every optimizer: its own annotations tell none."""
 
 
 class Parts(NamedTuple):
-    """The components as partials, each checked against its signature; ``learner`` is None for the baselines alone."""
+    """The components as partials, each checked against its signature; ``learner`` is None for the baselines alone.
+
+    ``numbers`` are the learner's and the optimizer's settings that may be traced; the partials have them too.
+    """
 
     dataset: Callable[[], Interactions]
     cleaning: Callable[[Interactions], Interactions]
@@ -64,6 +86,7 @@ class Parts(NamedTuple):
     baselines: Mapping[str, Baseline]
     metrics: tuple[Metric, ...]
     metric: Metric
+    numbers: Numbers
 
 
 def build(config: Mapping[str, Any]) -> Parts:
@@ -94,7 +117,10 @@ def build(config: Mapping[str, Any]) -> Parts:
     baselines = {name: BASELINES[name] for name in config["baselines"]}
     if groups["learner"] is None and not baselines:
         raise UserError("learner=none and baselines=[]: there is nothing to run; name a baseline or a learner")
-    return Parts(**groups, reporters=reporters, baselines=baselines, metrics=metrics, metric=metric)
+    numbers = {group: traceable(group, groups[group]) for group in TRACED if groups["learner"]}
+    return Parts(
+        **groups, reporters=reporters, baselines=baselines, metrics=metrics, metric=metric, numbers=numbers
+    )  # fmt: skip
 
 
 def _check_root(config: Mapping[str, Any]) -> None:
@@ -243,6 +269,33 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def traceable(group: str, made: Any) -> dict[str, float]:
+    """The settings of a component that may be traced: numbers that are marked `Traced`.
+
+    Args:
+        group: one of `TRACED`.
+        made: its partial. An optimizer that can't be made of tracers, as one that asks in Python whether a number is
+            above 0, has none.
+    """
+    hints = OPTIMIZER_RANGES if group == "optimizer" else _hints(made.func)
+    found = {
+        key: value
+        for key, value in made.keywords.items()
+        if isinstance(value, float) and any(Traced in marks for marks in _marks(hints.get(key)))
+    }
+    if group == "optimizer":
+        try:
+            jax.eval_shape(lambda numbers: _try_optimizer(made(**numbers)), found)
+        except (TypeError, ValueError, AttributeError):
+            return {}
+    return found
+
+
+def _marks(hint: Any) -> list[tuple[Any, ...]]:
+    """What is annotated to a type, or to each of a union's."""
+    return [getattr(each, "__metadata__", ()) for each in (hint, *typing.get_args(hint))]
+
+
 def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
     """Check the rules between components that need the data.
 
@@ -303,34 +356,34 @@ def _check_room(parts: Parts, problem: Problem) -> None:
         )
 
 
-def make_optimizer(parts: Parts) -> optax.GradientTransformation:
-    """Make the optimizer, and try on shapes alone that it updates from gradients and parameters.
+def make_optimizer(parts: Parts) -> Callable[[Numbers], optax.GradientTransformation]:
+    """What makes the optimizer of its numbers. It is tried, on shapes: it must update from gradients and parameters.
 
     Raises:
         UserError: where it does not, as one that also wants the loss.
     """
-    shapes = {"weight": jax.ShapeDtypeStruct((2, 2), jnp.float32)}
-
-    def step(params: Any) -> Any:
-        return optimizer.update(params, optimizer.init(params), params)
-
     try:
-        optimizer = parts.optimizer()
-        jax.eval_shape(step, shapes)
+        jax.eval_shape(lambda: _try_optimizer(parts.optimizer()))
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"optimizer: it can't be made, or needs more than gradients: {_line(error)}") from error
-    return optimizer
+    return lambda numbers: parts.optimizer(**numbers["optimizer"])
 
 
-def make_learner(parts: Parts, problem: Problem, objective: Objective) -> Learner | None:
-    """Build the model and the learner for a problem; None for the baselines alone."""
+def _try_optimizer(optimizer: optax.GradientTransformation) -> Any:
+    params = {"weight": jnp.ones((2, 2))}
+    return optimizer.update(params, optimizer.init(params), params)
+
+
+def make_learner(parts: Parts, problem: Problem, objective: Objective) -> MakeLearner | None:
+    """Build the model for a problem: what makes the learner of its numbers. None for the baselines alone."""
     if parts.learner is None:
         return None
     model = make_model(parts.encoder, parts.scorer, problem.spec, objective)
-    return parts.learner(spec=problem.spec, model=model, objective=objective)
+    make = partial(parts.learner, spec=problem.spec, model=model, objective=objective)
+    make(**parts.numbers["learner"])  # what it refuses is refused before anything is written
+    return lambda numbers: make(**numbers["learner"])
 
 
-def unused_parts(learner: Learner) -> list[str]:
-    """The groups whose component the learner makes no use of."""
-    shapes = jax.eval_shape(learner.init, jax.random.key(0))
+def unused_parts(shapes: Params) -> list[str]:
+    """The groups whose component the learner makes no use of, by the parameters that it has."""
     return [group for group in ("encoder", "scorer") if group not in shapes]

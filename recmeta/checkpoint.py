@@ -105,7 +105,7 @@ def read(directory: str | Path) -> dict[str, np.ndarray]:
 def _save(manager: Any, step: int, state: PyTree) -> None:
     import orbax.checkpoint as ocp
 
-    arrays = _stored({name: _to_numpy(leaf) for name, leaf in _leaves(state)})
+    arrays = _stored({name: to_numpy(leaf) for name, leaf in _leaves(state)})
     with _disk(manager.directory):
         # orbax would skip a step that is not later than its latest, in silence.
         for stale in [saved for saved in manager.all_steps() if saved >= step]:
@@ -184,7 +184,8 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
 
 
-def _to_numpy(leaf: Any) -> np.ndarray:
+def to_numpy(leaf: Any) -> np.ndarray:
+    """An array on the host, as it is written: of a key its data."""
     return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
 
 

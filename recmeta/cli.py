@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,17 @@ class Failure(NamedTuple):
 
     line: str
     defect: bool
+
+
+failed: list[Failure] = []
+"""What could not be run by this process, and why."""
+
+
+def record(error: Exception, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Note that a point of a sweep failed, say so, and write it down where its run would be."""
+    failed.append(failure(error))
+    say(f"{' '.join(overrides)}: {failed[-1].line}")
+    run_directory.record_failure(config, overrides, error)
 
 
 def is_defect(error: BaseException) -> bool:

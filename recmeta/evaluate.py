@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,22 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from recmeta.measure import Predictions, Scored, mean_over_tasks, per_task, rank, task_scores
 from recmeta.metrics import Metric
-from recmeta.types import Baseline, Batch, DataSpec, Learner, Objective, Params, Problem, Query, Support, Task
+from recmeta.types import (
+    Baseline,
+    Batch,
+    Candidates,
+    DataSpec,
+    Features,
+    Learner,
+    MakeLearner,
+    Numbers,
+    Objective,
+    Params,
+    Problem,
+    Query,
+    Support,
+    Task,
+)  # fmt: skip
 
 NO_OP = 0.001 / 4
 """An inner loop that moves predictions by less than this share of the label range (0.001 star of 1 to 5) is idle."""
@@ -114,62 +130,99 @@ def baseline_predictions(
     return Predictions(score, jnp.clip(rated, spec.low, spec.high))
 
 
+class Tested(NamedTuple):
+    """What the test tasks of one scenario say of every member (`recmeta.train.TrainState`) of a program, on the host.
+
+    Attributes:
+        scores: each metric of each task at each support size, at full depth.
+        error: the mean absolute error at each support size and depth.
+        change: what adaptation moved a prediction by, on average, at each support size.
+    """
+
+    scores: Mapping[str, Float[np.ndarray, "S C T"]]
+    error: Float[np.ndarray, "S C D"]
+    change: Float[np.ndarray, "S C"]
+
+
 def evaluate_learner(
-    learner: Learner,
+    learner: MakeLearner,
     objective: Objective,
     problem: Problem,
     params: Params,
-    seeds: Sequence[int],
+    numbers: Numbers,
     metrics: Sequence[Metric],
     scored: Scored,
-) -> tuple[pl.DataFrame, dict[str, dict]]:
+) -> dict[str, Tested]:
     """Test a learner at all support sizes and all depths, on each scenario.
 
     Args:
         learner, objective, problem: what is tested, on what.
-        params: with a leading seeds axis.
-        seeds: the seeds, in that axis' order.
+        params: of each member, a leading axis ``S``.
+        numbers: of each member, arrays ``[S]``.
         metrics: what is measured.
         scored: from `make_scored`, of the same metrics.
+    """
+    spec, shots = problem.spec, jnp.array(problem.shots)
+    ranking = [metric for metric in metrics if metric.reads == "score"]
+    members = (params, numbers)
+
+    def nth(members: tuple[Params, Numbers], place: Array) -> tuple[Params, Learner]:
+        params, numbers = jax.tree.map(lambda values: values[place], members)
+        return params, learner(numbers)
+
+    @jax.jit
+    def test(members: tuple[Params, Numbers], place: Array, batch: Batch):
+        params, made = nth(members, place)
+        depths = jnp.arange(made.steps + 1)
+        predictions = learner_predictions(made, objective, spec, params, batch, shots, depths)
+        full = jax.tree.map(lambda values: values[:, -1], predictions)
+        error = mean_over_tasks(jnp.abs(predictions.label - batch.label), batch)
+        change = mean_over_tasks(jnp.abs(full.label - predictions.label[:, 0]), batch)
+        return full, error, change
+
+    @jax.jit
+    def ranked(members: tuple[Params, Numbers], place: Array, batch: Batch, candidates: Candidates, entities: Features):
+        params, made = nth(members, place)
+        return rank(ranking, spec, partial(learner_scores, made, params, shots), batch, candidates, entities)
+
+    def tested(scenario: str, batch: Batch, place: Array) -> Tested:
+        full, error, change = test(members, place, batch)
+        scores: Any = scored(full, batch)
+        if ranking and scenario in problem.candidates:
+            scores |= ranked(members, place, batch, problem.candidates[scenario], problem.train.entities)
+        return jax.device_get(Tested(scores, error, change))
+
+    # In turns: memory does not grow with their number, and the tests of one are work enough for a device.
+    places = jnp.arange(len(jax.tree.leaves(params)[0]))
+    return {
+        scenario: jax.tree.map(lambda *each: np.stack(each), *(tested(scenario, batch, place) for place in places))
+        for scenario, batch in problem.test.items()
+    }
+
+
+def learner_report(
+    tested: Mapping[str, Tested], problem: Problem, seeds: Sequence[int]
+) -> tuple[pl.DataFrame, dict[str, dict]]:
+    """Lay out what tests say of some members as one method.
+
+    Args:
+        tested: of these members alone.
+        problem: what they were tested on.
+        seeds: of each member.
 
     Returns:
         The task scores at full depth, and per scenario the adaptation report of DESIGN section 5.
     """
-    spec, shots = problem.spec, jnp.array(problem.shots)
-    depths = jnp.arange(learner.steps + 1)
-    ranking = [metric for metric in metrics if metric.reads == "score"]
-
-    @jax.jit
-    def test(params: Params, batch: Batch):
-        predict = partial(learner_predictions, learner, objective, spec)
-        predictions = jax.vmap(predict, (0, None, None, None))(params, batch, shots, depths)
-        full = jax.tree.map(lambda values: values[:, :, -1], predictions)
-        error = mean_over_tasks(jnp.abs(predictions.label - batch.label), batch)
-        change = mean_over_tasks(jnp.abs(full.label - predictions.label[:, :, 0]), batch)
-        return full, error, change
-
-    @jax.jit
-    def ranked(params: Params, batch: Batch, candidates, entities):
-        score = partial(learner_scores, learner)
-        # Seeds in turns: a catalogue is large.
-        return jax.lax.map(
-            lambda own: rank(ranking, spec, partial(score, own, shots), batch, candidates, entities), params
-        )
-
     frames, reports = [], {}
-    for scenario, batch in problem.test.items():
-        full, error, change = test(params, batch)
-        each = [scored(jax.tree.map(lambda values, at=at: values[at], full), batch) for at in range(len(seeds))]
-        scores = jax.tree.map(lambda *values: np.stack(values), *jax.device_get(each))
-        if ranking and scenario in problem.candidates:
-            scores |= jax.device_get(ranked(params, batch, problem.candidates[scenario], problem.train.entities))
-        frames.append(task_scores(scores, problem, scenario=scenario, method="model", seeds=seeds))
-        moved = float(change[problem.shots.index(problem.headline)])
+    for scenario, found in tested.items():
+        frames.append(task_scores(found.scores, problem, scenario=scenario, method="model", seeds=seeds))
+        moved = float(found.change.mean(0)[problem.shots.index(problem.headline)])
+        steps = found.error.shape[-1] - 1
         reports[scenario] = {
             "shots": list(problem.shots),
-            "steps": depths.tolist(),
-            "mae": error.astype(float).tolist(),
+            "steps": list(range(steps + 1)),
+            "mae": found.error.mean(0).astype(float).tolist(),
             "mean_abs_change": moved,
-            "no_op": learner.steps > 0 and moved < NO_OP * (spec.high - spec.low),
+            "no_op": steps > 0 and moved < NO_OP * (problem.spec.high - problem.spec.low),
         }
     return pl.concat(frames), reports

@@ -1,69 +1,74 @@
-"""One experiment from config to summary: load, split, train, evaluate, report."""
+"""An experiment, from start to end: train, choose, touch the test tasks once, report.
+
+The points of a sweep that share a compiled program are run together, and a lone run is one point.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-import optax
 import polars as pl
 from jaxtyping import PyTree
 
-from recmeta import build, checkpoint, evaluate, measure, phases, provenance, run_directory, statistics, train, tune
-from recmeta.outer import outer
+from recmeta import checkpoint, evaluate, phases, provenance, run_directory, train
 from recmeta.reporters import compose, files
-from recmeta.types import Interactions, Learner, Objective, Problem, Reporter, Run, UserError
+from recmeta.summary import settings_lines, summarised, validated, verdicts
+from recmeta.types import MakeLearner, Numbers, Params, Reporter, Run, UserError
+from recmeta.work import Config, Point, Work, assemble, hashes, load, plan, standing
 
-Config = Mapping[str, Any]
-
-
-class Work(NamedTuple):
-    """All that a run works with, checked: nothing of it is made a second time.
-
-    Attributes:
-        config: resolved, as plain values.
-        parts: the components.
-        data, problem: loaded, and split.
-        objective: made.
-        learner, optimizer: made; None for the baselines alone.
-        hashes: of config, data, protocol and code, and of the start.
-        start: the run to begin with, checked; None: none.
-        told: what the user is to know of that.
-        directory: of the run.
-    """
-
-    config: Config
-    parts: build.Parts
-    data: Interactions
-    problem: Problem
-    objective: Objective
-    learner: Learner | None
-    optimizer: optax.GradientTransformation | None
-    hashes: Mapping[str, str]
-    directory: Path
-    start: phases.Start | None = None
-    told: Sequence[str] = ()
+Outcome = dict[str, Any] | Exception
+"""A point's summary, or why there is none."""
 
 
 class Training(NamedTuple):
-    """A learner's training as far as it is, and where its progress is kept.
+    """The training of all points as far as it is, and where its progress is kept.
 
     Attributes:
-        learner, optimizer: what is trained.
+        learner, optimizer: make what is trained.
+        numbers: of each member (`train.TrainState`).
         progress: fresh, or restored.
         step: how many steps of it are done.
         save: ``(step, progress)``.
+        where: that writes to.
     """
 
-    learner: Learner
-    optimizer: optax.GradientTransformation
+    learner: MakeLearner
+    optimizer: train.MakeOptimizer
+    numbers: Numbers
     progress: train.Progress
     step: int
     save: Callable[[int, PyTree], None]
+    where: Path
+
+
+class Open(NamedTuple):
+    """A point that is being run.
+
+    Attributes:
+        point: which.
+        reporter: told of it.
+        members: which members of the program are its seeds.
+        told: lines for the user.
+    """
+
+    point: Point
+    reporter: Reporter
+    members: slice
+    told: Sequence[str]
+
+
+class Points(NamedTuple):
+    """Those that are being run, and what came of the others, both by their place among all."""
+
+    opened: dict[int, Open]
+    outcomes: dict[int, Outcome]
 
 
 def run(config: Config, overrides: Sequence[str], *, multirun: bool = False) -> dict[str, Any]:
@@ -83,158 +88,291 @@ def run(config: Config, overrides: Sequence[str], *, multirun: bool = False) -> 
         UserError: for anything the user can put right; before training, nothing is written then.
     """
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
-    parts = build.build(config)
-    reporter = compose(files(), *(make() for make in parts.reporters))
-    directory = run_directory.place(config)
-    before = run_directory.read(directory, config)
-    work = assemble(config, parts, directory)
-    fresh = run_directory.starts_over(before, work.hashes, force=config["force"])
-    told = [] if fresh else run_directory.differences(before, work.hashes, directory)
-    if before.summary is not None and not fresh:
-        for line in (
-            f"already done, skipped: {directory} (force=true runs it again)",
-            *told,
-            *verdicts(before.summary),
-        ):
+    point = plan(config, overrides, multirun=multirun)
+    work = assemble(config, point.parts, *load(point.parts))
+    there = standing(point, work)
+    if there.summary is not None:
+        said = f"already done, skipped: {point.directory} (force=true runs it again)"
+        reporter = reporter_of(point)
+        for line in (said, *there.told, *verdicts(there.summary)):
             reporter.note(line)
-        return before.summary
+        return there.summary
+    where = point.directory / run_directory.CHECKPOINTS
+    (outcome,) = run_together([point], work, where, clock, compiled)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
-    run_directory.make(directory)
-    with run_directory.held(directory) as unlocked, ExitStack() as stack:
+
+def run_together(
+    points: Sequence[Point],
+    work: Work,
+    checkpoints: Path,
+    clock: Callable[[], float],
+    compiled: Callable[[], provenance.Compilations],
+) -> list[Outcome]:
+    """Run points that differ in no more than seeds and `Numbers`.
+
+    Args:
+        points: at least one. Of those that are done, nothing is done again.
+        work: made of one of them.
+        checkpoints: where the progress of all is kept; each point's own is written to its directory at the end.
+        clock, compiled: since when seconds and compilations are the points': each has its share.
+
+    Returns:
+        What came of each.
+
+    Raises:
+        MemoryError: where there is more than one, and not memory enough.
+        Exception: what else fails for all of them.
+    """
+    run = Points({}, {})
+    with ExitStack() as stack:
+        fresh = hold(points, work, run, stack)
         # Closed last, and told of any error, that of closing the checkpoints included.
-        stack.push(lambda kind, error, trace: reporter.close(error))
-        training = begin(work, fresh, stack)
-        about = describe(work, overrides, training.step if training else 0, multirun)
-        reporter.start(about)
-        for line in (*unlocked, *told, *notes(work)):
-            reporter.note(line)
-        numbers, scores = measured(work, training, reporter)
-        cost = provenance.cost(clock, compiled)
-        summary = summarised(work, numbers, scores, cost)
-        reporter.finish(summary, scores, {**about.provenance, **cost})
-        return summary
+        stack.push(lambda kind, error, trace: close_all(run, error))
+        if run.opened:
+            training = begin(points, work, checkpoints, fresh, stack)
+            each(run, lambda one: start(one, work, training.step if training else 0))
+            measured(run, work, training, lambda: shares(provenance.cost(clock, compiled), len(points)))
+    return [run.outcomes[place] for place in range(len(points))]
 
 
-def assemble(config: Config, parts: build.Parts, directory: Path) -> Work:
-    """Load, split, and make what is made once; every check that needs the data."""
-    data = parts.cleaning(parts.dataset())
-    problem = parts.protocol(data)
-    objective = parts.objective()
-    build.check_problem(parts, problem, objective)
-    learner = build.make_learner(parts, problem, objective)
-    hashes = {
-        "config": provenance.config_hash(config), "data": data.sha256, "protocol": problem.split.sha256,
-        "code": provenance.code_hash(),
-    }  # fmt: skip
-    if learner is None:
-        return Work(config, parts, data, problem, objective, None, None, hashes, directory)
-    shapes = jax.eval_shape(learner.init, jax.random.key(0))
-    optimizer = outer(build.make_optimizer(parts), shapes, clip=config["clip"], freeze=config["freeze"])
-    work = Work(config, parts, data, problem, objective, learner, optimizer, hashes, directory)
-    if config["start"] is None:
-        return work
-    start = phases.read(config["start"], config["output"])
-    told = phases.check(start, shapes, config["seeds"], hashes)
-    return work._replace(start=start, told=told, hashes=hashes | {"start": start.identity})
+def each(points: Points, call: Callable[[Open], dict[str, Any] | None]) -> None:
+    """Do something for every open point, of which a summary may come. One that fails is closed, the others go on."""
+    for place, one in list(points.opened.items()):
+        try:
+            if (summary := call(one)) is not None:
+                points.outcomes[place] = summary
+        except Exception as error:
+            close(points, place, error)
 
 
-def begin(work: Work, fresh: bool, stack: ExitStack) -> Training | None:
+def close(points: Points, place: int, error: BaseException | None) -> None:
+    """Let go of a point; what its reporters raise is then its own error."""
+    one = points.opened.pop(place)
+    try:
+        one.reporter.close(error)
+    except Exception as raised:
+        error = error or raised
+    if isinstance(error, Exception):
+        points.outcomes[place] = error
+
+
+def close_all(points: Points, error: BaseException | None) -> None:
+    """Close what is still open."""
+    for place in list(points.opened):
+        close(points, place, error)
+
+
+def shares(cost: Mapping[str, Any], points: int) -> dict[str, Any]:
+    """What one of the points cost: its share of the seconds; the programs and the memory are everyone's."""
+    return {**cost, "wall_s": cost["wall_s"] / points, "compile_s": cost["compile_s"] / points, "points": points}
+
+
+def reporter_of(point: Point) -> Reporter:
+    """The run directory's files and, after them, what the config names."""
+    return compose(files(), *(make() for make in point.parts.reporters))
+
+
+def hold(points: Sequence[Point], work: Work, into: Points, stack: ExitStack) -> bool:
+    """Open the points that are to be run, and hold their directories; whether what is there is to be discarded."""
+    fresh, first = False, 0
+    for place, point in enumerate(points):
+        members = slice(first, first + len(point.config["seeds"]))
+        first = members.stop
+        try:
+            there = standing(point, work)
+            if there.summary is not None:
+                into.outcomes[place] = there.summary
+                continue
+            reporter = reporter_of(point)
+            run_directory.make(point.directory)
+            unlocked = stack.enter_context(run_directory.held(point.directory))
+        except UserError as error:
+            into.outcomes[place] = error
+            continue
+        fresh |= there.fresh
+        into.opened[place] = Open(point, reporter, members, (*unlocked, *there.told))
+    return fresh
+
+
+def begin(points: Sequence[Point], work: Work, where: Path, fresh: bool, stack: ExitStack) -> Training | None:
     """The training to start or to go on with, its checkpoints closed by the stack; None for the baselines alone."""
     if work.learner is None or work.optimizer is None:
         return None
-    checkpoints = checkpoint.open(work.directory / run_directory.CHECKPOINTS, fresh=fresh)
+    checkpoints = checkpoint.open(where, fresh=fresh)
     stack.callback(checkpoints.close)
-    seeds = work.config["seeds"]
-    progress = train.start(work.learner, work.optimizer, seeds, work.parts.metric.goal)
+    numbers, seeds = members(points)
+    progress = train.start(work.learner, work.optimizer, numbers, seeds, work.parts.metric.goal)
     if work.start:
         params = phases.graft(work.start, progress.state.params, seeds)
-        progress = train.start_with(params, progress, work.optimizer)
+        progress = train.start_with(params, progress, work.optimizer, numbers)
     progress, step = checkpoints.restore(progress) or (progress, 0)
-    return Training(work.learner, work.optimizer, progress, step, checkpoints.save)
+    return Training(work.learner, work.optimizer, numbers, progress, step, checkpoints.save, where)
 
 
-def describe(work: Work, overrides: Sequence[str], step: int, multirun: bool) -> Run:
-    """What reporters are told at the start."""
-    data, split, config = work.data, work.problem.split, work.config
-    facts = {
-        "hashes": work.hashes,
-        **provenance.environment(),
+def members(points: Sequence[Point]) -> tuple[Numbers, list[int]]:
+    """The numbers and the seed of every member of a program: the seeds of one point after the other's."""
+    seeds = [(point.parts.numbers, seed) for point in points for seed in point.config["seeds"]]
+    numbers = jax.tree.map(lambda *each: jnp.array(each, jnp.float32), *(numbers for numbers, _ in seeds))
+    return numbers, [seed for _, seed in seeds]
+
+
+def start(one: Open, work: Work, step: int) -> None:
+    """Tell a point's reporter what it is to report, and what the user should know before the numbers."""
+    point = one.point
+    about = Run(
+        name=point.config["name"], directory=point.directory, config=point.config, overrides=point.overrides,
+        hashes=hashes(point, work), seeds=point.config["seeds"], steps=point.config["steps"] if work.learner else 0,
+        step=step, provenance=provenance_of(point, work), multirun=point.multirun,
+    )  # fmt: skip
+    one.reporter.start(about)
+    for line in (*one.told, *notes(point, work)):
+        one.reporter.note(line)
+
+
+def provenance_of(point: Point, work: Work) -> dict[str, Any]:
+    """What a point's numbers depend on."""
+    data, split = work.data, work.problem.split
+    return {
+        "hashes": hashes(point, work),
+        **work.environment,
         "data": {"name": data.name, "counts": dict(data.counts), "notes": list(data.notes)},
         "split": {"counts": dict(split.counts), "leak": dict(split.leak), "notes": list(split.notes)},
     }
-    return Run(
-        name=config["name"], directory=work.directory, config=config, overrides=overrides, hashes=work.hashes,
-        seeds=config["seeds"], steps=config["steps"] if work.learner else 0, step=step, provenance=facts,
-        multirun=multirun,
-    )  # fmt: skip
 
 
-def notes(work: Work) -> list[str]:
+def notes(point: Point, work: Work) -> list[str]:
     """What the user should know before the numbers: the data, what was dropped, what leaks, what is not used."""
     data, split = work.data, work.problem.split
-    lines = [*work.told, *data.notes]
+    lines = [*data.notes]
     lines.append(f"{data.name}: " + ", ".join(f"{name} {count:,}" for name, count in data.counts.items()))
     lines.append("split: " + ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in split.counts.items()))
     lines += split.notes
     for name, share in split.leak.items():
         lines.append(f"leak: {name.replace('_', ' ')}: {share:.0%}")
-    for group in build.unused_parts(work.learner) if work.learner else ():
-        target = str(work.config[group]["_target_"]).rpartition(".")[2]
+    for group in work.unused:
+        target = str(point.config[group]["_target_"]).rpartition(".")[2]
         lines.append(f"{group}={target} has no part in this learner: its choice changes nothing")
     return lines
 
 
-def measured(work: Work, training: Training | None, reporter: Reporter) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Train, choose, then touch the test tasks, once: what was measured, and the task scores."""
-    parts, problem = work.parts, work.problem
-    frames: list[pl.DataFrame] = []
-    numbers: dict[str, Any] = {
-        "adaptation": {},
-        "baselines": {},
-        "bounds": measure.mean_bounds(parts.metrics, problem),
-    }
+def measured(points: Points, work: Work, training: Training | None, spent: Callable[[], dict[str, Any]]) -> None:
+    """Train, choose, then touch the test tasks, once; and finish each point.
+
+    Args:
+        points: those that are run.
+        work, training: with what.
+        spent: what a point's share of the cost is so far.
+    """
     speed: dict[str, float | None] = {"train_tasks_per_s": None, "eval_tasks_per_s": None}
-    scored = measure.make_scored(parts.metrics, problem.spec)
+    learned: Callable[[Open], tuple[pl.DataFrame | None, dict[str, Any]]] = no_learner
+    whole: Any = None
     if training:
-        best, speed["train_tasks_per_s"] = trained(work, training, reporter)
-        clock, compiled = provenance.stopwatch(), provenance.count_compilations()
-        scores, numbers["adaptation"] = evaluate.evaluate_learner(
-            training.learner, work.objective, problem, best.params, work.config["seeds"], parts.metrics, scored
-        )
-        # A row is a task adapted to at one support size by one seed; the shallower depths are part of what it costs.
-        speed["eval_tasks_per_s"] = len(scores) / (clock() - compiled().seconds)
-        frames.append(scores)
-    if parts.baselines:
-        tuned = tune.tune_baselines(parts.baselines, problem, parts.metrics, parts.metric)
-        numbers["baselines"] = tune.settings_report(tuned, problem.shots)
-        for line in settings_lines(numbers["baselines"], problem.headline):
-            reporter.note(line)
-        frames.append(tune.evaluate_baselines(tuned, problem, jax.random.key(0), parts.metrics, scored))
-    return numbers | {"speed": speed}, pl.concat(frames)
+        progress, speed["train_tasks_per_s"] = trained(points, work, training)
+        best = jax.device_get((progress.best.value, progress.best.step))
+        finite = np.isfinite(best[0])
+        each(points, lambda one: check_converged(finite[one.members].tolist(), one.point.config["seeds"]))
+        if points.opened:
+            tested, speed["eval_tasks_per_s"] = test(work, training, progress.best.params)
+            learned = partial(report, work, tested, best)
+            whole = jax.tree.map(checkpoint.to_numpy, progress)
+    if not points.opened:
+        return
+    reference = work.reference()
+
+    def finish(one: Open) -> dict[str, Any]:
+        for line in settings_lines(reference.settings, work.problem.headline):
+            one.reporter.note(line)
+        name, own = one.point.config["name"], hashes(one.point, work)
+        summary, scores = summarised(name, own, work.parts, work.data, work.problem, *learned(one), reference)
+        if training and training.where != one.point.directory / run_directory.CHECKPOINTS:
+            keep(whole, one)
+        cost = spent()
+        summary["speed"] = speed | {key: cost[key] for key in ("compile_s", "wall_s", "peak_mb", "points")}
+        one.reporter.finish(summary, scores, {**provenance_of(one.point, work), **cost})
+        return summary
+
+    each(points, finish)
 
 
-def trained(work: Work, training: Training, reporter: Reporter) -> tuple[train.Best, float | None]:
+def keep(progress: train.Progress, one: Open) -> None:
+    """Write a point's own progress, out of that of all, to where a lone run has it."""
+    own = jax.tree.map(lambda values: values[one.members], progress)
+    checkpoints = checkpoint.open(one.point.directory / run_directory.CHECKPOINTS, fresh=True)
+    checkpoints.save(int(own.state.step[0]), own)
+    checkpoints.close()
+
+
+def no_learner(one: Open) -> tuple[None, dict[str, Any]]:
+    """What `report` gives of the baselines alone."""
+    return None, {"adaptation": {}}
+
+
+def report(
+    work: Work, tested: Mapping[str, evaluate.Tested], best: tuple[np.ndarray, np.ndarray], one: Open
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """What a point's learner did: the task scores, and the parts of the summary that are about it alone."""
+    own, (value, step) = jax.tree.map(lambda values: values[one.members], (tested, best))
+    frame, adaptation = evaluate.learner_report(own, work.problem, one.point.config["seeds"])
+    return frame, {"adaptation": adaptation, "validation": validated(value, step, work.parts.metric)}
+
+
+def test(work: Work, training: Training, params: Params) -> tuple[dict[str, evaluate.Tested], float]:
+    """Test every member, and say how fast: a row of task scores is a task adapted to at one support size by one seed;
+    the shallower depths are part of what it costs."""
+    clock, compiled = provenance.stopwatch(), provenance.count_compilations()
+    tested = evaluate.evaluate_learner(
+        training.learner, work.objective, work.problem, params, training.numbers, work.parts.metrics, work.scored
+    )
+    rows = sum(next(iter(found.scores.values())).size for found in tested.values())
+    return tested, rows / (clock() - compiled().seconds)
+
+
+def trained(points: Points, work: Work, training: Training) -> tuple[train.Progress, float | None]:
     """Train to the end, and say the tasks per second of all chunks but the first, which compiles."""
-    config, parts, seeds = work.config, work.parts, len(work.config["seeds"])
+    config, parts = next(iter(points.opened.values())).point.config, work.parts
     chunk = train.make_chunk(
         training.learner, work.objective, training.optimizer, work.problem, parts.metrics, metric=parts.metric,
         steps=config["eval_every"], total=config["steps"], batch=config["batch"], patience=config["patience"],
     )  # fmt: skip
     progress, seconds = training.progress, []
+    stopped = np.asarray(progress.best.stopped)
+    per_chunk = config["batch"] * config["eval_every"] * len(stopped)
     clock = provenance.stopwatch()
-    per_chunk = config["batch"] * config["eval_every"] * seeds
-    for latest, reported in train.train(progress, chunk, work.problem, steps=config["steps"]):
+    program = chunk.lower(progress, training.numbers, work.problem.train, work.problem.validation).compile()
+    if len(points.opened) > 1:
+        train.check_memory(program)
+    for latest, reported in train.train(progress, program, training.numbers, work.problem, steps=config["steps"]):
         progress = latest
         seconds.append(clock())
-        rate = {"tasks_per_s": [per_chunk / seconds[-1] / seeds] * seeds}
         # Logged first: what was logged after the checkpoint that a run resumes from is dropped, and logged again.
-        reporter.log(reported.step, "train", per_seed(reported.train) | rate)
-        reporter.log(reported.step, "validation", per_seed(reported.validation))
+        each(points, partial(log, reported, stopped, per_chunk / seconds[-1]))
         training.save(reported.step, progress)
-        clock = provenance.stopwatch()
-    check_converged(np.isfinite(progress.best.value).tolist(), config["seeds"])
+        stopped, clock = reported.stopped, provenance.stopwatch()
+        if not points.opened:
+            break
     warm = seconds[1:]
-    return progress.best, per_chunk * len(warm) / sum(warm) if warm else None
+    return progress, per_chunk * len(warm) / sum(warm) if warm else None
+
+
+def log(reported: train.Chunk, stopped: Any, rate: float, one: Open) -> None:
+    """Tell a point's reporter of a chunk, unless all of its seeds had stopped before: then a lone run would be over.
+
+    Args:
+        reported: of all members.
+        stopped: which of them had.
+        rate: tasks per second of the whole program. What a point's seeds are said to have, all have in its share of the
+            time.
+        one: the point.
+    """
+    if stopped[one.members].all():
+        return
+    own, validation = jax.tree.map(lambda values: values[one.members], (reported.train, reported.validation))
+    seeds = len(one.point.config["seeds"])
+    one.reporter.log(reported.step, "train", per_seed(own) | {"tasks_per_s": [rate / seeds] * seeds})
+    one.reporter.log(reported.step, "validation", per_seed(validation))
 
 
 def check_converged(sound: Sequence[bool], seeds: Sequence[int]) -> None:
@@ -265,58 +403,6 @@ def listed(seeds: Sequence[int]) -> str:
     return f"[{','.join(map(str, seeds))}]"
 
 
-def summarised(work: Work, numbers: Mapping[str, Any], scores: pl.DataFrame, cost: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary (DESIGN section 5) of what was measured, and of what it cost."""
-    metric, problem = work.parts.metric, work.problem
-    table = statistics.summarise(scores, problem.headline)
-    scenario = next(iter(problem.test))
-    value = table[scenario].get("model", {}).get(metric.name, {}).get("mean")
-    known = attainable(work.data, problem)
-    return {
-        "schema": 1,
-        "status": "complete",
-        "name": work.config["name"],
-        "hashes": work.hashes,
-        "metric": {
-            "name": metric.name, "goal": metric.goal, "scenario": scenario, "value": value, "shots": problem.headline,
-        },
-        "scores": table,
-        **numbers,
-        "verdict": statistics.verdict(scores, metric.name, metric.goal, problem.headline),
-        "speed": numbers["speed"] | {name: cost[name] for name in ("compile_s", "wall_s", "peak_mb")},
-        **({"attainable": known} if known else {}),
-    }  # fmt: skip
-
-
-def attainable(data: Interactions, problem: Problem) -> dict[str, float]:
-    """The best errors possible, where they are known: "mae" at the headline support size, and each under its own name.
-
-    There is no plain "rmse": the one known is of all rows pooled, while tables hold the mean of each user's own. Empty
-    where the labels are no longer the data's, and what is known of them is in other units.
-    """
-    if not data.attainable or (problem.spec.low, problem.spec.high) != tuple(data.label_range):
-        return {}
-    sized = {name: value for name, value in data.attainable.items() if "@" in name}
-    headline = sized.get(f"mae@{problem.headline}")
-    return sized if headline is None else {"mae": headline, **sized}
-
-
-def settings_lines(settings: Mapping[str, Any], headline: int) -> list[str]:
-    """What was chosen for each baseline at the headline support size, out of how many."""
-    lines = []
-    for name, chosen in settings.items():
-        place = chosen["shots"].index(headline)
-        numbers = {key: chosen[key][place] for key in chosen if key not in ("tried", "by", "shots")}
-        said = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in numbers.items())
-        lines.append(f"{name}: {said} at K = {headline}, the best of {chosen['tried']} by meta-validation")
-    return lines
-
-
 def per_seed(values: Mapping[str, Any]) -> dict[str, list[float]]:
     """Plain lists, a value per seed."""
     return {name: value.astype(float).tolist() for name, value in values.items()}
-
-
-def verdicts(summary: Config) -> list[str]:
-    """The verdict lines of a summary."""
-    return [f"{scenario}: {verdict['text']}" for scenario, verdict in summary["verdict"].items()]

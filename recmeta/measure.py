@@ -182,10 +182,10 @@ def make_scored(metrics: Sequence[Metric], spec: DataSpec) -> Scored:
     return jax.jit(partial(measure, metrics, spec))
 
 
-def mean_over_tasks(values: Float[Array, "S ... T n"], batch: Batch) -> Float[Array, "..."]:
-    """The mean over a task's query rows, then over tasks and seeds."""
+def mean_over_tasks(values: Float[Array, "... T n"], batch: Batch) -> Float[Array, "..."]:
+    """The mean over a task's query rows, then over tasks."""
     mask = batch.task.query.mask
-    return (jnp.where(mask, values, 0).sum(-1) / mask.sum(-1)).mean((0, -1))
+    return (jnp.where(mask, values, 0).sum(-1) / mask.sum(-1)).mean(-1)
 
 
 def task_scores(

@@ -24,6 +24,10 @@ LOCK = ".lock"
 """The file whose lock a run holds. It stays: to remove it would let two processes lock two files of one name."""
 
 
+class Occupied(UserError):
+    """Another process holds the directory."""
+
+
 class Before(NamedTuple):
     """What a run directory holds of the runs before.
 
@@ -163,7 +167,8 @@ def held(directory: Path) -> Iterator[list[str]]:
         Lines for the user: that the file system knows no locks.
 
     Raises:
-        UserError: where another process holds it, or it can't be written.
+        Occupied: where another process holds it.
+        UserError: where it can't be written.
     """
     with disk(directory):
         lock = (directory / LOCK).open("ab")
@@ -171,7 +176,7 @@ def held(directory: Path) -> Iterator[list[str]]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(f"{directory} is in progress in another process; wait, or give another name=") from error
+            raise Occupied(f"{directory} is in progress in another process; wait, or give another name=") from error
         except OSError as error:
             yield [f"{directory} can't be locked ({error.strerror}): don't start this run twice at the same time"]
             return

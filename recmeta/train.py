@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,18 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from recmeta.evaluate import learner_predictions, learner_scores
 from recmeta.measure import measure, rank
 from recmeta.metrics import Metric
-from recmeta.types import Batch, Learner, Objective, Params, Problem, Tasks
+from recmeta.types import Batch, Learner, MakeLearner, Numbers, Objective, Params, Problem, Tasks
+
+MakeOptimizer = Callable[[Numbers], optax.GradientTransformation]
+"""What makes an outer optimizer of its numbers, which are tracers inside a compiled program."""
 
 
 class TrainState(NamedTuple):
-    """One seed's training; with a leading axis ``S``, all seeds'."""
+    """One member's training; with a leading axis ``S``, that of all members of a program.
+
+    A member is a seed with its own `Numbers`. A lone run has one for each of its seeds; points of a sweep that share a
+    program have theirs side by side.
+    """
 
     params: Params
     opt_state: PyTree
@@ -27,7 +35,7 @@ class TrainState(NamedTuple):
 
 
 class Best(NamedTuple):
-    """Per seed, the parameters that did best on meta-validation, and whether that seed has stopped looking."""
+    """Per member, the parameters that did best on meta-validation, and whether it has stopped looking."""
 
     params: Params
     value: Float[Array, "*S"]
@@ -43,7 +51,7 @@ class Progress(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """What a chunk of steps reports: per seed, the mean training metrics and the meta-validation metrics."""
+    """What a chunk of steps reports: per member, the mean training metrics and the meta-validation metrics."""
 
     step: int
     train: dict[str, Float[Array, "S"]]
@@ -51,37 +59,48 @@ class Chunk(NamedTuple):
     stopped: Bool[Array, "S"]
 
 
-def start(learner: Learner, optimizer: optax.GradientTransformation, seeds: Sequence[int], goal: str) -> Progress:
-    """Initialise every seed. A seed's numbers depend on that seed alone, not on which others run beside it."""
+def start(
+    learner: MakeLearner, optimizer: MakeOptimizer, numbers: Numbers, seeds: Sequence[int], goal: str
+) -> Progress:
+    """Initialise every member. Its results depend on its seed and numbers alone, not on which others run beside it.
 
-    def one(seed: Array) -> Progress:
+    Args:
+        learner, optimizer: make the parts.
+        numbers: of each member, arrays ``[S]``.
+        seeds: of each member.
+        goal: "min" or "max".
+    """
+
+    def one(numbers: Numbers, seed: Array) -> Progress:
         key_init, key = jax.random.split(jax.random.key(seed))
-        params = learner.init(key_init)
+        params = learner(numbers).init(key_init)
         # Strong types: a weak one would come out of the first chunk strong, and the second chunk compile anew.
         worst = jnp.array(jnp.inf if goal == "min" else -jnp.inf, jnp.float32)
         zero = jnp.array(0, jnp.int32)
-        state = TrainState(params, optimizer.init(params), key, zero)
+        state = TrainState(params, optimizer(numbers).init(params), key, zero)
         return Progress(state, Best(jax.tree.map(jnp.copy, params), worst, zero, jnp.array(False)))
 
-    return jax.jit(jax.vmap(one))(jnp.array(seeds, jnp.uint32))
+    return jax.jit(jax.vmap(one))(numbers, jnp.array(seeds, jnp.uint32))
 
 
-def start_with(params: Params, progress: Progress, optimizer: optax.GradientTransformation) -> Progress:
-    """Put other parameters in the place of those that every seed was initialised with.
+def start_with(params: Params, progress: Progress, optimizer: MakeOptimizer, numbers: Numbers) -> Progress:
+    """Put other parameters in the place of those that every member was initialised with.
 
     Args:
-        params: of all seeds, ``[S, ...]``.
+        params: of all members, ``[S, ...]``.
         progress: from `start`.
-        optimizer: its state begins afresh.
+        optimizer: makes the optimizer, whose state begins afresh.
+        numbers: of each member, arrays ``[S]``.
     """
-    state = progress.state._replace(params=params, opt_state=jax.jit(jax.vmap(optimizer.init))(params))
+    opt_state = jax.jit(jax.vmap(lambda numbers, params: optimizer(numbers).init(params)))(numbers, params)
+    state = progress.state._replace(params=params, opt_state=opt_state)
     return Progress(state, progress.best._replace(params=jax.tree.map(jnp.copy, params)))
 
 
 def make_chunk(
-    learner: Learner,
+    learner: MakeLearner,
     objective: Objective,
-    optimizer: optax.GradientTransformation,
+    optimizer: MakeOptimizer,
     problem: Problem,
     metrics: Sequence[Metric],
     *,
@@ -90,26 +109,35 @@ def make_chunk(
     total: int,
     batch: int,
     patience: int | None,
-) -> Callable[[Progress, Tasks, Batch], tuple[Progress, dict, dict]]:
+) -> Any:
     """Compile-ready chunk: ``steps`` outer steps, then meta-validation, then the choice of the best so far.
 
-    The seeds are a vmapped axis, tasks are drawn inside, and nothing returns to the host in between.
+    The members are a vmapped axis, tasks are drawn inside, and nothing returns to the host in between.
 
     Args:
-        learner, objective, optimizer, problem: the parts.
+        learner, objective, optimizer, problem: the parts, or what makes them.
         metrics: reported on meta-validation, at the headline support size.
         metric: the one that chooses.
         steps: outer steps per chunk.
         total: outer steps in all: the end of what learners anneal.
         batch: tasks per outer step.
-        patience: chunks without a better value after which a seed stops looking; None: never.
+        patience: chunks without a better value after which a member stops looking; None: never.
+
+    Returns:
+        A jitted ``(progress, numbers, tasks, validation) -> (progress, training metrics, meta-validation metrics)``.
     """
     sign = 1 if metric.goal == "min" else -1
     everything = {measured.name: measured for measured in (*metrics, metric)}.values()
     ranking = [measured for measured in everything if measured.reads == "score"]
     candidates = problem.candidates.get("validation")
 
-    def outer_step(tasks: Tasks, state: TrainState, visit: tuple[PyTree, Array]) -> tuple[TrainState, dict[str, Array]]:
+    def outer_step(
+        learner: Learner,
+        optimizer: optax.GradientTransformation,
+        tasks: Tasks,
+        state: TrainState,
+        visit: tuple[PyTree, Array],
+    ) -> tuple[TrainState, dict[str, Array]]:
         drawn, share = visit
         key = jax.random.fold_in(state.key, 2 * state.step + 1)
         visited = problem.gather(tasks, drawn)._replace(progress=share)
@@ -118,7 +146,7 @@ def make_chunk(
         params = optax.apply_updates(state.params, updates)
         return TrainState(params, opt_state, state.key, state.step + 1), reported
 
-    def validate(params: Params, tasks: Tasks, validation: Batch) -> dict[str, Array]:
+    def validate(learner: Learner, params: Params, tasks: Tasks, validation: Batch) -> dict[str, Array]:
         shots, depths = jnp.array([problem.headline]), jnp.array([learner.steps])
         predictions = learner_predictions(learner, objective, problem.spec, params, validation, shots, depths)
         full = jax.tree.map(lambda values: values[:, 0], predictions)
@@ -130,30 +158,57 @@ def make_chunk(
         sound = (jnp.isfinite(predictions.score) | ~validation.task.query.mask).all()
         return {name: jnp.where(sound, jnp.nanmean(values), jnp.nan) for name, values in scores.items()}
 
-    def one(progress: Progress, shares: Array, tasks: Tasks, validation: Batch):
+    def one(progress: Progress, numbers: Numbers, shares: Array, tasks: Tasks, validation: Batch):
         state, best = progress
-        numbers = 2 * (state.step + jnp.arange(steps))
-        keys = jax.vmap(partial(jax.random.fold_in, state.key))(numbers)
+        learned = learner(numbers)
+        even = 2 * (state.step + jnp.arange(steps))
+        keys = jax.vmap(partial(jax.random.fold_in, state.key))(even)
         # Drawn for the whole chunk at once: row positions are drawn one after the other, and that is paid once here.
         drawn = jax.vmap(lambda key: problem.draw(key, tasks, batch))(keys)
-        state, reported = jax.lax.scan(partial(outer_step, tasks), state, (drawn, shares))
-        scores = validate(state.params, tasks, validation)
+        step = partial(outer_step, learned, optimizer(numbers), tasks)
+        state, reported = jax.lax.scan(step, state, (drawn, shares))
+        scores = validate(learned, state.params, tasks, validation)
         best = choose(best, state, scores[metric.name], sign, None if patience is None else patience * steps)
         return Progress(state, best), jax.tree.map(jnp.mean, reported), scores
 
-    def chunk(progress: Progress, tasks: Tasks, validation: Batch):
-        # One number for all seeds, which are at the same step: were it mapped, a learner that branches on it would
+    def chunk(progress: Progress, numbers: Numbers, tasks: Tasks, validation: Batch):
+        # One number for all members, which are at the same step: were it mapped, a learner that branches on it would
         # compute both branches.
         shares = (progress.state.step[0] + jnp.arange(steps)) / total
-        return jax.vmap(one, (0, None, None, None))(progress, shares, tasks, validation)
+        return jax.vmap(one, (0, 0, None, None, None))(progress, numbers, shares, tasks, validation)
 
     return jax.jit(chunk, donate_argnums=0)
 
 
-def choose(best: Best, state: TrainState, value: Array, sign: int, patience: int | None) -> Best:
-    """Keep the better parameters of one seed, and stop looking after ``patience`` steps without any.
+def check_memory(program: Any) -> None:
+    """Refuse a compiled program that needs more memory than is free: on a CPU the system would end the process.
 
-    A value that is not a number is never better. A seed that has stopped stays as it is, so that a seed's result does
+    Raises:
+        MemoryError: saying how much.
+    """
+    needs, free = program.memory_analysis(), free_memory()
+    if needs is None or free is None:
+        return
+    needed = needs.temp_size_in_bytes + needs.output_size_in_bytes - needs.alias_size_in_bytes
+    if needed > free:
+        raise MemoryError(f"a program needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
+
+
+def free_memory() -> int | None:
+    """Bytes that are free on the device, or on the host where that is the device; None where nobody says."""
+    if stats := jax.devices()[0].memory_stats():
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def choose(best: Best, state: TrainState, value: Array, sign: int, patience: int | None) -> Best:
+    """Keep the better parameters of one member, and stop looking after ``patience`` steps without any.
+
+    A value that is not a number is never better. A member that has stopped stays as it is, so that its result does
     not depend on how long others go on beside it.
     """
     better = (sign * value < sign * best.value) & ~best.stopped
@@ -164,12 +219,15 @@ def choose(best: Best, state: TrainState, value: Array, sign: int, patience: int
     return Best(params, value, step, stopped)
 
 
-def train(progress: Progress, chunk: Callable, problem: Problem, *, steps: int) -> Iterator[tuple[Progress, Chunk]]:
-    """Run chunks until the steps are done or every seed has stopped.
+def train(
+    progress: Progress, chunk: Callable, numbers: Numbers, problem: Problem, *, steps: int
+) -> Iterator[tuple[Progress, Chunk]]:
+    """Run chunks until the steps are done or every member has stopped.
 
     Args:
         progress: from `start`, or restored; it is donated.
         chunk: from `make_chunk`.
+        numbers: of each member, arrays ``[S]``.
         problem: its tasks.
         steps: outer steps in all; a multiple of the chunk's.
 
@@ -177,6 +235,6 @@ def train(progress: Progress, chunk: Callable, problem: Problem, *, steps: int) 
         The progress after each chunk (valid until the next is asked for), and what to report.
     """
     while int(progress.state.step[0]) < steps and not bool(progress.best.stopped.all()):
-        progress, reported, scores = chunk(progress, problem.train, problem.validation)
+        progress, reported, scores = chunk(progress, numbers, problem.train, problem.validation)
         reported, scores, stopped = jax.device_get((reported, scores, progress.best.stopped))
         yield progress, Chunk(int(progress.state.step[0]), reported, scores, stopped)

@@ -25,6 +25,15 @@ Features = Mapping[str, Array]
 """Field name -> values, the leading axes being the rows'. Categorical: int ``[...]``, 0 = unknown. Multi-valued: int
 ``[..., m]``, 0 = nothing there. Numeric: float ``[..., 2]``: the standardised value (0 if missing), 1 if missing."""
 
+Numbers = Mapping[str, Mapping[str, Any]]
+"""Settings that leave shapes alone, by group and name: ``{"learner": {"inner_rate": 0.01}}``. What differs in nothing
+else shares one compiled program, to which they are arguments: floats on the host, tracers inside."""
+
+
+class Traced:
+    """In a setting's annotation: it is one of the `Numbers`, so no Python may branch on its value."""
+
+
 KINDS = ("categorical", "multi", "numeric")
 """The kinds of feature that a data set may declare."""
 
@@ -346,6 +355,10 @@ class Learner(NamedTuple):
     predict: Callable[[PyTree, Query], Float[Array, "n"]]
     meta_grad: Callable[[Params, Batch, PRNGKeyArray], tuple[Params, dict[str, Array]]]
     steps: int
+
+
+MakeLearner = Callable[[Numbers], Learner]
+"""What makes a learner of its numbers, which are tracers inside a compiled program."""
 
 
 class Baseline(NamedTuple):

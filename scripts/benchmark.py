@@ -65,13 +65,14 @@ def recmeta_program(problem: Problem, batch: int, inner_steps: int, steps: int):
     )  # fmt: skip
     optimizer, mae = optax.adam(1e-3), metric("mae")
     chunk = train.make_chunk(
-        learner, objective, optimizer, problem, [mae], metric=mae, steps=steps, total=steps, batch=batch, patience=None
-    )
-    progress = train.start(learner, optimizer, [0], "min")
+        lambda _: learner, objective, lambda _: optimizer, problem, [mae], metric=mae, steps=steps, total=steps,
+        batch=batch, patience=None,
+    )  # fmt: skip
+    progress = train.start(lambda _: learner, lambda _: optimizer, {}, [0], "min")
 
     def round_() -> None:
         nonlocal progress
-        progress, *_ = chunk(progress, problem.train, problem.validation)
+        progress, *_ = chunk(progress, {}, problem.train, problem.validation)
         jax.block_until_ready(progress.state.params)
 
     return round_

@@ -16,7 +16,9 @@ def composed(*overrides: str):
 
 
 def test_groups_are_the_folders():
-    assert {path.name for path in schema.CONF.iterdir() if path.is_dir()} - {"experiment"} == set(schema.GROUPS)
+    assert {path.name for path in schema.CONF.iterdir() if path.is_dir()} - {"experiment", "hydra"} == set(
+        schema.GROUPS
+    )
 
 
 @pytest.mark.parametrize(("group", "choice"), EVERY)

@@ -39,16 +39,21 @@ def scored(problem):
     return measure.make_scored(METRICS, problem.spec)
 
 
+def evaluated(learner, problem, params, scored):
+    tested = evaluate.evaluate_learner(lambda _: learner, mse(), problem, params, {}, METRICS, scored)
+    return evaluate.learner_report(tested, problem, SEEDS)
+
+
 @pytest.fixture(scope="module")
 def result(problem, scored):
     params = {"w": jnp.array(BASE, jnp.float32)}
-    return evaluate.evaluate_learner(LEARNER, mse(), problem, params, SEEDS, METRICS, scored)
+    return evaluated(LEARNER, problem, params, scored)
 
 
 @pytest.fixture(scope="module")
 def expected(problem):
     """Clipped predictions ``[S, C, D, T, n]`` and labels."""
-    task, label = problem.test["user_cold"]
+    task, label, _ = problem.test["user_cold"]
     y, ids = np.asarray(task.support.y), np.asarray(task.query.x["id"])
     sums = np.stack([y[:, :k].sum(1) for k in (0, 1, 3, 5)])
     moved = np.arange(3)[:, None] * sums[:, None, :]
@@ -78,7 +83,7 @@ def test_ranking_reads_scores_before_they_are_clipped(problem, result):
     """All clipped predictions of the first seed at full depth are 5: as ratings all tie, as scores none does."""
     table, _ = result
     row = table.filter((pl.col("seed") == 9) & (pl.col("shots") == 5))
-    task, label = problem.test["user_cold"]
+    task, label, _ = problem.test["user_cold"]
     score = -np.asarray(task.query.x["id"], np.float32)
     wanted = [metric("ndcg@3").value(s, y, m, like=4.0) for s, y, m in zip(score, label, task.query.mask, strict=True)]
     np.testing.assert_allclose(row["ndcg@3"], wanted, rtol=1e-5)
@@ -123,7 +128,7 @@ def test_bounds_are_what_constants_and_labels_score(problem):
 def test_an_inner_loop_that_does_nothing_is_said_aloud(problem, scored, steps, no_op):
     still = LEARNER._replace(adapt=lambda params, context, support, depth=None: params["w"], steps=steps)
     params = {"w": jnp.array(BASE, jnp.float32)}
-    report = evaluate.evaluate_learner(still, mse(), problem, params, SEEDS, METRICS, scored)[1]["user_cold"]
+    report = evaluated(still, problem, params, scored)[1]["user_cold"]
     assert report["no_op"] is no_op
     assert report["mean_abs_change"] == 0
     assert np.shape(report["mae"]) == (4, steps + 1)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from recmeta import experiment, run_directory, schema
+from recmeta.summary import attainable
 from recmeta.types import UserError
 
 
@@ -50,7 +52,7 @@ def test_a_run_from_start_to_end(settings):
     }  # fmt: skip
     written = strict(directory / "summary.json")
     assert set(written) - {"attainable"} == {
-        "schema", "status", "name", "hashes", "metric", "scores", "adaptation", "baselines", "bounds",
+        "schema", "status", "name", "hashes", "metric", "scores", "adaptation", "validation", "baselines", "bounds",
         "verdict", "speed",
     }  # fmt: skip
     assert (written["schema"], written["status"], written["name"]) == (1, "complete", "main")
@@ -64,7 +66,18 @@ def test_a_run_from_start_to_end(settings):
     assert written["scores"]["user_cold"]["model"]["mae"]["seeds"] == 2
     assert {"shots", "steps", "mae", "mean_abs_change", "no_op"} <= set(written["adaptation"]["user_cold"])
     assert {"best_baseline", "difference", "ci95", "p", "text"} <= set(written["verdict"]["user_cold"])
-    assert set(written["speed"]) == {"train_tasks_per_s", "eval_tasks_per_s", "compile_s", "wall_s", "peak_mb"}
+    assert set(written["speed"]) == {
+        "train_tasks_per_s",
+        "eval_tasks_per_s",
+        "compile_s",
+        "wall_s",
+        "peak_mb",
+        "points",
+    }
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    best = np.min([line["mae"] for line in lines if line["split"] == "validation"], axis=0)
+    assert written["validation"]["seeds"] == best.tolist()
+    assert written["validation"]["value"] == pytest.approx(best.mean())
     assert yaml.safe_load((directory / "config.yaml").read_text()) == config
     assert yaml.safe_load((directory / "overrides.yaml").read_text()) == ["seeds=[0,1]"]
     assert {"compilations", "compile_s", "versions", "device", "split"} <= set(strict(directory / "provenance.json"))
@@ -196,32 +209,30 @@ def test_the_attainable_error_is_that_of_the_headline_support_size(data, problem
     known = {"mae": 0.1, "rmse": 0.12, "mae@3": 0.3, "mae@5": 0.25, "rmse@5": 0.27}
     sized = {"mae@3": 0.3, "mae@5": 0.25, "rmse@5": 0.27}
     world = replace(data, attainable=known)
-    assert experiment.attainable(world, problem) == {"mae": 0.25, **sized}
-    assert experiment.attainable(world, problem._replace(headline=4)) == sized
+    assert attainable(world, problem) == {"mae": 0.25, **sized}
+    assert attainable(world, problem._replace(headline=4)) == sized
     liked = problem._replace(spec=replace(problem.spec, low=0.0, high=1.0))
-    assert experiment.attainable(world, liked) == {}
-    assert experiment.attainable(data, problem) == {}
+    assert attainable(world, liked) == {}
+    assert attainable(data, problem) == {}
 
 
 def test_tasks_per_second_of_evaluation_are_rows_of_task_scores(settings, monkeypatch):
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(experiment.provenance, "stopwatch", lambda: lambda: clock.now)
     evaluate = experiment.evaluate.evaluate_learner
-    rows = []
 
     def timed(*args):
-        scores, report = evaluate(*args)
         clock.now += 2.0
-        rows.append(len(scores))
-        return scores, report
+        return evaluate(*args)
 
     none = experiment.provenance.Compilations(0, 0.5)
     monkeypatch.setattr(experiment.provenance, "count_compilations", lambda: lambda: none)
     monkeypatch.setattr(experiment.evaluate, "evaluate_learner", timed)
-    monkeypatch.setattr(experiment, "trained", lambda work, training, reporter: (training.progress.best, None))
+    monkeypatch.setattr(experiment, "trained", lambda points, work, training: (training.progress, None))
+    monkeypatch.setattr(experiment, "check_converged", lambda finite, seeds: None)
     summary = experiment.run(settings("seeds=[0,1]"), [])
-    assert rows == [6 * 2 * 2], "test users, support sizes, seeds"
-    assert summary["speed"]["eval_tasks_per_s"] == rows[0] / 1.5
+    rows = 6 * 2 * 2  # test users, support sizes, seeds
+    assert summary["speed"]["eval_tasks_per_s"] == rows / 1.5
 
 
 @pytest.mark.real

@@ -3,13 +3,12 @@
 import json
 import shutil
 
-import jax
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta import build, checkpoint, experiment, phases, run_directory, schema
+from recmeta import checkpoint, experiment, phases, run_directory, schema
 from recmeta.types import UserError
 
 JOINT = ("learner=joint", "name=joint", "seeds=[5,3]")
@@ -74,10 +73,11 @@ def test_joint_then_maml_with_its_tables_then_finetuned(runs, joint):
 
 def test_what_a_learner_has_of_its_own_begins_afresh_and_that_is_said(runs, joint):
     config = runs("learner=maml_pp", "name=pp", "start=joint", "seeds=[3]")
-    work = experiment.assemble(config, build.build(config), run_directory.place(config))
-    said = [line for line in experiment.notes(work) if line.startswith("start")]
+    point = experiment.plan(config, [], multirun=False)
+    work = experiment.assemble(config, point.parts, *experiment.load(point.parts))
+    said = [line for line in experiment.standing(point, work).told if line.startswith("start")]
     assert said == [f"start: the parameters that {joint[1]} selected", "start: begin afresh: rates"]
-    shapes = {"scorer": jax.eval_shape(work.learner.init, jax.random.key(0))["scorer"]}
+    shapes = {"scorer": work.shapes["scorer"]}
     assert phases.check(work.start, shapes, [3], work.hashes)[1:] == ["start: not used here: encoder, tables"]
 
 

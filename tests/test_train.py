@@ -30,12 +30,13 @@ LEARNER = Learner(
     steps=0,
 )
 OPTIMIZER = optax.adam(0.1)
+MAKE, OPTIMIZE = (lambda _: LEARNER), (lambda _: OPTIMIZER)
 
 
 def chunk_of(problem, patience=None, optimizer=OPTIMIZER):
     return make_chunk(
-        LEARNER, mse(), optimizer, problem, [metric("rmse")], metric=metric("mae"), steps=STEPS, total=4 * STEPS,
-        batch=BATCH, patience=patience,
+        MAKE, mse(), lambda _: optimizer, problem, [metric("rmse")], metric=metric("mae"), steps=STEPS,
+        total=4 * STEPS, batch=BATCH, patience=patience,
     )  # fmt: skip
 
 
@@ -63,12 +64,12 @@ def device(tree, like):
 
 def run(chunk, problem, progress, steps):
     """The progress after each chunk, and what was reported."""
-    return [(host(progress), reported) for progress, reported in train(progress, chunk, problem, steps=steps)]
+    return [(host(progress), reported) for progress, reported in train(progress, chunk, {}, problem, steps=steps)]
 
 
 @pytest.fixture(scope="module")
 def straight(chunk, problem):
-    return run(chunk, problem, start(LEARNER, OPTIMIZER, [0, 1], "min"), 4 * STEPS)
+    return run(chunk, problem, start(MAKE, OPTIMIZE, {}, [0, 1], "min"), 4 * STEPS)
 
 
 def same(got, expected):
@@ -102,7 +103,7 @@ def test_steps_by_hand(problem, straight):
 def test_seeds_as_an_axis_are_separate_runs(problem, straight):
     single = chunk_of(problem)
     for place, seed in enumerate([0, 1]):
-        alone = run(single, problem, start(LEARNER, OPTIMIZER, [seed], "min"), 4 * STEPS)
+        alone = run(single, problem, start(MAKE, OPTIMIZE, {}, [seed], "min"), 4 * STEPS)
         for (progress, reported), (both, of_both) in zip(alone, straight, strict=True):
             close = lambda a, b, place=place: np.testing.assert_allclose(a[0], b[place], rtol=1e-5)  # noqa: E731
             jax.tree.map(close, progress, both)
@@ -118,12 +119,12 @@ def test_one_compilation_for_all_chunks(chunk, straight):
 
 def test_a_branch_by_progress_stays_one_under_the_seeds(chunk, problem):
     """Were it mapped over seeds, both branches would be computed, and one of the results chosen."""
-    progress = jax.eval_shape(lambda: start(LEARNER, OPTIMIZER, [0, 1], "min"))
-    assert "cond[" in str(jax.make_jaxpr(chunk)(progress, problem.train, problem.validation))
+    progress = jax.eval_shape(lambda: start(MAKE, OPTIMIZE, {}, [0, 1], "min"))
+    assert "cond[" in str(jax.make_jaxpr(chunk)(progress, {}, problem.train, problem.validation))
 
 
 def test_going_on_from_a_stored_progress_is_bit_for_bit_the_same(chunk, problem, straight):
-    like = start(LEARNER, OPTIMIZER, [0, 1], "min")
+    like = start(MAKE, OPTIMIZE, {}, [0, 1], "min")
     resumed = run(chunk, problem, device(straight[0][0], like), 4 * STEPS)
     assert len(resumed) == 3
     for (progress, reported), (expected, wanted) in zip(resumed, straight[1:], strict=True):
@@ -133,7 +134,7 @@ def test_going_on_from_a_stored_progress_is_bit_for_bit_the_same(chunk, problem,
 
 
 def test_a_longer_run_begins_as_the_shorter_one(chunk, problem, straight):
-    shorter = run(chunk, problem, start(LEARNER, OPTIMIZER, [0, 1], "min"), 2 * STEPS)
+    shorter = run(chunk, problem, start(MAKE, OPTIMIZE, {}, [0, 1], "min"), 2 * STEPS)
     same(shorter[-1][0], straight[1][0])
 
 
@@ -150,7 +151,8 @@ def test_best_is_the_best_of_all_chunks(straight):
 def test_stops_when_every_seed_has(problem):
     """Nothing is learned, so nothing gets better after the first chunk."""
     still = optax.sgd(0.0)
-    chunks = run(chunk_of(problem, patience=2, optimizer=still), problem, start(LEARNER, still, [0, 1], "min"), 30)
+    begun = start(MAKE, lambda _: still, {}, [0, 1], "min")
+    chunks = run(chunk_of(problem, patience=2, optimizer=still), problem, begun, 30)
     assert [reported.stopped.tolist() for _, reported in chunks] == [[False] * 2, [False] * 2, [True] * 2]
     assert chunks[-1][0].best.step.tolist() == [3, 3]
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from recmeta.learners.episode import mean_gradient, unless_shallow
 from recmeta.objectives import masked_mean
-from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
+from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
 
 class Posterior(NamedTuple):
@@ -36,8 +36,8 @@ def bayes(
     spec: DataSpec,
     model: Model,
     objective: Objective,
-    level_scale: Annotated[float, Gt(0)],
-    weight_scale: Annotated[float, Gt(0)],
+    level_scale: Annotated[float, Gt(0), Traced],
+    weight_scale: Annotated[float, Gt(0), Traced],
 ) -> Learner:
     """Regress labels on representations with a learned Gaussian prior of the weights; train the predictive likelihood.
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import inner
 from recmeta.learners.episode import query_gradient
-from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support
+from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
 class Placed(NamedTuple):
@@ -30,10 +30,10 @@ def cavia(
     objective: Objective,
     width: Annotated[int, Ge(1)],
     inner_steps: Annotated[int, Ge(0)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
     inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0)] | None = None,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Adapt a vector per task, from zero, that joins the context's representation through a learned map.

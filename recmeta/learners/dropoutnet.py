@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners.episode import mean_gradient, unless_shallow
-from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
+from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
 
 class Preference(NamedTuple):
@@ -27,7 +27,7 @@ def dropoutnet(
     spec: DataSpec,
     model: Model,
     objective: Objective,
-    dropout: Annotated[float, Ge(0), Le(1)],
+    dropout: Annotated[float, Ge(0), Le(1), Traced],
 ) -> Learner:
     """Score rows from the user's preference and features and from the item's id and features, any of which may lack.
 

@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt
 
 from recmeta.learners import inner
 from recmeta.learners.episode import Adapted, pooled_gradient, score_query
-from recmeta.types import DataSpec, Learner, Model, Objective
+from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
 
 def finetune(
@@ -17,10 +17,10 @@ def finetune(
     model: Model,
     objective: Objective,
     inner_steps: Annotated[int, Ge(0)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     adapts: inner.Adapts,
     inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0)] | None = None,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
 ) -> Learner:
     """Train as `joint` does, and adapt as `maml` does, with the same budget of steps: the control of the outer loop.
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners.episode import mean_gradient, pool, unless_shallow
 from recmeta.learners.ridge import solve
-from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
+from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
 
 class Folded(NamedTuple):
@@ -30,9 +30,9 @@ def fold_in(
     objective: Objective,
     rank: Annotated[int, Ge(1)],
     trains: Literal["episodes", "rows"],
-    level_penalty: Annotated[float, Gt(0)],
-    penalty: Annotated[float, Gt(0)],
-    item_penalty: Annotated[float, Ge(0)],
+    level_penalty: Annotated[float, Gt(0), Traced],
+    penalty: Annotated[float, Gt(0), Traced],
+    item_penalty: Annotated[float, Ge(0), Traced],
 ) -> Learner:
     """Predict ``mean + c + b_i + user level + p . q_i``, where the user's level and ``p`` are solved from the support.
 

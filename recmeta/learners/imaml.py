@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from recmeta.learners import inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query
-from recmeta.types import DataSpec, Learner, Model, Objective, Params
+from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
 
 def imaml(
@@ -22,11 +22,11 @@ def imaml(
     model: Model,
     objective: Objective,
     inner_steps: Annotated[int, Ge(0)],
-    inner_rate: Annotated[float, Gt(0)],
-    pull: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
+    pull: Annotated[float, Gt(0), Traced],
     cg_steps: Annotated[int, Ge(1)],
     adapts: inner.Adapts,
-    clip: Annotated[float, Gt(0)] | None = None,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
 ) -> Learner:
     """Learn the initialisation as the centre that adapted parameters are pulled to, by implicit differentiation.
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from recmeta.learners.episode import query_gradient
 from recmeta.linear import solve_positive
-from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
+from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 _TRIES = tuple(0.5**halvings for halvings in range(8))
 """How much of a Newton step to try."""
@@ -32,8 +32,8 @@ def logistic(
     model: Model,
     objective: Objective,
     inner_steps: Annotated[int, Ge(1)],
-    level_scale: Annotated[float, Gt(0)],
-    weight_scale: Annotated[float, Gt(0)],
+    level_scale: Annotated[float, Gt(0), Traced],
+    weight_scale: Annotated[float, Gt(0), Traced],
 ) -> Learner:
     """Regress the support labels' log-odds on the row representations, shrunk to a learned prior by learned penalties.
 

@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt
 
 from recmeta.learners import inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query
-from recmeta.types import DataSpec, Learner, Model, Objective
+from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
 
 def maml(
@@ -17,11 +17,11 @@ def maml(
     model: Model,
     objective: Objective,
     inner_steps: Annotated[int, Ge(0)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
     adapts: inner.Adapts,
     inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0)] | None = None,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation by the gradient of the query loss through the inner loop.

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query
-from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Query
+from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Query, Traced
 
 
 def maml_pp(
@@ -21,11 +21,11 @@ def maml_pp(
     model: Model,
     objective: Objective,
     inner_steps: Annotated[int, Ge(1)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     multi_step_until: Annotated[float, Ge(0), Le(1)],
     first_order_until: Annotated[float, Ge(0), Le(1)],
     adapts: inner.Adapts,
-    clip: Annotated[float, Gt(0)] | None = None,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation and a rate per array of parameters and step, on the query losses after all steps.

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import inner
 from recmeta.learners.episode import query_gradient
-from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support
+from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
 class Personal(NamedTuple):
@@ -30,10 +30,10 @@ def mamo(
     objective: Objective,
     slots: Annotated[int, Ge(1)],
     inner_steps: Annotated[int, Ge(0)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
     inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0)] | None = None,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
 ) -> Learner:
     """Let users of one kind start their inner loop at one place, and different kinds at different places.
 

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from recmeta.learners.episode import query_gradient, unless_shallow
-from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
+from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
 class Memory(NamedTuple):
@@ -31,7 +31,7 @@ def matching(
     objective: Objective,
     values: Literal["residual", "label"],
     width: Annotated[int, Ge(1)],
-    temperature: Annotated[float, Gt(0)],
+    temperature: Annotated[float, Gt(0), Traced],
 ) -> Learner:
     """Predict a row's label as the mean of the support's, weighted by a softmax of cosine similarities.
 

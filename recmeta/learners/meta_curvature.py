@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query
-from recmeta.types import DataSpec, Learner, Model, Objective, Params
+from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
 
 def meta_curvature(
@@ -22,10 +22,10 @@ def meta_curvature(
     model: Model,
     objective: Objective,
     inner_steps: Annotated[int, Ge(0)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
     adapts: inner.Adapts,
-    clip: Annotated[float, Gt(0)] | None = None,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation, and how each inner gradient is turned before it is followed.

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from recmeta.learners import dense, inner
 from recmeta.learners.cavia import Placed
 from recmeta.learners.episode import mean_gradient
-from recmeta.types import Batch, DataSpec, Encoding, Learner, Model, Objective, Params, Query, Task
+from recmeta.types import Batch, DataSpec, Encoding, Learner, Model, Objective, Params, Query, Task, Traced
 
 
 def meta_embedding(
@@ -22,9 +22,9 @@ def meta_embedding(
     objective: Objective,
     width: Annotated[int, Ge(1)],
     hidden: dense.Hidden,
-    cold_weight: Annotated[float, Ge(0), Le(1)],
+    cold_weight: Annotated[float, Ge(0), Le(1), Traced],
     inner_steps: Annotated[int, Ge(0)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
 ) -> Learner:
     """Generate an embedding for the task's entity from its features, such that it is good cold and quick to warm up.

@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 from recmeta.learners import inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query
-from recmeta.types import DataSpec, Learner, Model, Objective, Params
+from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
 
 def meta_sgd(
@@ -20,10 +20,10 @@ def meta_sgd(
     model: Model,
     objective: Objective,
     inner_steps: Annotated[int, Ge(0)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
     adapts: inner.Adapts,
-    clip: Annotated[float, Gt(0)] | None = None,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation, and for each number that adapts the rate at which it does.

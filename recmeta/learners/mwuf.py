@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import dense, inner
 from recmeta.learners.episode import query_gradient, unless_shallow
-from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support
+from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
 class Warmed(NamedTuple):
@@ -32,7 +32,7 @@ def mwuf(
     width: Annotated[int, Ge(1)],
     hidden: dense.Hidden,
     inner_steps: Annotated[int, Ge(0)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
 ) -> Learner:
     """Warm a new entity's embedding up: from one that all begin with, by gradient steps, then by two meta networks.

@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 from recmeta.learners import inner, tables
 from recmeta.learners.episode import Adapted, pool, score_query, unadapted_loss
-from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task
+from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task, Traced
 
 
 def reptile(
@@ -20,10 +20,10 @@ def reptile(
     model: Model,
     objective: Objective,
     inner_steps: Annotated[int, Ge(1)],
-    inner_rate: Annotated[float, Gt(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
     adapts: inner.Adapts,
     inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0)] | None = None,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
 ) -> Learner:
     """Learn the initialisation by its mean distance to the adapted parameters, which needs no second derivative.
 

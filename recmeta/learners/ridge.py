@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners.episode import query_gradient, unless_shallow
 from recmeta.linear import solve_positive
-from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
+from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
 class Head(NamedTuple):
@@ -27,8 +27,8 @@ def ridge(
     spec: DataSpec,
     model: Model,
     objective: Objective,
-    level_scale: Annotated[float, Gt(0)],
-    weight_scale: Annotated[float, Gt(0)],
+    level_scale: Annotated[float, Gt(0), Traced],
+    weight_scale: Annotated[float, Gt(0), Traced],
 ) -> Learner:
     """Regress the support labels on the row representations, shrunk towards a learned prior by learned penalties.
 

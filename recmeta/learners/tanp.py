@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import dense
 from recmeta.learners.episode import pool, unless_shallow
-from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task
+from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
 
 class Gaussian(NamedTuple):
@@ -46,11 +46,11 @@ def tanp(
     width: Annotated[int, Ge(1)],
     hidden: dense.Hidden,
     clusters: Annotated[int, Ge(1)],
-    temperature: Annotated[float, Gt(0)],
+    temperature: Annotated[float, Gt(0), Traced],
     modulation: Literal["film", "gated"],
     samples: Annotated[int, Ge(0)],
-    kl_weight: Annotated[float, Ge(0)],
-    cluster_weight: Annotated[float, Ge(0)],
+    kl_weight: Annotated[float, Ge(0), Traced],
+    cluster_weight: Annotated[float, Ge(0), Traced],
 ) -> Learner:
     """Score a row by the scorer, plus what a decoder that was customised to the task makes of the row.
 

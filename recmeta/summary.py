@@ -1,0 +1,113 @@
+"""What a run's summary says (DESIGN section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from recmeta import statistics
+from recmeta.build import Parts
+from recmeta.metrics import Metric
+from recmeta.types import Interactions, Problem
+
+
+class Reference(NamedTuple):
+    """What does not depend on the learner: worked out once, also where many points share a problem.
+
+    Attributes:
+        frame: the baselines' task scores; None without any.
+        scores: what `statistics.summarise` makes of them.
+        settings: what was chosen for each baseline that has settings.
+        bounds: the room that each metric has.
+    """
+
+    frame: pl.DataFrame | None
+    scores: Mapping[str, Mapping[str, Any]]
+    settings: Mapping[str, Any]
+    bounds: Mapping[str, Any]
+
+
+def summarised(
+    name: str,
+    hashes: Mapping[str, str],
+    parts: Parts,
+    data: Interactions,
+    problem: Problem,
+    model: pl.DataFrame | None,
+    learned: Mapping[str, Any],
+    reference: Reference,
+) -> tuple[dict[str, Any], pl.DataFrame]:
+    """The summary of what was measured, but for what it cost, and the task scores of all methods.
+
+    Args:
+        name, hashes: of the run.
+        parts, data, problem: what was run.
+        model: the learner's task scores; None for the baselines alone.
+        learned: "adaptation" and "validation", of the learner.
+        reference: what the baselines did.
+    """
+    metric = parts.metric
+    own = {} if model is None else statistics.summarise(model, problem.headline)
+    table = {scenario: own.get(scenario, {}) | dict(reference.scores.get(scenario, {})) for scenario in problem.test}
+    frame = pl.concat([each for each in (model, reference.frame) if each is not None])
+    scenario = next(iter(problem.test))
+    known = attainable(data, problem)
+    return {
+        "schema": 1,
+        "status": "complete",
+        "name": name,
+        "hashes": hashes,
+        "metric": {
+            "name": metric.name, "goal": metric.goal, "scenario": scenario, "shots": problem.headline,
+            "value": table[scenario].get("model", {}).get(metric.name, {}).get("mean"),
+        },
+        "scores": table,
+        **learned,
+        "baselines": reference.settings,
+        "bounds": reference.bounds,
+        "verdict": statistics.verdict(frame, metric.name, metric.goal, problem.headline),
+        **({"attainable": known} if known else {}),
+    }, frame  # fmt: skip
+
+
+def validated(value: np.ndarray, step: np.ndarray, metric: Metric) -> dict[str, Any]:
+    """What chose the checkpoints that were tested: the mean over seeds of the best meta-validation, and each seed's.
+
+    This is what a search may look at; the test tasks' value is not.
+    """
+    return {
+        "name": metric.name, "goal": metric.goal, "value": float(np.mean(value)),
+        "seeds": np.asarray(value, float).tolist(), "steps": np.asarray(step).tolist(),
+    }  # fmt: skip
+
+
+def attainable(data: Interactions, problem: Problem) -> dict[str, float]:
+    """The best errors possible, where they are known: "mae" at the headline support size, and each under its own name.
+
+    There is no plain "rmse": the one known is of all rows pooled, while tables hold the mean of each user's own. Empty
+    where the labels are no longer the data's, and what is known of them is in other units.
+    """
+    if not data.attainable or (problem.spec.low, problem.spec.high) != tuple(data.label_range):
+        return {}
+    sized = {name: value for name, value in data.attainable.items() if "@" in name}
+    headline = sized.get(f"mae@{problem.headline}")
+    return sized if headline is None else {"mae": headline, **sized}
+
+
+def settings_lines(settings: Mapping[str, Any], headline: int) -> list[str]:
+    """What was chosen for each baseline at the headline support size, out of how many."""
+    lines = []
+    for name, chosen in settings.items():
+        place = chosen["shots"].index(headline)
+        numbers = {key: chosen[key][place] for key in chosen if key not in ("tried", "by", "shots")}
+        said = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in numbers.items())
+        lines.append(f"{name}: {said} at K = {headline}, the best of {chosen['tried']} by meta-validation")
+    return lines
+
+
+def verdicts(summary: Mapping[str, Any]) -> list[str]:
+    """The verdict lines of a summary."""
+    return [f"{scenario}: {verdict['text']}" for scenario, verdict in summary["verdict"].items()]

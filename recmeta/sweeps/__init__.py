@@ -1,0 +1,1 @@
+"""Sweeps: many points in few compiled programs."""
