@@ -10,10 +10,11 @@ import numpy as np
 from recmeta.types import Reporter, Run
 
 
-def chorus(say: Callable[[str], None] = print) -> Callable[[], Reporter]:
+def chorus(common: frozenset[str], say: Callable[[str], None] = print) -> Callable[[], Reporter]:
     """What makes a voice for each point; a line is said of a step when all that have a voice have been heard of it.
 
     Args:
+        common: the overrides of all points, which tell none from another.
         say: where lines go.
     """
     step = 0
@@ -44,8 +45,9 @@ def chorus(say: Callable[[str], None] = print) -> Callable[[], Reporter]:
             tell(-1)
             metric, chosen = summary["metric"], summary.get("validation", {})
             value = _number(metric["value"])
+            own = " ".join(text for text in run.overrides if text not in common)
             say(
-                f"{run.directory.name} {' '.join(run.overrides)}: {metric['name']} {value}, by meta-validation "
+                f"{run.directory.name} {own}: {metric['name']} {value}, by meta-validation "
                 f"{_number(chosen.get('value'))}"
             )
 

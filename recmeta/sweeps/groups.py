@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TypeVar
 
 from recmeta import provenance
 from recmeta.work import Point
@@ -68,15 +68,3 @@ def halves(block: Sequence[Point]) -> tuple[list[Point], list[Point]]:
     """A block of two or more points in two."""
     middle = len(block) // 2
     return list(block[:middle]), list(block[middle:])
-
-
-def varied(points: Sequence[Point]) -> Mapping[str, list[Any]]:
-    """The numbers in which points differ: ``group.name`` -> its value at each point."""
-    names = [f"{group}.{key}" for group, numbers in points[0].parts.numbers.items() for key in numbers]
-    values = {name: [_number(point, name) for point in points] for name in names}
-    return {name: each for name, each in values.items() if len(set(each)) > 1}
-
-
-def _number(point: Point, name: str) -> float:
-    group, key = name.split(".")
-    return point.parts.numbers[group][key]

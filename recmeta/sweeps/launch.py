@@ -79,7 +79,7 @@ def run(composed: Sequence[Composed], members: int) -> list[float | None]:
         Of each point the value on meta-validation, None where there is none.
     """
     values: dict[Path, float | None] = {}
-    voice = chorus()
+    voice = chorus(frozenset.intersection(*(frozenset(each.overrides) for each in composed)))
     planned = [_plan(voice, each) for each in composed]
     # One point that is asked for twice is run once.
     distinct = {point.directory: point for point in planned if point is not None}
