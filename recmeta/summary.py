@@ -102,7 +102,7 @@ def settings_lines(settings: Mapping[str, Any], headline: int) -> list[str]:
     lines = []
     for name, chosen in settings.items():
         place = chosen["shots"].index(headline)
-        numbers = {key: chosen[key][place] for key in chosen if key not in ("tried", "by", "shots")}
+        numbers = {key: chosen[key][place] for key in chosen["grid"]}
         said = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in numbers.items())
         lines.append(f"{name}: {said} at K = {headline}, the best of {chosen['tried']} by meta-validation")
     return lines

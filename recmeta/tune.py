@@ -142,11 +142,15 @@ def evaluate_baselines(
 
 
 def settings_report(tuned: Mapping[str, Tuned], shots: Sequence[int]) -> dict[str, dict]:
-    """What was chosen for each baseline that has settings: the number tried, the metric, and the values by shots."""
+    """What was chosen for each baseline that has settings, and from what.
+
+    The number tried, the metric, the grid, and under its own name each setting's value by shots.
+    """
     return {
         name: {
             "tried": each.tried,
             "by": each.by,
+            "grid": {setting: list(values) for setting, values in each.baseline.grid.items()},
             "shots": list(shots),
             **{setting: np.asarray(values, float).tolist() for setting, values in each.settings.items()},
         }

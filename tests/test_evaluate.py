@@ -1,5 +1,6 @@
 """Tables and the adaptation report against numpy."""
 
+import math
 from itertools import pairwise
 
 import jax
@@ -150,6 +151,11 @@ def test_baseline_table(problem, scored):
     assert set(report) == {name for name, each in BASELINES.items() if each.grid}
     assert report["user_item_bias"]["shots"] == [0, 1, 3, 5]
     assert len(report["user_item_bias"]["user_shrinkage"]) == 4
+    for name, said in report.items():
+        assert set(said) - {"tried", "by", "grid", "shots"} == set(said["grid"]) == set(BASELINES[name].grid)
+        assert said["tried"] == math.prod(map(len, said["grid"].values()))
+        for setting, values in said["grid"].items():
+            assert all(min(abs(value - tried) for tried in values) < 1e-5 * value for value in said[setting] if value)
     assert table.height == len(BASELINES) * 4 * 8
     assert table["method"].unique(maintain_order=True).to_list() == list(BASELINES)
     assert table["seed"].null_count() == table.height

@@ -35,8 +35,7 @@ class Budget:
         by: what chooses among them, "mae on meta-validation"; "" where there is nothing to choose.
         chosen: by that; "" where nothing is, or where what was validated on differs.
         edges: settings of which the chosen value is the lowest or the highest that was tried.
-        seconds: of training, with meta-validation, over all its runs; of a baseline of fitting and tuning, of the run
-            that took longest. NaN where not recorded.
+        seconds: of training, with meta-validation, over all its runs. NaN where not recorded, as for baselines.
     """
 
     method: str
@@ -187,7 +186,6 @@ def _baseline(name: str, reports: Sequence[Mapping[str, Any]], shots: int) -> Bu
             for edge in _edge(key.replace("_", " "), near, tried) if len(tried) > 1 else ():
                 edges[edge] = edges.get(edge, 0) + 1
     many = len(reports)
-    seconds = max(float(report.get("seconds") or "nan") for report in reports)
     return Budget(
         method=name,
         kind="baseline",
@@ -197,7 +195,7 @@ def _baseline(name: str, reports: Sequence[Mapping[str, Any]], shots: int) -> Bu
         by=f"{reports[0]['by']} on {VALIDATION}" if reports[0].get("by") else "",
         chosen=next(iter(chosen)) if len(chosen) == 1 else f"{len(chosen)} over {many} splits" if chosen else "",
         edges=[edge if many == 1 else f"{edge} in {times} of {many} splits" for edge, times in edges.items()],
-        seconds=seconds,
+        seconds=float("nan"),
     )
 
 

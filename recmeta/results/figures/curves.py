@@ -80,9 +80,7 @@ def cost_scatter(frame: pl.DataFrame, metric: str) -> Figure:
         frame: `frames.by_cost`.
         metric: its name.
     """
-    figure, axes = canvas(
-        f"{metric} against cost", "seconds of a run's training (of a baseline: fit and tuning)", metric
-    )
+    figure, axes = canvas(f"{metric} against cost", "seconds of a run's training", metric)
     for at, (row, kind, seconds, mean, lo, hi) in enumerate(frame.iter_rows()):
         style: dict[str, Any] = (
             line_style(at) | {"linestyle": "none"} | ({} if kind == "learner" else {"markerfacecolor": "none"})

@@ -115,12 +115,10 @@ def judged_on(table: Table, budget: Budget) -> str:
 def by_cost(table: Table) -> pl.DataFrame:
     """What a run of each method costs, and what it reaches: ``row, kind, seconds, mean, lo, hi``.
 
-    Seconds are of training, with meta-validation, of one run on average; a baseline's of fitting and tuning. Methods
-    whose seconds were not recorded are left out.
+    Seconds are of training, with meta-validation, of one run on average. Methods whose seconds were not recorded are
+    left out, and so are baselines, which cost little.
     """
-    seconds: dict[str, float] = {budget.method: budget.seconds for budget in table.budgets if budget.kind == "baseline"}
-    for label, runs in table.runs.items():
-        seconds[label] = sum(run.train_seconds for run in runs) / len(runs)
+    seconds = {label: sum(run.train_seconds for run in runs) / len(runs) for label, runs in table.runs.items()}
     lines = [
         (row.label, row.kind, seconds[row.label], *row.cells[table.metric])
         for row in shown(table)
