@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +58,6 @@ def make_model(
     return Model(init, encode, score, widths, kernels)
 
 
-def kernel_paths(part: str, state: nnx.State) -> frozenset[tuple[str | int, ...]]:
+def kernel_paths(part: str, state: nnx.State) -> frozenset[tuple[Any, ...]]:
     """Where the kernels of a module stand in the parameters."""
     return frozenset((part, *path) for path, variable in nnx.to_flat_state(state) if isinstance(variable, Kernel))

@@ -319,7 +319,7 @@ class Model(NamedTuple):
     encode: Callable[[Params, Features, Support, Features | None], Encoding]
     score: Callable[[Params, Encoding], Float[Array, "n"]]
     widths: tuple[int, int]
-    kernels: frozenset[tuple[str | int, ...]] = frozenset()
+    kernels: frozenset[tuple[Any, ...]] = frozenset()
 
 
 class Objective(NamedTuple):

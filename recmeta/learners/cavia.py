@@ -74,8 +74,8 @@ def cavia(
 
         start = jnp.zeros(width, params["context_map"].dtype)
         vector, _ = inner.descend(
-            loss, start, steps=inner_steps, rate=inner_rate, optimizer=inner_optimizer, clip=clip, remat=remat,
-            depth=depth, first_order=first_order,
+            jax.grad(loss), start, steps=inner_steps, rate=inner_rate, optimizer=inner_optimizer, clip=clip,
+            remat=remat, depth=depth, first_order=first_order,
         )  # fmt: skip
         return Placed(vector, params, context, support)
 

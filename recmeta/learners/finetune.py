@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from recmeta.learners import inner
+from recmeta.learners import inner, kernels
 from recmeta.learners.episode import Adapted, pooled_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
@@ -21,6 +21,7 @@ def finetune(
     adapts: inner.Adapts,
     inner_optimizer: inner.InnerOptimizer = None,
     clip: Annotated[float, Gt(0), Traced] | None = None,
+    fast_weights: kernels.FastWeights = "auto",
 ) -> Learner:
     """Train as `joint` does, and adapt as `maml` does, with the same budget of steps: the control of the outer loop.
 
@@ -33,15 +34,17 @@ def finetune(
         adapts: which part; see `inner.Adapts`.
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.
+        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
 
     Reference: Chen et al., A closer look at few-shot classification, ICLR 2019, section 3.2 (the baseline).
     """
     del spec
+    inner.check(fast_weights, inner_optimizer, clip)
 
     def adapt(params, context, support, depth=None) -> Adapted:
         fast = inner.adapt(
             model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
-            optimizer=inner_optimizer, clip=clip, depth=depth,
+            optimizer=inner_optimizer, fast_weights=fast_weights, clip=clip, depth=depth,
         )  # fmt: skip
         return Adapted(inner.with_fast(params, fast), context, support)
 

@@ -60,7 +60,7 @@ def imaml(
         loss, _, finish = pulled(params, context, support)
         # The way down is no part of the derivative.
         fixed, start, _ = pulled(jax.lax.stop_gradient(params), context, support)
-        end, _ = inner.descend(fixed, start, steps=inner_steps, rate=inner_rate, clip=clip, depth=depth)
+        end, _ = inner.descend(jax.grad(fixed), start, steps=inner_steps, rate=inner_rate, clip=clip, depth=depth)
         end = moves_with(jax.grad(loss)(end), end, jax.grad(fixed), cg_steps)
         return Adapted(inner.with_fast(params, finish(end)), context, support)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from recmeta.learners import tables
+from recmeta.learners import kernels, tables
 from recmeta.types import Encoding, Features, Model, Objective, Params, Support, UserError
 
 Adapts = Literal["head", "body", "all", "bias"]
@@ -86,6 +86,7 @@ def adapt(
     support: Support,
     *,
     adapts: Adapts,
+    fast_weights: kernels.FastWeights = "dense",
     path: bool = False,
     **loop: Unpack[Loop],
 ) -> Params:
@@ -96,12 +97,13 @@ def adapt(
         params: where from.
         context, support: one task.
         adapts: see `Adapts`.
+        fast_weights: how matrices that adapt are held; other than "dense" for plain descent alone (`check`).
         path: return where each step ends, with a leading axis, and not the last alone.
         loop: see `descend`.
 
     Returns:
-        The parts that adapt, after the descent, with `tables.Changes` in the place of tables; `with_fast` puts them
-        into the others' midst.
+        The parts that adapt, after the descent, with `tables.Changes` in the place of tables, and `kernels.Factors`
+        in that of matrices held so; `with_fast` puts them into the others' midst.
 
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, equation 1.
     """
@@ -109,8 +111,25 @@ def adapt(
     rate = loop["rate"]
     if callable(rate):
         loop["rate"] = lambda number: align(rate(number))
-    end, each = descend(loss, start, **loop)
-    return jax.vmap(finish)(each) if path else finish(end)
+    plain = loop.get("optimizer") is None and loop.get("clip") is None
+    gradient, start, place = kernels.factor(
+        loss, start, model.kernels, steps=loop["steps"], first_order=loop.get("first_order", False),
+        choice=fast_weights if plain else "dense",
+    )  # fmt: skip
+    end, each = descend(gradient, start, **loop)
+    whole = lambda fast: finish(place(fast))  # noqa: E731
+    return jax.vmap(whole)(each) if path else whole(end)
+
+
+def check(fast_weights: kernels.FastWeights, optimizer: InnerOptimizer, clip: float | None) -> None:
+    """Refuse factors where the steps are not plain descent: the change is then of any rank, or its norm is asked for.
+
+    Raises:
+        UserError: naming what stands in the way.
+    """
+    if fast_weights == "factored" and (optimizer is not None or clip is not None):
+        other = "learner.inner_optimizer" if optimizer is not None else "learner.clip"
+        raise UserError(f"learner.fast_weights=factored needs plain descent: leave {other} null, or take auto or dense")
 
 
 def support_descent(
@@ -177,16 +196,18 @@ def with_fast(params: Params, fast: Params) -> Params:
     def merged(whole: Any, part: Any) -> Any:
         if isinstance(part, dict):
             return whole | {name: merged(whole[name], value) for name, value in part.items()}
+        if isinstance(part, kernels.Factors):
+            return kernels.Corrected(whole, part)
         return tables.lay_over(whole, part) if isinstance(part, tables.Changes) else part
 
     return merged(params, fast)
 
 
-def descend(loss: Callable[[Params], Array], start: Params, **loop: Unpack[Loop]) -> tuple[Params, Params]:
+def descend(gradient: Callable[[Params], Params], start: Params, **loop: Unpack[Loop]) -> tuple[Params, Params]:
     """Go down a loss by gradient steps; differentiable.
 
     Args:
-        loss: of the parameters.
+        gradient: the loss's, where the descent is.
         start: where from.
         loop: see `Loop`.
 
@@ -195,27 +216,39 @@ def descend(loss: Callable[[Params], Array], start: Params, **loop: Unpack[Loop]
     """
     rate, depth, clip = loop["rate"], loop.get("depth"), loop.get("clip")
     # Its own step size is left at 1, to be multiplied by the rate, which may be a tree and differs by step.
-    optimizer = (loop.get("optimizer") or optax.sgd)(1.0)
+    optimizer = (loop.get("optimizer") or _descent)(1.0)
+    trees = partial(jax.tree.map, is_leaf=kernels.is_factors)
 
     def step(state: tuple[Params, Any], number: Array) -> tuple[tuple[Params, Any], Params]:
         fast, memory = state
-        gradient = jax.grad(loss)(fast)
+        slope = gradient(fast)
         if clip is not None:
-            gradient = clipped(gradient, clip)
+            slope = clipped(slope, clip)
         if loop.get("first_order", False):
-            gradient = jax.lax.stop_gradient(gradient)
-        direction, memory = optimizer.update(gradient, memory, fast)
-        rates = rate(number) if callable(rate) else jax.tree.map(lambda _: rate, fast)
+            slope = jax.lax.stop_gradient(slope)
+        direction, memory = optimizer.update(slope, memory, fast)
+        rates = rate(number) if callable(rate) else trees(lambda _: rate, fast)
         if depth is not None:
             taken = number < jnp.asarray(depth)
             rates = jax.tree.map(lambda size: jnp.where(taken, size, 0.0), rates)
-        moved = jax.tree.map(lambda value, along, size: value + size * along, fast, direction, rates)
+        moved = trees(lambda at, way, size: kernels.plus(at, kernels.scaled(way, size), number), fast, direction, rates)
         return (moved, memory), moved
 
     if loop.get("remat", False):
         step = jax.checkpoint(step, prevent_cse=False)
     (end, _), each = jax.lax.scan(step, (start, optimizer.init(start)), jnp.arange(loop["steps"]))
     return end, each
+
+
+def _descent(learning_rate: float) -> optax.GradientTransformation:
+    """Optax's descent, for trees that hold factors too."""
+
+    def update(gradient: Params, state: Any, params: Any = None) -> tuple[Params, Any]:
+        del params
+        scale = partial(kernels.scaled, size=-learning_rate)
+        return jax.tree.map(scale, gradient, is_leaf=kernels.is_factors), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)  # pyright: ignore[reportArgumentType]
 
 
 def clipped(gradient: Params, norm: float) -> Params:

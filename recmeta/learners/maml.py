@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from recmeta.learners import inner
+from recmeta.learners import inner, kernels
 from recmeta.learners.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
@@ -22,6 +22,7 @@ def maml(
     adapts: inner.Adapts,
     inner_optimizer: inner.InnerOptimizer = None,
     clip: Annotated[float, Gt(0), Traced] | None = None,
+    fast_weights: kernels.FastWeights = "auto",
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation by the gradient of the query loss through the inner loop.
@@ -34,17 +35,20 @@ def maml(
         adapts: which part; see `inner.Adapts`. "head" is the scorer: MeLU's decision layers.
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.
+        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, algorithm 1 and section 5.2; Lee et al., MeLU,
     KDD 2019.
     """
     del spec
+    inner.check(fast_weights, inner_optimizer, clip)
 
     def adapt(params, context, support, depth=None) -> Adapted:
         fast = inner.adapt(
             model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
-            optimizer=inner_optimizer, clip=clip, remat=remat, depth=depth, first_order=first_order,
+            optimizer=inner_optimizer, clip=clip, remat=remat, fast_weights=fast_weights, depth=depth,
+            first_order=first_order,
         )  # fmt: skip
         return Adapted(inner.with_fast(params, fast), context, support)
 

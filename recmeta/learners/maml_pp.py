@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import inner
+from recmeta.learners import inner, kernels
 from recmeta.learners.episode import Adapted, query_gradient, score_query
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Query, Traced
 
@@ -26,6 +26,7 @@ def maml_pp(
     first_order_until: Annotated[float, Ge(0), Le(1)],
     adapts: inner.Adapts,
     clip: Annotated[float, Gt(0), Traced] | None = None,
+    fast_weights: kernels.FastWeights = "auto",
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation and a rate per array of parameters and step, on the query losses after all steps.
@@ -48,12 +49,14 @@ def maml_pp(
         first_order_until: the share of training in which second derivatives are left out; 1: all of it.
         adapts: which part; see `inner.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
+        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Antoniou et al., How to train your MAML, ICLR 2019, section 4 (multi-step loss optimization, equation 4;
     derivative-order annealing; learned per-layer per-step rates).
     """
     del spec
+    inner.check(fast_weights, None, clip)
 
     def init(key: PRNGKeyArray) -> Params:
         params = model.init(key)
@@ -65,7 +68,7 @@ def maml_pp(
         fast = inner.adapt(
             model, objective, start, context, support, adapts=adapts, steps=inner_steps,
             rate=lambda step: jax.tree.map(lambda rates: rates[step], params["rates"]),
-            clip=clip, remat=remat, depth=depth, **how,
+            clip=clip, remat=remat, fast_weights=fast_weights, depth=depth, **how,
         )  # fmt: skip
         return start, fast
 

@@ -101,7 +101,7 @@ def mamo(
         # The first row has seen no other: what stands beside it is the user's profile and nothing of the support.
         start = read(params["memory"], params["scorer"], encoding.context[0])
         fast, _ = inner.descend(
-            loss, start, steps=inner_steps, rate=inner_rate, depth=depth, first_order=first_order,
+            jax.grad(loss), start, steps=inner_steps, rate=inner_rate, depth=depth, first_order=first_order,
             optimizer=inner_optimizer, clip=clip,
         )  # fmt: skip
         return Personal(fast, params, context, support)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import PRNGKeyArray
 
-from recmeta.learners import inner, tables
+from recmeta.learners import inner, kernels, tables
 from recmeta.learners.episode import Adapted, pool, score_query, unadapted_loss
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task, Traced
 
@@ -24,6 +24,7 @@ def reptile(
     adapts: inner.Adapts,
     inner_optimizer: inner.InnerOptimizer = None,
     clip: Annotated[float, Gt(0), Traced] | None = None,
+    fast_weights: kernels.FastWeights = "auto",
 ) -> Learner:
     """Learn the initialisation by its mean distance to the adapted parameters, which needs no second derivative.
 
@@ -36,16 +37,18 @@ def reptile(
         adapts: "all", or a part (see `inner.Adapts`): what does not adapt is then never trained.
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.
+        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
 
     Reference: Nichol et al., On first-order meta-learning algorithms, 2018, algorithm 2 (the batched version); the
     outer optimizer receives ``params - adapted`` as the gradient.
     """
     del spec
+    inner.check(fast_weights, inner_optimizer, clip)
 
     def descend(params, context, support, depth=None) -> Params:
         return inner.adapt(
             model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
-            optimizer=inner_optimizer, clip=clip, depth=depth,
+            optimizer=inner_optimizer, fast_weights=fast_weights, clip=clip, depth=depth,
         )  # fmt: skip
 
     def adapt(params, context, support, depth=None) -> Adapted:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from recmeta.learners.kernels import Factors
 from recmeta.types import Features, Model, Params, Support
 
 
@@ -81,12 +82,15 @@ def mean_difference(params: Params, adapted: Params) -> Params:
 
     Args:
         params: where all tasks started.
-        adapted: of each task, ``[T, ...]``, with `Changes` in the place of tables.
+        adapted: of each task, ``[T, ...]``, with `Changes` in the place of tables, `Factors` in that of kernels.
     """
 
     def one(start: Array, end: Any) -> Array:
         if isinstance(end, Changes):
             return jnp.zeros_like(start).at[end.rows].add(-end.change) / len(end.rows)
+        if isinstance(end, Factors):
+            # All tasks' products at once, and none of them by itself.
+            return -jnp.einsum("tpa,tpb->ab", *end) / len(end.inputs)
         return start - end.mean(0)
 
     return jax.tree.map(one, params, adapted)

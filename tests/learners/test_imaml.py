@@ -77,7 +77,7 @@ def test_at_convergence_it_is_the_unrolled_loop(setting):
         def one(task, label):
             loss, start, finish, _ = inner.support_descent(model, mse(), params, task.context, task.support, "head")
             pulled = lambda fast: loss(fast) + PULL / 2 * square_distance(fast, start)  # noqa: E731
-            fast = inner.with_fast(params, finish(inner.descend(pulled, start, steps=300, rate=0.1)[0]))
+            fast = inner.with_fast(params, finish(inner.descend(jax.grad(pulled), start, steps=300, rate=0.1)[0]))
             score = model.score(fast, model.encode(fast, task.context, task.support, task.query.x))
             return mse().loss(score, label, task.query.mask)
 

@@ -167,7 +167,7 @@ def temporary(steps, **loop):
 
     def loss(start):
         fall = lambda fast: jnp.sum(jnp.sin(fast["w"]) ** 2)  # noqa: E731
-        return jnp.sum(inner.descend(fall, start, steps=steps, rate=0.1, **loop)[0]["w"] ** 2)
+        return jnp.sum(inner.descend(jax.grad(fall), start, steps=steps, rate=0.1, **loop)[0]["w"] ** 2)
 
     shapes = {"w": jax.ShapeDtypeStruct((1000,), jnp.float64)}
     analysis = jax.jit(loss if loop.pop("forward", False) else jax.grad(loss)).lower(shapes).compile().memory_analysis()
