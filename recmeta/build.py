@@ -256,7 +256,12 @@ def _checked(group: str, key: str, value: Any, hint: Any) -> Any:
         # Through Python's types a list is no tuple; YAML knows lists alone.
         return adapter.validate_python(_tuples(value), strict=True)
     except ValidationError as error:
-        said = error.errors()[0]["msg"].replace("tuple", "list").replace("Tuple", "list")
+        # Of a choice between types: what was found furthest in is about the one that was meant.
+        said = (
+            max(error.errors(), key=lambda one: len(one["loc"]))["msg"]
+            .replace("tuple", "list")
+            .replace("Tuple", "list")
+        )
         shown = "null" if value is None else value
         raise UserError(f"{group}.{key}={shown}: {said[0].lower()}{said[1:]}") from error
 

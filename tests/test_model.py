@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from recmeta.encoders import features, gru
+from recmeta.encoders import features, gru, tower
 from recmeta.model import make_model
 from recmeta.objectives import bce, mse
 from recmeta.scorers import dot, mlp
@@ -19,7 +19,13 @@ def task(problem):
 
 
 @pytest.mark.parametrize(
-    "encoder", [partial(features, width=2), partial(gru, width=2, state=3)], ids=["features", "gru"]
+    "encoder",
+    [
+        partial(features, width=2),
+        partial(gru, width=2, state=3, prompt=2),
+        partial(tower, width=2, hidden=(3,), norm=True),
+    ],
+    ids=["features", "gru", "tower"],
 )
 def test_functions_are_the_modules(problem, task, key, encoder):
     model = make_model(encoder, partial(dot, width=2), problem.spec, mse())
@@ -66,3 +72,6 @@ def test_kernels_are_the_matrices_that_inputs_are_multiplied_by(problem):
         ("scorer", "context"), ("scorer", "row"), ("scorer", "layers", 0, "kernel")
     }  # fmt: skip
     assert params["scorer"]["layers"][0]["kernel"].shape == (3, 1)
+    towers = make_model(partial(tower, width=2, hidden=(3, 3), norm=True), partial(dot, width=2), problem.spec, mse())
+    layers = {("encoder", side, "layers", i, "kernel") for side in ("context", "row") for i in range(2)}
+    assert {path for path in towers.kernels if path[0] == "encoder"} == layers

@@ -9,5 +9,6 @@ It has ``widths``, the two widths of its `Encoding`.
 
 from recmeta.encoders.features import features, ids
 from recmeta.encoders.gru import gru
+from recmeta.encoders.tower import tower
 
-__all__ = ["features", "gru", "ids"]
+__all__ = ["features", "gru", "ids", "tower"]

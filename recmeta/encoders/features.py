@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge
 from flax import nnx
 
-from recmeta.encoders.fields import Fields
+from recmeta.encoders.fields import Fields, Side
 from recmeta.types import DataSpec, Encoding, Features, Support
 
 
@@ -18,7 +18,7 @@ class Static(nnx.Module):
         context, row: the two sides.
     """
 
-    def __init__(self, context: Fields, row: Fields):
+    def __init__(self, context: Side, row: Side):
         self.context, self.row = context, row
         self.widths = (context.width, row.width)
 

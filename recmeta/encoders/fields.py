@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,16 @@ from recmeta.types import Features, Field
 
 class Table(nnx.Param):
     """An embedding table. It has a type of its own so that `recmeta.model` can put it under ``params["tables"]``."""
+
+
+class Side(Protocol):
+    """What encodes one side by itself, and how wide that is."""
+
+    width: int
+
+    def __call__(self, x: Features) -> Float[Array, "*n d"]:
+        """Encode rows with any leading axes."""
+        ...
 
 
 class Fields(nnx.Module):

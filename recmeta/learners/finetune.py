@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from recmeta.learners import inner, kernels
+from recmeta.learners import adapters, inner, kernels
 from recmeta.learners.episode import Adapted, pooled_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
@@ -18,7 +18,7 @@ def finetune(
     objective: Objective,
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0), Traced],
-    adapts: inner.Adapts,
+    adapts: adapters.Adapts,
     inner_optimizer: inner.InnerOptimizer = None,
     clip: Annotated[float, Gt(0), Traced] | None = None,
     fast_weights: kernels.FastWeights = "auto",
@@ -31,7 +31,7 @@ def finetune(
         spec, model, objective: given by `recmeta.build`.
         inner_steps: gradient steps on the support, at test.
         inner_rate: their size.
-        adapts: which part; see `inner.Adapts`.
+        adapts: which part; see `adapters.Adapts`.
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.
         fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
@@ -39,11 +39,12 @@ def finetune(
     Reference: Chen et al., A closer look at few-shot classification, ICLR 2019, section 3.2 (the baseline).
     """
     del spec
+    model, adapting = adapters.fitted(model, adapts)
     inner.check(fast_weights, inner_optimizer, clip)
 
     def adapt(params, context, support, depth=None) -> Adapted:
         fast = inner.adapt(
-            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
+            model, objective, params, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
             optimizer=inner_optimizer, fast_weights=fast_weights, clip=clip, depth=depth,
         )  # fmt: skip
         return Adapted(inner.with_fast(params, fast), context, support)

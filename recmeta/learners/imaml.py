@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array
 
-from recmeta.learners import inner
+from recmeta.learners import adapters, inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
@@ -25,7 +25,7 @@ def imaml(
     inner_rate: Annotated[float, Gt(0), Traced],
     pull: Annotated[float, Gt(0), Traced],
     cg_steps: Annotated[int, Ge(1)],
-    adapts: inner.Adapts,
+    adapts: adapters.Adapts,
     clip: Annotated[float, Gt(0), Traced] | None = None,
 ) -> Learner:
     """Learn the initialisation as the centre that adapted parameters are pulled to, by implicit differentiation.
@@ -43,17 +43,18 @@ def imaml(
         inner_rate: their size; below ``2 / (pull + the largest eigenvalue of H)``.
         pull: the strength of the proximal term (the paper's lambda).
         cg_steps: of conjugate gradient, at most.
-        adapts: which part; see `inner.Adapts`.
+        adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
 
     Reference: Rajeswaran et al., Meta-learning with implicit gradients, NeurIPS 2019, equations 3 and 6, algorithms 1
     and 2.
     """
     del spec
+    model, adapting = adapters.fitted(model, adapts)
 
     def pulled(params, context, support):
         """One task's support loss with the proximal term, where it starts, and `inner.Descent.finish`."""
-        loss, start, finish, _ = inner.support_descent(model, objective, params, context, support, adapts)
+        loss, start, finish, _ = inner.support_descent(model, objective, params, context, support, adapting)
         return lambda fast: loss(fast) + pull / 2 * square_distance(fast, start), start, finish
 
     def adapt(params, context, support, depth=None) -> Adapted:

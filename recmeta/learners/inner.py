@@ -15,8 +15,10 @@ from jaxtyping import Array
 from recmeta.learners import kernels, tables
 from recmeta.types import Encoding, Features, Model, Objective, Params, Support, UserError
 
-Adapts = Literal["head", "body", "all", "bias"]
-"""Which parameters the inner loop changes: the scorer; all that comes before it; everything; or every bias."""
+Adapts = Literal["head", "body", "all", "bias", "norm", "film", "lora", "user_embedding", "prompt"]
+"""Which parameters the inner loop changes: the scorer; all that comes before it; everything; every bias; the scale and
+bias of every normalisation; what `recmeta.learners.adapters` fits a model with, of three kinds; or the rows that an
+encoder reads before the support."""
 
 CHOOSES: Mapping[str, Callable[[tuple[str, ...]], bool]] = MappingProxyType(
     {
@@ -24,9 +26,15 @@ CHOOSES: Mapping[str, Callable[[tuple[str, ...]], bool]] = MappingProxyType(
         "body": lambda path: path[0] != "scorer",
         "all": lambda path: True,
         "bias": lambda path: path[-1] == "bias",
+        "norm": lambda path: "norm" in path,
+        **dict.fromkeys(("film", "lora", "user_embedding"), lambda path: "adapters" in path),
+        "prompt": lambda path: path[-1] == "prompt",
     }
 )
 """For each choice, whether the parameter at a path adapts."""
+
+HAS = MappingProxyType({"norm": "scorer=mlp scorer.norm=true", "prompt": "encoder=gru encoder.prompt=4"})
+"""For what not every model has, one that does."""
 
 
 InnerOptimizer = Callable[[float], optax.GradientTransformation] | None
@@ -186,7 +194,8 @@ def chosen(params: Params, adapts: Adapts) -> Params:
 
     found = within(params, ())
     if not found:
-        raise UserError(f"learner.adapts={adapts}: this encoder and scorer have no such parameter")
+        where = f"; {HAS[adapts]} has" if adapts in HAS else ""
+        raise UserError(f"learner.adapts={adapts}: this encoder and scorer have no such parameter{where}")
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from recmeta.learners import inner, kernels
+from recmeta.learners import adapters, inner, kernels
 from recmeta.learners.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
@@ -19,7 +19,7 @@ def maml(
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
-    adapts: inner.Adapts,
+    adapts: adapters.Adapts,
     inner_optimizer: inner.InnerOptimizer = None,
     clip: Annotated[float, Gt(0), Traced] | None = None,
     fast_weights: kernels.FastWeights = "auto",
@@ -32,7 +32,7 @@ def maml(
         inner_steps: gradient steps on the support.
         inner_rate: their size.
         first_order: leave out the second derivatives (FOMAML).
-        adapts: which part; see `inner.Adapts`. "head" is the scorer: MeLU's decision layers.
+        adapts: which part; see `adapters.Adapts`. "head" is the scorer: MeLU's decision layers.
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.
         fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
@@ -42,11 +42,12 @@ def maml(
     KDD 2019.
     """
     del spec
+    model, adapting = adapters.fitted(model, adapts)
     inner.check(fast_weights, inner_optimizer, clip)
 
     def adapt(params, context, support, depth=None) -> Adapted:
         fast = inner.adapt(
-            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
+            model, objective, params, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
             optimizer=inner_optimizer, clip=clip, remat=remat, fast_weights=fast_weights, depth=depth,
             first_order=first_order,
         )  # fmt: skip

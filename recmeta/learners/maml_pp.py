@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import inner, kernels
+from recmeta.learners import adapters, inner, kernels
 from recmeta.learners.episode import Adapted, query_gradient, score_query
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Query, Traced
 
@@ -24,7 +24,7 @@ def maml_pp(
     inner_rate: Annotated[float, Gt(0), Traced],
     multi_step_until: Annotated[float, Ge(0), Le(1)],
     first_order_until: Annotated[float, Ge(0), Le(1)],
-    adapts: inner.Adapts,
+    adapts: adapters.Adapts,
     clip: Annotated[float, Gt(0), Traced] | None = None,
     fast_weights: kernels.FastWeights = "auto",
     remat: bool = False,
@@ -47,7 +47,7 @@ def maml_pp(
         multi_step_until: the share of training over which the losses after all steps but the last lose their weight;
             0: the last alone counts from the start.
         first_order_until: the share of training in which second derivatives are left out; 1: all of it.
-        adapts: which part; see `inner.Adapts`.
+        adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
         fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
         remat: trade time for memory; see `inner.Loop`.
@@ -56,17 +56,20 @@ def maml_pp(
     derivative-order annealing; learned per-layer per-step rates).
     """
     del spec
+    model, adapting = adapters.fitted(model, adapts)
     inner.check(fast_weights, None, clip)
 
     def init(key: PRNGKeyArray) -> Params:
         params = model.init(key)
-        rates = jax.tree.map(lambda value: jnp.full(inner_steps, inner_rate, value.dtype), inner.chosen(params, adapts))
+        rates = jax.tree.map(
+            lambda value: jnp.full(inner_steps, inner_rate, value.dtype), inner.chosen(params, adapting)
+        )
         return params | {"rates": rates}
 
     def descend(params, context, support, depth=None, **how) -> tuple[Params, Params]:
         start = {name: part for name, part in params.items() if name != "rates"}
         fast = inner.adapt(
-            model, objective, start, context, support, adapts=adapts, steps=inner_steps,
+            model, objective, start, context, support, adapts=adapting, steps=inner_steps,
             rate=lambda step: jax.tree.map(lambda rates: rates[step], params["rates"]),
             clip=clip, remat=remat, fast_weights=fast_weights, depth=depth, **how,
         )  # fmt: skip

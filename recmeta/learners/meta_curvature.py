@@ -11,7 +11,7 @@ import optax
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import inner
+from recmeta.learners import adapters, inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
@@ -24,7 +24,7 @@ def meta_curvature(
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
-    adapts: inner.Adapts,
+    adapts: adapters.Adapts,
     clip: Annotated[float, Gt(0), Traced] | None = None,
     remat: bool = False,
 ) -> Learner:
@@ -42,17 +42,18 @@ def meta_curvature(
         inner_steps: gradient steps on the support.
         inner_rate: their size.
         first_order: leave out the second derivatives; the matrices are learned all the same.
-        adapts: which part; see `inner.Adapts`.
+        adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient, before it is turned, is made shorter.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Park and Oliva, Meta-curvature, NeurIPS 2019, section 3.
     """
     del spec
+    model, adapting = adapters.fitted(model, adapts)
 
     def init(key: PRNGKeyArray) -> Params:
         params = model.init(key)
-        chosen = inner.chosen(params, adapts)
+        chosen = inner.chosen(params, adapting)
         curvature = jax.tree.map(lambda value: identities(value, range(value.ndim)), chosen)
         if "tables" in chosen:
             # A task has the rows that its support looks up, whichever these are: only their width is always the same.
@@ -66,7 +67,7 @@ def meta_curvature(
             return jax.tree.map(turned, gradient, params["curvature"])
 
         fast = inner.adapt(
-            model, objective, start, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
+            model, objective, start, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
             optimizer=lambda rate: optax.chain(optax.stateless(turn), optax.sgd(rate)), clip=clip, remat=remat,
             depth=depth, first_order=first_order,
         )  # fmt: skip

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import PRNGKeyArray
 
-from recmeta.learners import inner
+from recmeta.learners import adapters, inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
@@ -22,7 +22,7 @@ def meta_sgd(
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
-    adapts: inner.Adapts,
+    adapts: adapters.Adapts,
     clip: Annotated[float, Gt(0), Traced] | None = None,
     remat: bool = False,
 ) -> Learner:
@@ -37,23 +37,24 @@ def meta_sgd(
         inner_steps: gradient steps on the support.
         inner_rate: where all rates start.
         first_order: leave out the second derivatives; rates are learned all the same.
-        adapts: which part; see `inner.Adapts`.
+        adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Li et al., Meta-SGD: Learning to learn quickly for few-shot learning, 2017, equation 2 and algorithm 1.
     """
     del spec
+    model, adapting = adapters.fitted(model, adapts)
 
     def init(key: PRNGKeyArray) -> Params:
         params = model.init(key)
-        rates = jax.tree.map(lambda value: jnp.full_like(value, inner_rate), inner.chosen(params, adapts))
+        rates = jax.tree.map(lambda value: jnp.full_like(value, inner_rate), inner.chosen(params, adapting))
         return params | {"rates": rates}
 
     def adapt(params, context, support, depth=None) -> Adapted:
         start = {name: part for name, part in params.items() if name != "rates"}
         fast = inner.adapt(
-            model, objective, start, context, support, adapts=adapts, steps=inner_steps,
+            model, objective, start, context, support, adapts=adapting, steps=inner_steps,
             rate=lambda step: params["rates"], clip=clip, remat=remat, depth=depth, first_order=first_order,
         )  # fmt: skip
         return Adapted(inner.with_fast(start, fast), context, support)

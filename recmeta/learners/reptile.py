@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import jax
-import jax.numpy as jnp
 from annotated_types import Ge, Gt
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
-from recmeta.learners import inner, kernels, tables
-from recmeta.learners.episode import Adapted, pool, score_query, unadapted_loss
+from recmeta.learners import adapters, inner, kernels, tables
+from recmeta.learners.episode import Adapted, mean_gradient, pool, score_query, unadapted_loss
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task, Traced
 
 
@@ -21,7 +20,7 @@ def reptile(
     objective: Objective,
     inner_steps: Annotated[int, Ge(1)],
     inner_rate: Annotated[float, Gt(0), Traced],
-    adapts: inner.Adapts,
+    adapts: adapters.Adapts,
     inner_optimizer: inner.InnerOptimizer = None,
     clip: Annotated[float, Gt(0), Traced] | None = None,
     fast_weights: kernels.FastWeights = "auto",
@@ -30,24 +29,30 @@ def reptile(
 
     A meta-train task does not tell support from query: its inner loop descends on all its drawn rows.
 
+    Where a part alone adapts, the paper has nothing to say of the rest. Here a task's training ends with one step, of
+    the same size, on the rest, while what adapted stays where it has come to: ``params - adapted`` then moves both. So
+    what all tasks share is trained, by first order, for what adapts to it.
+
     Args:
         spec, model, objective: given by `recmeta.build`.
         inner_steps: gradient steps, each on all rows of the draw.
         inner_rate: their size.
-        adapts: "all", or a part (see `inner.Adapts`): what does not adapt is then never trained.
+        adapts: which part; see `adapters.Adapts`.
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.
         fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
 
     Reference: Nichol et al., On first-order meta-learning algorithms, 2018, algorithm 2 (the batched version); the
-    outer optimizer receives ``params - adapted`` as the gradient.
+    outer optimizer receives ``params - adapted`` as the gradient. Collins et al., Exploiting shared representations for
+    personalized federated learning, ICML 2021, algorithm 1 (many steps on a client's head, then one on what is shared).
     """
     del spec
+    model, adapting = adapters.fitted(model, adapts)
     inner.check(fast_weights, inner_optimizer, clip)
 
     def descend(params, context, support, depth=None) -> Params:
         return inner.adapt(
-            model, objective, params, context, support, adapts=adapts, steps=inner_steps, rate=inner_rate,
+            model, objective, params, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
             optimizer=inner_optimizer, fast_weights=fast_weights, clip=clip, depth=depth,
         )  # fmt: skip
 
@@ -62,7 +67,14 @@ def reptile(
             return descend(params, task.context, rows), unadapted_loss(model, objective, params, task.context, rows)
 
         adapted, losses = jax.vmap(end)(batch.task, batch.label)
-        moves = tables.mean_difference(inner.chosen(params, adapts), adapted)
-        return inner.with_fast(jax.tree.map(jnp.zeros_like, params), moves), {"loss": losses.mean()}
+        moves = tables.mean_difference(inner.chosen(params, adapting), adapted)
+
+        def ended(params: Params, task: Task, label: Array, fast: Params) -> Array:
+            return unadapted_loss(model, objective, inner.with_fast(params, fast), task.context, pool(task, label))
+
+        # Of what adapts it is not used, and so not computed.
+        shared, _ = mean_gradient(ended, params, batch, adapted)
+        last = jax.tree.map(lambda slope: inner_rate * slope, shared)
+        return inner.with_fast(last, moves), {"loss": losses.mean()}
 
     return Learner(model.init, adapt, score_query(model), meta_grad, inner_steps)

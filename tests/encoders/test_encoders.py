@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from recmeta.encoders import features, gru, ids
+from recmeta.encoders import features, gru, ids, tower
 from recmeta.encoders.fields import Fields
 from recmeta.types import Field
 
@@ -65,6 +65,23 @@ def test_ids_reads_ids_alone(problem, task):
     np.testing.assert_array_equal(encoder(other, task.support, task.query.x).context, encoding.context)
 
 
+@pytest.mark.parametrize("norm", [False, True])
+def test_tower_by_hand(problem, task, norm):
+    encoder = tower(spec=problem.spec, rngs=nnx.Rngs(0), width=2, hidden=(8, 6), norm=norm)
+    assert encoder.widths == (6, 6)
+    encoding = encoder(task.context, task.support, task.query.x)
+    for side, x, got in zip((encoder.context, encoder.row), (task.context, task.query.x), encoding, strict=True):
+        value = np.atleast_2d(side.fields(x))
+        for layer in side.layers:
+            value = value @ np.asarray(layer.kernel[...]) + np.asarray(layer.bias[...])
+            if norm:  # whose scale and bias start at 1 and 0
+                value = (value - value.mean(1, keepdims=True)) / np.sqrt(value.var(1, keepdims=True) + 1e-6)
+            value = np.maximum(value, 0)
+        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-5)
+        assert value.std() > 1e-2
+    np.testing.assert_array_equal(encoder(task.context, task.support, None).row, encoder.row(task.support.x))
+
+
 @pytest.fixture(scope="module")
 def history(problem):
     return gru(spec=problem.spec, rngs=nnx.Rngs(0), width=2, state=3)
@@ -96,3 +113,22 @@ def test_gru_shows_a_support_row_only_what_came_before_it(task, history):
     seen = np.abs(jax.jacobian(states)(task.support.y)).sum(1)
     np.testing.assert_array_equal(np.triu(seen), 0)
     assert (seen[np.tril_indices(5, -1)] > 0).all()
+
+
+def test_a_prompt_is_read_as_rows_that_are_always_there_before_the_support(problem, task):
+    """Taken away and its rows put before those of the support, the states are the same."""
+    encoder = gru(spec=problem.spec, rngs=nnx.Rngs(0), width=2, state=3, prompt=2)
+    rows, spec = encoder.row(task.support.x), problem.spec
+    labels = (task.support.y - spec.mean) / ((spec.high - spec.low) / 2)
+    values = np.concatenate([encoder.prompt[...], np.concatenate([rows, labels[:, None]], 1)])
+    state, states = jnp.zeros(3), []
+    for value in values:
+        state = encoder.cell(state, jnp.array(value))[0]
+        states.append(state)
+    of_support, of_query = (encoder(task.context, task.support, x).context[:, 4:] for x in (None, task.query.x))
+    np.testing.assert_allclose(of_support, jnp.stack(states[1:-1]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_query, states[-1][None], rtol=1e-5, atol=1e-6)
+    none = task.support._replace(mask=jnp.zeros(5, bool))
+    np.testing.assert_allclose(
+        encoder(task.context, none, task.query.x).context[0, 4:], states[1], rtol=1e-5, atol=1e-6
+    )

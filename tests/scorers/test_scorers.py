@@ -31,6 +31,19 @@ def test_mlp_by_hand():
     np.testing.assert_allclose(scorer(Encoding(jnp.array(CONTEXT), jnp.array(ROW))), value[:, 0], rtol=1e-5)
 
 
+def test_mlp_with_layers_normalised_by_hand():
+    scorer = mlp(widths=(3, 2), rngs=nnx.Rngs(0), hidden=(6, 4), norm=True)
+    norm = scorer.rectifiers[1].norm
+    norm.scale[...], norm.bias[...] = (jnp.array(RNG.normal(size=4), jnp.float32) for _ in range(2))
+    whole = np.concatenate([np.asarray(scorer.context[...]), np.asarray(scorer.row[...])])
+    value = np.concatenate([CONTEXT, ROW], axis=1) @ whole
+    for rectifier, layer in zip(scorer.rectifiers, scorer.layers, strict=True):
+        value = (value - value.mean(1, keepdims=True)) / np.sqrt(value.var(1, keepdims=True) + 1e-6)
+        value = value * np.asarray(rectifier.norm.scale[...]) + np.asarray(rectifier.norm.bias[...])
+        value = np.maximum(value, 0) @ np.asarray(layer.kernel[...]) + np.asarray(layer.bias[...])
+    np.testing.assert_allclose(scorer(Encoding(jnp.array(CONTEXT), jnp.array(ROW))), value[:, 0], rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "scorer",
     [dot(widths=(3, 2), rngs=nnx.Rngs(0), width=4), mlp(widths=(3, 2), rngs=nnx.Rngs(0), hidden=(6,))],
