@@ -86,8 +86,9 @@ def mwuf(
             return objective.loss(score(params, cold, encoding), support.y, support.mask)
 
         cold, _ = inner.descend(
-            loss, params["embedding"]["start"], steps=inner_steps, rate=inner_rate, depth=depth, first_order=first_order
-        )
+            jax.grad(loss), params["embedding"]["start"], steps=inner_steps, rate=inner_rate, depth=depth,
+            first_order=first_order,
+        )  # fmt: skip
         there = unless_shallow(support, depth).mask
         interacted = jnp.where(there[:, None], encoding.row, 0).sum(0) / jnp.maximum(there.sum(), 1)
         return Warmed(cold, interacted, params, context, support)
