@@ -59,7 +59,8 @@ REFUSED = {
     "name=..": "name=..: it names a folder",
     "learner=maml learner.inner_steps=abc": "learner.inner_steps=abc: input should be a valid integer",
     "learner=maml learner.inner_rate=-1": "learner.inner_rate=-1: input should be greater than 0",
-    "learner=maml learner.adapts=heads": "learner.adapts=heads: input should be 'head', 'body', 'all' or 'bias'",
+    "learner=maml learner.adapts=heads": "learner.adapts=heads: input should be 'head', 'body', 'all', 'bias', 'norm', "
+    "'film', 'lora', 'user_embedding' or 'prompt'",
     "protocol.shots=3": "protocol.shots=3: input should be a valid list",
     "protocol.shots=[]": "protocol.shots=[]: list should have at least 1 item",
     "learner.level_scale=null": "learner.level_scale=null: input should be a valid number",
