@@ -34,7 +34,7 @@ def found(problem):
 
 
 def test_each_metric_is_that_of_the_whole_catalogue(problem, found):
-    (task, label), candidates = problem.test["user_cold"], problem.candidates["user_cold"]
+    (task, label, _), candidates = problem.test["user_cold"], problem.candidates["user_cold"]
     ids = np.asarray(problem.train.entities["id"])[np.asarray(candidates.entity)]
     for t in range(len(label)):
         allowed, position = np.asarray(candidates.allowed[t]), np.asarray(candidates.position[t])
