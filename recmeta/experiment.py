@@ -18,13 +18,11 @@ import polars as pl
 from jaxtyping import PyTree
 
 from recmeta import checkpoint, evaluate, phases, provenance, run_directory, train
+from recmeta.points import Open, Outcome, Points, close_all, each
 from recmeta.reporters import compose, files
 from recmeta.summary import settings_lines, summarised, validated, verdicts
 from recmeta.types import MakeLearner, Numbers, Params, Reporter, Run, UserError
 from recmeta.work import Config, Point, Work, assemble, hashes, load, plan, standing
-
-Outcome = dict[str, Any] | Exception
-"""A point's summary, or why there is none."""
 
 
 class Training(NamedTuple):
@@ -46,29 +44,6 @@ class Training(NamedTuple):
     step: int
     save: Callable[[int, PyTree], None]
     where: Path
-
-
-class Open(NamedTuple):
-    """A point that is being run.
-
-    Attributes:
-        point: which.
-        reporter: told of it.
-        members: which members of the program are its seeds.
-        told: lines for the user.
-    """
-
-    point: Point
-    reporter: Reporter
-    members: slice
-    told: Sequence[str]
-
-
-class Points(NamedTuple):
-    """Those that are being run, and what came of the others, both by their place among all."""
-
-    opened: dict[int, Open]
-    outcomes: dict[int, Outcome]
 
 
 def run(config: Config, overrides: Sequence[str], *, multirun: bool = False) -> dict[str, Any]:
@@ -138,33 +113,6 @@ def run_together(
     return [run.outcomes[place] for place in range(len(points))]
 
 
-def each(points: Points, call: Callable[[Open], dict[str, Any] | None]) -> None:
-    """Do something for every open point, of which a summary may come. One that fails is closed, the others go on."""
-    for place, one in list(points.opened.items()):
-        try:
-            if (summary := call(one)) is not None:
-                points.outcomes[place] = summary
-        except Exception as error:
-            close(points, place, error)
-
-
-def close(points: Points, place: int, error: BaseException | None) -> None:
-    """Let go of a point; what its reporters raise is then its own error."""
-    one = points.opened.pop(place)
-    try:
-        one.reporter.close(error)
-    except Exception as raised:
-        error = error or raised
-    if isinstance(error, Exception):
-        points.outcomes[place] = error
-
-
-def close_all(points: Points, error: BaseException | None) -> None:
-    """Close what is still open."""
-    for place in list(points.opened):
-        close(points, place, error)
-
-
 def shares(cost: Mapping[str, Any], points: int) -> dict[str, Any]:
     """What one of the points cost: its share of the seconds; the programs and the memory are everyone's."""
     return {**cost, "wall_s": cost["wall_s"] / points, "compile_s": cost["compile_s"] / points, "points": points}
@@ -193,7 +141,8 @@ def hold(points: Sequence[Point], work: Work, into: Points, stack: ExitStack) ->
             into.outcomes[place] = error
             continue
         fresh |= there.fresh
-        into.opened[place] = Open(point, reporter, members, (*unlocked, *there.told))
+        facts = provenance_of(point, work)
+        into.opened[place] = Open(point, reporter, members, (*unlocked, *there.told), facts)
     return fresh
 
 
@@ -224,8 +173,8 @@ def start(one: Open, work: Work, step: int) -> None:
     point = one.point
     about = Run(
         name=point.config["name"], directory=point.directory, config=point.config, overrides=point.overrides,
-        hashes=hashes(point, work), seeds=point.config["seeds"], steps=point.config["steps"] if work.learner else 0,
-        step=step, provenance=provenance_of(point, work), multirun=point.multirun,
+        hashes=one.facts["hashes"], seeds=point.config["seeds"], steps=point.config["steps"] if work.learner else 0,
+        step=step, provenance=one.facts, multirun=point.multirun,
     )  # fmt: skip
     one.reporter.start(about)
     for line in (*one.told, *notes(point, work)):
@@ -285,13 +234,13 @@ def measured(points: Points, work: Work, training: Training | None, spent: Calla
     def finish(one: Open) -> dict[str, Any]:
         for line in settings_lines(reference.settings, work.problem.headline):
             one.reporter.note(line)
-        name, own = one.point.config["name"], hashes(one.point, work)
-        summary, scores = summarised(name, own, work.parts, work.data, work.problem, *learned(one), reference)
+        name, hashes = one.point.config["name"], one.facts["hashes"]
+        summary, scores = summarised(name, hashes, work.parts, work.data, work.problem, *learned(one), reference)
         if training and training.where != one.point.directory / run_directory.CHECKPOINTS:
             keep(whole, one)
         cost = spent()
         summary["speed"] = speed | {key: cost[key] for key in ("compile_s", "wall_s", "peak_mb", "points")}
-        one.reporter.finish(summary, scores, {**provenance_of(one.point, work), **cost})
+        one.reporter.finish(summary, scores, {**one.facts, **cost})
         return summary
 
     each(points, finish)

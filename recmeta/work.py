@@ -120,20 +120,9 @@ def assemble(config: Config, parts: build.Parts, data: Interactions, problem: Pr
     unused = build.unused_parts(shapes) if learner else []
     environment = provenance.environment()
     return Work(
-        parts,
-        data,
-        problem,
-        objective,
-        learner,
-        optimizer,
-        hashes,
-        scored,
-        reference,
-        unused,
-        environment,
-        start,
+        parts, data, problem, objective, learner, optimizer, hashes, scored, reference, unused, environment, start,
         shapes,
-    )
+    )  # fmt: skip
 
 
 def _bounded(

@@ -94,3 +94,26 @@ def small() -> tuple[str, ...]:
         "protocol.shots=[0,3]", "protocol.query=4", "learner=ridge", "encoder.width=4", "scorer=dot", "scorer.width=4",
         "steps=4", "eval_every=2", "batch=4", "reporter=quiet", "baselines=[global_mean]", "metrics=[mae]",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def kill_at():
+    """``kill_at(step, folder, typed)``: run a command line, and kill it when a run in the folder has logged a step."""
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    def kill(step, folder, typed):
+        command = [sys.executable, "-m", "recmeta", *typed]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 200
+        while not any(f'"step": {step}' in path.read_text() for path in folder.glob("main/*/metrics.jsonl")):
+            assert child.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+
+    return kill

@@ -1,11 +1,8 @@
 """The command line from end to end."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import polars as pl
 import pytest
@@ -111,19 +108,11 @@ def values(lines: str):
     return [{k: v for k, v in json.loads(line).items() if k != "tasks_per_s"} for line in lines.splitlines()]
 
 
-def test_killed_and_resumed_is_as_if_never_killed(small, monkeypatch, tmp_path):
+def test_killed_and_resumed_is_as_if_never_killed(small, monkeypatch, kill_at, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     typed = [*small, "steps=6"]
     assert call(monkeypatch, *typed, f"output={whole}") == 0
-    command = [sys.executable, "-m", "recmeta", *typed, f"output={killed}"]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not any('"step": 4' in path.read_text() for path in killed.glob("main/*/metrics.jsonl")):
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
+    kill_at(4, killed, [*typed, f"output={killed}"])
     assert not list(killed.rglob("summary.json"))
     assert call(monkeypatch, *typed, f"output={killed}") == 0
     (one,), (other,) = whole.rglob("summary.json"), killed.rglob("summary.json")

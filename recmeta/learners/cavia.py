@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import inner
-from recmeta.learners.episode import query_gradient
+from recmeta.learners.episode import query_gradient, with_vector
 from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
@@ -63,8 +63,7 @@ def cavia(
         return model.init(key_model) | {"context_map": jax.random.normal(key_map, (width, context_width)) / width**0.5}
 
     def score(params: Params, vector: Array, encoding: Encoding) -> Float[Array, "n"]:
-        joined = encoding.context + vector @ params["context_map"]
-        return model.score(params, encoding._replace(context=joined))
+        return model.score(params, with_vector(encoding, vector, params["context_map"]))
 
     def adapt(params, context, support, depth=None) -> Placed:
         encoding = model.encode(params, context, support, None)

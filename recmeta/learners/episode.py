@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.types import Batch, Features, Model, Objective, Params, Query, Support, Task
+from recmeta.types import Batch, Encoding, Features, Model, Objective, Params, Query, Support, Task
 
 
 class Adapted(NamedTuple):
@@ -67,6 +67,11 @@ def mean_gradient(
 def unless_shallow(support: Support, depth: int | Array | None) -> Support:
     """The support at depth 1, nothing at depth 0: what "adaptation steps" are to a learner that takes but one."""
     return support if depth is None else support._replace(mask=support.mask & (jnp.asarray(depth) > 0))
+
+
+def with_vector(encoding: Encoding, vector: Float[Array, "d"], matrix: Float[Array, "d dc"]) -> Encoding:
+    """Add a vector to the context's representation, through a map."""
+    return encoding._replace(context=encoding.context + vector @ matrix)
 
 
 def unadapted_loss(model: Model, objective: Objective, params: Params, context: Features, rows: Support) -> Array:

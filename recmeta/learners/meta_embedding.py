@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import dense, inner
 from recmeta.learners.cavia import Placed
-from recmeta.learners.episode import mean_gradient
+from recmeta.learners.episode import mean_gradient, with_vector
 from recmeta.types import Batch, DataSpec, Encoding, Learner, Model, Objective, Params, Query, Task, Traced
 
 
@@ -63,8 +63,7 @@ def meta_embedding(
 
     def score(params: Params, moved: Array, encoding: Encoding) -> Float[Array, "n"]:
         embedding = dense.apply(params["embedding"]["generator"], encoding.context) + moved
-        joined = encoding.context + embedding @ params["embedding"]["map"]
-        return model.score(params, encoding._replace(context=joined))
+        return model.score(params, with_vector(encoding, embedding, params["embedding"]["map"]))
 
     def adapt(params, context, support, depth=None) -> Placed:
         encoding = model.encode(params, context, support, None)

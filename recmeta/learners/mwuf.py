@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import dense, inner
-from recmeta.learners.episode import query_gradient, unless_shallow
+from recmeta.learners.episode import query_gradient, unless_shallow, with_vector
 from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
@@ -76,8 +76,7 @@ def mwuf(
         return model.init(key_model) | {"embedding": embedding}
 
     def score(params: Params, embedding: Array, encoding: Encoding) -> Float[Array, "n"]:
-        joined = encoding.context + embedding @ params["embedding"]["map"]
-        return model.score(params, encoding._replace(context=joined))
+        return model.score(params, with_vector(encoding, embedding, params["embedding"]["map"]))
 
     def adapt(params, context, support, depth=None) -> Warmed:
         encoding = model.encode(params, context, support, None)

@@ -14,6 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from recmeta import cli, experiment, provenance, run_directory, work
+from recmeta.points import Outcome
 from recmeta.reporters import console
 from recmeta.reporters.files import to_json, write
 from recmeta.sweeps import groups
@@ -100,7 +101,7 @@ def _plan(voice: Callable[[], Reporter], composed: Composed) -> Point | None:
     return point._replace(parts=point.parts._replace(reporters=reporters))
 
 
-def _value(point: Point, outcome: experiment.Outcome) -> float | None:
+def _value(point: Point, outcome: Outcome) -> float | None:
     """The value of a point on meta-validation. Why there is none is recorded, but where another process runs it."""
     if isinstance(outcome, run_directory.Occupied):
         cli.say(f"skipped: {outcome}")
@@ -111,7 +112,7 @@ def _value(point: Point, outcome: experiment.Outcome) -> float | None:
     return None
 
 
-def _run_problem(points: Sequence[Point], members: int) -> Iterator[tuple[Point, experiment.Outcome]]:
+def _run_problem(points: Sequence[Point], members: int) -> Iterator[tuple[Point, Outcome]]:
     """Run points of one data set and split, which is loaded once."""
     try:
         data, problem = work.load(points[0].parts)
@@ -130,7 +131,7 @@ def _run_problem(points: Sequence[Point], members: int) -> Iterator[tuple[Point,
             yield from _run_group(group, made._replace(reference=reference), members)
 
 
-def _run_group(points: Sequence[Point], made: Work, members: int) -> Iterator[tuple[Point, experiment.Outcome]]:
+def _run_group(points: Sequence[Point], made: Work, members: int) -> Iterator[tuple[Point, Outcome]]:
     """Run points of one structure: blocks that were interrupted go on, what is left of the others makes new ones."""
     left: list[Point] = []
     for point in points:
@@ -168,7 +169,7 @@ def _directory(point: Point) -> Path:
     return point.directory
 
 
-def _run_block(block: Sequence[Point], made: Work) -> Iterator[tuple[Point, experiment.Outcome]]:
+def _run_block(block: Sequence[Point], made: Work) -> Iterator[tuple[Point, Outcome]]:
     """Run points as one program; where it does not fit into memory, one half after the other.
 
     What fails for all of them is the failure of each.

@@ -6,6 +6,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from recmeta.types import Encoding, Model
+
+BILINEAR = Model(
+    init=lambda key: {"encoder": {}, "tables": {}, "scorer": {"level": jnp.array(3.0)}},
+    encode=lambda params, context, support, x: Encoding(context["c"][None], (support.x if x is None else x)["v"]),
+    score=lambda params, encoding: params["scorer"]["level"] + (encoding.context * encoding.row).sum(-1),
+    widths=(2, 2),
+)
+"""Representations are the features "c" and "v" themselves, of width 2."""
+
+
+def network(layers, x):
+    """Two layers of `recmeta.learners.dense`, in numpy."""
+    first, second = (jax.tree.map(np.asarray, layers[name]) for name in ("layer_0", "layer_1"))
+    return np.maximum(x @ first["kernel"] + first["bias"], 0) @ second["kernel"] + second["bias"]
+
+
+def off_start(learner, rng):
+    """A learner's parameters, a random step away from where they start."""
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf, np.float64) + 0.5 * rng.normal(size=leaf.shape), learner.init(jax.random.key(0))
+    )
+
 
 def to_double(tree):
     """Numbers in double precision, codes and masks as they are."""

@@ -16,6 +16,7 @@ from recmeta.model import make_model
 from recmeta.objectives import mse
 from recmeta.scorers import dot, mlp
 from recmeta.types import UserError
+from tests.learners.conftest import to_double
 
 STEPS = {"inner_steps": 2, "inner_rate": 0.1}
 LEARNERS = {
@@ -69,11 +70,6 @@ def leaves(params):
     held = (tables.Overlay, kernels.Corrected)
     flat, _ = jax.tree_util.tree_flatten_with_path(params, is_leaf=lambda leaf: isinstance(leaf, held))
     return {tuple(entry.key for entry in path): leaf for path, leaf in flat}
-
-
-def to_double(tree):
-    """Numbers in double precision, codes and masks as they are."""
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if leaf.dtype == jnp.float32 else leaf, tree)
 
 
 def moved(before, after):

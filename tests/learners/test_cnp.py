@@ -8,6 +8,7 @@ import pytest
 from recmeta.learners import cnp
 from recmeta.objectives import bce, mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support
+from tests.learners.conftest import network
 
 SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 6, 3)
 W = np.array([0.5, -1.0])
@@ -17,11 +18,6 @@ MODEL = Model(
     score=lambda params, encoding: 3 + encoding.row @ params["scorer"]["w"],
     widths=(1, 2),
 )
-
-
-def network(layers, x):
-    first, second = (jax.tree.map(np.asarray, layers[name]) for name in ("layer_0", "layer_1"))
-    return np.maximum(x @ first["kernel"] + first["bias"], 0) @ second["kernel"] + second["bias"]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from recmeta.model import make_model
 from recmeta.objectives import mse
 from recmeta.scorers import mlp
 from recmeta.types import DataSpec, Encoding, Field, Support, UserError
+from tests.learners.conftest import to_double
 
 RATE = 0.1
 
@@ -27,17 +28,12 @@ def batch(problem):
     return batch._replace(task=batch.task._replace(support=batch.task.support._replace(mask=mask)))
 
 
-def double(tree):
-    cast = lambda leaf: leaf.astype(jnp.float64) if jnp.result_type(leaf) == jnp.float32 else leaf  # noqa: E731
-    return jax.tree.map(lambda leaf: cast(jnp.asarray(leaf)), tree)
-
-
 def outcome(problem, batch, learner, hidden, **settings):
     """The predictions and the meta-gradient, in double precision, as one vector."""
     with jax.enable_x64():
         model = make_model(partial(features, width=2), partial(mlp, hidden=hidden), problem.spec, mse())
         made = learner(spec=problem.spec, model=model, objective=mse(), inner_rate=RATE, **settings)
-        params, tasks = double(made.init(jax.random.key(0))), double(batch)
+        params, tasks = to_double(made.init(jax.random.key(0))), to_double(batch)
 
         @jax.jit
         def both(params, tasks):

@@ -12,15 +12,10 @@ from recmeta.learners import meta_embedding
 from recmeta.model import make_model
 from recmeta.objectives import mse
 from recmeta.scorers import mlp
-from recmeta.types import Batch, DataSpec, Encoding, Model, Query, Support, Task
+from recmeta.types import Batch, DataSpec, Query, Support, Task
+from tests.learners.conftest import BILINEAR, network, off_start
 
 SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 5, 3)
-BILINEAR = Model(
-    init=lambda key: {"encoder": {}, "tables": {}, "scorer": {"level": jnp.array(3.0)}},
-    encode=lambda params, context, support, x: Encoding(context["c"][None], (support.x if x is None else x)["v"]),
-    score=lambda params, encoding: params["scorer"]["level"] + (encoding.context * encoding.row).sum(-1),
-    widths=(2, 2),
-)
 RATE = 0.3
 
 
@@ -29,18 +24,11 @@ def made(model=BILINEAR, spec=SPEC, **changed):
     return meta_embedding(spec=spec, model=model, objective=mse(), first_order=False, **settings | changed)
 
 
-def generated(layers, x):
-    first, second = (jax.tree.map(np.asarray, layers[name]) for name in ("layer_0", "layer_1"))
-    return np.maximum(x @ first["kernel"] + first["bias"], 0) @ second["kernel"] + second["bias"]
-
-
 @pytest.fixture
 def drawn():
     """Parameters off their start, a context, five support rows of which three are there, three query rows."""
     rng = np.random.default_rng(0)
-    params = jax.tree.map(
-        lambda leaf: np.asarray(leaf, np.float64) + 0.5 * rng.normal(size=leaf.shape), made().init(jax.random.key(0))
-    )
+    params = off_start(made(), rng)
     support = Support({"v": rng.normal(size=(5, 2))}, rng.uniform(1, 5, 5), np.array([True, True, False, True, False]))
     query = Query({"v": rng.normal(size=(3, 2))}, np.ones(3, bool))
     return params, Task({"c": rng.normal(size=2)}, support, query), rng.uniform(1, 5, 3)
@@ -51,7 +39,7 @@ def by_hand(params, task, label):
     embedding, level = params["embedding"], params["scorer"]["level"]
     c, support = task.context["c"], task.support
     rows, y = support.x["v"][support.mask], support.y[support.mask]
-    e = generated(embedding["generator"], c)
+    e = network(embedding["generator"], c)
     error = level + rows @ (c + e @ embedding["map"]) - y
     e = e - RATE * 2 * embedding["map"] @ rows.T @ error / len(y)
     score = level + task.query.x["v"] @ (c + e @ embedding["map"])

@@ -12,15 +12,10 @@ from recmeta.learners import mwuf
 from recmeta.model import make_model
 from recmeta.objectives import mse
 from recmeta.scorers import mlp
-from recmeta.types import DataSpec, Encoding, Model, Query, Support
+from recmeta.types import DataSpec, Query, Support
+from tests.learners.conftest import BILINEAR, network, off_start
 
 SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 5, 3)
-BILINEAR = Model(
-    init=lambda key: {"encoder": {}, "tables": {}, "scorer": {"level": jnp.array(3.0)}},
-    encode=lambda params, context, support, x: Encoding(context["c"][None], (support.x if x is None else x)["v"]),
-    score=lambda params, encoding: params["scorer"]["level"] + (encoding.context * encoding.row).sum(-1),
-    widths=(2, 2),
-)
 RATE = 0.3
 
 
@@ -29,18 +24,11 @@ def made(model=BILINEAR, spec=SPEC):
     return mwuf(spec=spec, model=model, objective=mse(), **settings)
 
 
-def network(layers, x):
-    first, second = (jax.tree.map(np.asarray, layers[name]) for name in ("layer_0", "layer_1"))
-    return np.maximum(x @ first["kernel"] + first["bias"], 0) @ second["kernel"] + second["bias"]
-
-
 @pytest.fixture
 def drawn():
     """Parameters off their start, a context, five support rows, three query rows."""
     rng = np.random.default_rng(0)
-    params = jax.tree.map(
-        lambda leaf: np.asarray(leaf, np.float64) + 0.5 * rng.normal(size=leaf.shape), made().init(jax.random.key(0))
-    )
+    params = off_start(made(), rng)
     return params, rng.normal(size=2), rng.normal(size=(5, 2)), rng.uniform(1, 5, 5), rng.normal(size=(3, 2))
 
 

@@ -1,11 +1,8 @@
 """The fused launcher: points equal their lone runs, structures are compiled once, what fails or is interrupted."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -229,20 +226,12 @@ def test_what_another_process_runs_is_skipped(small, monkeypatch, capfd, tmp_pat
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_is_as_if_never_killed(small, monkeypatch, tmp_path):
+def test_killed_and_resumed_is_as_if_never_killed(small, monkeypatch, kill_at, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     typed = [*small, "steps=6", "learner=maml", "learner.inner_rate=0.01,0.1", "seeds=[0],[1]"]
     assert call(monkeypatch, *FUSED, *typed, f"output={whole}") == 0
-    command = [sys.executable, "-m", "recmeta", *FUSED, *typed, f"output={killed}"]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
     # The first chunk is saved when the second is logged.
-    while not any('"step": 4' in path.read_text() for path in killed.glob("main/*/metrics.jsonl")):
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
+    kill_at(4, killed, [*FUSED, *typed, f"output={killed}"])
     assert not runs(killed)
     assert list(killed.rglob(launch.POINTS))
     started, go_on = [], train.train
