@@ -22,8 +22,9 @@ from pydantic.errors import PydanticSchemaGenerationError
 from recmeta.baselines import BASELINES
 from recmeta.cleaning import blocks, clean
 from recmeta.measure import bounds
-from recmeta.metrics import Metric, check, check_floor
+from recmeta.metrics import Metric, aggregate, check, check_cutoff, check_floor
 from recmeta.metrics import metric as parse_metric
+from recmeta.metrics.lists import Aggregate
 from recmeta.model import make_model
 from recmeta.types import (
     Baseline,
@@ -52,6 +53,11 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
 
 TRACED = ("learner", "optimizer")
 """The groups whose settings may be traced."""
+
+_NO_CHOICE = (
+    "metric={}: it asks what is shown and not what is liked, so nothing can be chosen by it; "
+    "report it in metrics, and choose by another"
+)
 
 SEEDS = 2**32
 """Seeds are below this: JAX's keys are made of 32 bits."""
@@ -86,6 +92,7 @@ class Parts(NamedTuple):
     baselines: Mapping[str, Baseline]
     metrics: tuple[Metric, ...]
     metric: Metric
+    aggregates: tuple[Aggregate, ...]
     numbers: Numbers
 
 
@@ -99,7 +106,10 @@ def build(config: Mapping[str, Any]) -> Parts:
         UserError: for a setting that a component does not take, lacks, or that is of the wrong type or range.
     """
     _check_root(config)
-    metrics = tuple(parse_metric(name) for name in config["metrics"])
+    if aggregate(config["metric"]):
+        raise UserError(_NO_CHOICE.format(config["metric"]))
+    aggregates = {name: found for name in config["metrics"] if (found := aggregate(name))}
+    metrics = tuple(parse_metric(name) for name in config["metrics"] if name not in aggregates)
     metric = parse_metric(config["metric"])
     if metric not in metrics:
         raise UserError(f"metric={metric.name} is not one of metrics=[{','.join(config['metrics'])}]; add it there")
@@ -119,7 +129,8 @@ def build(config: Mapping[str, Any]) -> Parts:
         raise UserError("learner=none and baselines=[]: there is nothing to run; name a baseline or a learner")
     numbers = {group: traceable(group, groups[group]) for group in TRACED if groups["learner"]}
     return Parts(
-        **groups, reporters=reporters, baselines=baselines, metrics=metrics, metric=metric, numbers=numbers
+        **groups, reporters=reporters, baselines=baselines, metrics=metrics, metric=metric,
+        aggregates=tuple(aggregates.values()), numbers=numbers,
     )  # fmt: skip
 
 
@@ -320,22 +331,20 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
             f"metric={parts.metric.name}: a published mistake is no metric to choose by; it may be reported"
         )
     if parts.metric.shows:
-        raise UserError(
-            f"metric={parts.metric.name}: it asks what is shown and not what is liked, so nothing can be chosen by it; "
-            "report it in metrics, and choose by another"
-        )
+        raise UserError(_NO_CHOICE.format(parts.metric.name))
     _check_shown(parts, problem)
     _check_room(parts, problem)
 
 
 def _check_shown(parts: Parts, problem: Problem) -> None:
     """Refuse metrics of what is shown where there is no catalogue to show, or nothing to tell its entities apart by."""
-    for metric in parts.metrics:
-        if metric.shows and not problem.candidates:
-            raise UserError(
-                f"metrics={metric.name}: it asks what is shown of a catalogue, and a task's query rows are none; set "
-                "protocol.candidates=full"
-            )
+    catalogued = [metric for metric in parts.metrics if metric.shows]
+    if (asked := [*catalogued, *parts.aggregates]) and not problem.candidates:
+        raise UserError(
+            f"metrics={asked[0].name}: it asks what is shown of a catalogue, and a task's query rows are none; set "
+            "protocol.candidates=full"
+        )
+    for metric in catalogued:
         kinds = [field.kind for field in problem.spec.row if field.name != "id"]
         if metric.shows == "vectors" and not {"categorical", "multi"} & set(kinds):
             raise UserError(
@@ -350,8 +359,10 @@ def _check_room(parts: Parts, problem: Problem) -> None:
     ranking = [metric for metric in parts.metrics if metric.reads == "score"]
     room = bounds(ranking, problem.spec, batch, candidates)
     number = batch.task.query.mask.sum(1) if candidates is None else candidates.allowed.sum(1)
+    for metric in (*ranking, *parts.aggregates):
+        check_cutoff(metric, np.asarray(number))
     for metric in ranking:
-        check_floor(metric, np.asarray(room[metric.name].floor), np.asarray(number))
+        check_floor(metric, np.asarray(room[metric.name].floor))
     # A metric that reads predictions is defined wherever there is a row.
     chosen = parts.metric.reads == "score" and parts.learner is not None
     if chosen and bool(jnp.isnan(room[parts.metric.name].floor).all()):

@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from recmeta.measure import Predictions, Scored, mean_over_tasks, per_task, rank, task_scores
+from recmeta.measure import Predictions, Scored, fold, mean_over_tasks, per_task, rank, task_scores
 from recmeta.metrics import Metric
+from recmeta.metrics.lists import Aggregate
 from recmeta.types import (
     Baseline,
     Batch,
@@ -137,11 +138,13 @@ class Tested(NamedTuple):
         scores: each metric of each task at each support size, at full depth.
         error: the mean absolute error at each support size and depth.
         change: what adaptation moved a prediction by, on average, at each support size.
+        aggregates: each metric of all tasks at once, at the headline support size.
     """
 
     scores: Mapping[str, Float[np.ndarray, "S C T"]]
     error: Float[np.ndarray, "S C D"]
     change: Float[np.ndarray, "S C"]
+    aggregates: Mapping[str, Float[np.ndarray, "S"]]
 
 
 def evaluate_learner(
@@ -151,6 +154,7 @@ def evaluate_learner(
     params: Params,
     numbers: Numbers,
     metrics: Sequence[Metric],
+    aggregates: Sequence[Aggregate],
     scored: Scored,
 ) -> dict[str, Tested]:
     """Test a learner at all support sizes and all depths, on each scenario.
@@ -159,7 +163,7 @@ def evaluate_learner(
         learner, objective, problem: what is tested, on what.
         params: of each member, a leading axis ``S``.
         numbers: of each member, arrays ``[S]``.
-        metrics: what is measured.
+        metrics, aggregates: what is measured, of a task and of all at once.
         scored: from `make_scored`, of the same metrics.
     """
     spec, shots = problem.spec, jnp.array(problem.shots)
@@ -185,12 +189,22 @@ def evaluate_learner(
         params, made = nth(members, place)
         return rank(ranking, spec, partial(learner_scores, made, params, shots), batch, candidates, entities)
 
+    @jax.jit
+    def folded(members: tuple[Params, Numbers], place: Array, batch: Batch, candidates: Candidates, entities: Features):
+        params, made = nth(members, place)
+        headline = jnp.array([problem.headline])
+        score = lambda task, query: learner_scores(made, params, headline, task, query)[0]  # noqa: E731
+        return fold(aggregates, score, batch, candidates, entities)
+
     def tested(scenario: str, batch: Batch, place: Array) -> Tested:
         full, error, change = test(members, place, batch)
         scores: Any = scored(full, batch)
-        if ranking and scenario in problem.candidates:
-            scores |= ranked(members, place, batch, problem.candidates[scenario], problem.train.entities)
-        return jax.device_get(Tested(scores, error, change))
+        at_once = {}
+        if candidates := problem.candidates.get(scenario):
+            catalogue = (members, place, batch, candidates, problem.train.entities)
+            scores |= ranked(*catalogue) if ranking else {}
+            at_once = folded(*catalogue) if aggregates else {}
+        return jax.device_get(Tested(scores, error, change, at_once))
 
     # In turns: memory does not grow with their number, and the tests of one are work enough for a device.
     places = jnp.arange(len(jax.tree.leaves(params)[0]))

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import polars as pl
 from jaxtyping import PyTree
 
 from recmeta import checkpoint, evaluate, phases, provenance, run_directory, train
 from recmeta.points import Open, Outcome, Points, close_all, each
 from recmeta.reporters import compose, files
-from recmeta.summary import settings_lines, summarised, validated, verdicts
+from recmeta.summary import Learned, settings_lines, summarised, validated, verdicts
 from recmeta.types import MakeLearner, Numbers, Params, Reporter, Run, UserError
 from recmeta.work import Config, Point, Work, assemble, hashes, load, plan, standing
 
@@ -216,7 +215,7 @@ def measured(points: Points, work: Work, training: Training | None, spent: Calla
         spent: what a point's share of the cost is so far.
     """
     speed: dict[str, float | None] = {"train_tasks_per_s": None, "eval_tasks_per_s": None}
-    learned: Callable[[Open], tuple[pl.DataFrame | None, dict[str, Any]]] = no_learner
+    learned: Callable[[Open], Learned | None] = no_learner
     whole: Any = None
     if training:
         progress, speed["train_tasks_per_s"] = trained(points, work, training)
@@ -235,7 +234,7 @@ def measured(points: Points, work: Work, training: Training | None, spent: Calla
         for line in settings_lines(reference.settings, work.problem.headline):
             one.reporter.note(line)
         name, hashes = one.point.config["name"], one.facts["hashes"]
-        summary, scores = summarised(name, hashes, work.parts, work.data, work.problem, *learned(one), reference)
+        summary, scores = summarised(name, hashes, work.parts, work.data, work.problem, learned(one), reference)
         if training and training.where != one.point.directory / run_directory.CHECKPOINTS:
             keep(whole, one)
         cost = spent()
@@ -254,18 +253,18 @@ def keep(progress: train.Progress, one: Open) -> None:
     checkpoints.close()
 
 
-def no_learner(one: Open) -> tuple[None, dict[str, Any]]:
+def no_learner(one: Open) -> None:
     """What `report` gives of the baselines alone."""
-    return None, {"adaptation": {}}
 
 
 def report(
     work: Work, tested: Mapping[str, evaluate.Tested], best: tuple[np.ndarray, np.ndarray], one: Open
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """What a point's learner did: the task scores, and the parts of the summary that are about it alone."""
+) -> Learned:
+    """What a point's learner did."""
     own, (value, step) = jax.tree.map(lambda values: values[one.members], (tested, best))
     frame, adaptation = evaluate.learner_report(own, work.problem, one.point.config["seeds"])
-    return frame, {"adaptation": adaptation, "validation": validated(value, step, work.parts.metric)}
+    aggregates = {scenario: found.aggregates for scenario, found in own.items()}
+    return Learned(frame, aggregates, adaptation, validated(value, step, work.parts.metric))
 
 
 def test(work: Work, training: Training, params: Params) -> tuple[dict[str, evaluate.Tested], float]:
@@ -273,7 +272,14 @@ def test(work: Work, training: Training, params: Params) -> tuple[dict[str, eval
     the shallower depths are part of what it costs."""
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
     tested = evaluate.evaluate_learner(
-        training.learner, work.objective, work.problem, params, training.numbers, work.parts.metrics, work.scored
+        training.learner,
+        work.objective,
+        work.problem,
+        params,
+        training.numbers,
+        work.parts.metrics,
+        work.parts.aggregates,
+        work.scored,
     )
     rows = sum(next(iter(found.scores.values())).size for found in tested.values())
     return tested, rows / (clock() - compiled().seconds)

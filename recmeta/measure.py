@@ -13,7 +13,7 @@ import polars as pl
 from jaxtyping import Array, Float, PyTree
 
 from recmeta.metrics import Metric, catalogue_view, oracle, query_view, random_floor
-from recmeta.metrics.lists import feature_vectors, top
+from recmeta.metrics.lists import Aggregate, feature_vectors, top
 from recmeta.types import Batch, Candidates, DataSpec, Features, Problem, Query, Task
 
 TASKS_AT_ONCE = 64
@@ -43,17 +43,22 @@ def per_task(function: Callable[..., PyTree], batch: Batch, *more: PyTree, at_on
         more: further arguments, with a leading axis of tasks.
         at_once: the most tasks of a block.
     """
-    tasks = len(batch.label)
+    blocks = _in_blocks((batch.task, *more), len(batch.label), at_once)
+    mapped = jax.lax.map(jax.vmap(lambda task: function(*task)), blocks)
+    return jax.tree.map(lambda values: values.reshape(-1, *values.shape[2:])[: len(batch.label)], mapped)
+
+
+def _in_blocks(values: PyTree, tasks: int, at_once: int) -> PyTree:
+    """Arrays ``[tasks, ...]`` as ``[blocks, width, ...]``, blocks as even as can be."""
     blocks = -(-tasks // at_once)
     width = -(-tasks // blocks)
 
-    def in_blocks(values: Array) -> Array:
+    def cut(values: Array) -> Array:
         # Filled up with tasks that are there already: all blocks are of one size, and compiled once.
         full = jnp.concatenate([values, values[: blocks * width - tasks]])
         return full.reshape(blocks, width, *values.shape[1:])
 
-    mapped = jax.lax.map(jax.vmap(lambda task: function(*task)), jax.tree.map(in_blocks, (batch.task, *more)))
-    return jax.tree.map(lambda values: values.reshape(blocks * width, *values.shape[2:])[:tasks], mapped)
+    return jax.tree.map(cut, values)
 
 
 def measure(
@@ -91,11 +96,10 @@ def rank(
         candidates, entities: the catalogue, and the table of its features.
         more: further arguments of ``score``, with a leading axis of tasks.
     """
-    x = {name: values[candidates.entity] for name, values in entities.items()}
-    catalogue = Query(x, jnp.ones(len(candidates.entity), bool))
+    catalogue = _catalogue(candidates, entities)
     known = {"information": candidates.information}
     if any(metric.shows == "vectors" for metric in metrics):
-        known["vectors"] = feature_vectors(x, spec.row)
+        known["vectors"] = feature_vectors(catalogue.x, spec.row)
 
     def one(task: Task, label: Array, ranked: tuple[Array, Array, Array], *more: PyTree) -> dict[str, Array]:
         allowed, position, there = ranked
@@ -115,9 +119,53 @@ def rank(
         return jax.vmap(value)(score(task, catalogue, *more))
 
     ranked = (candidates.allowed, candidates.position, candidates.there)
-    at_once = int(np.clip(ROWS_AT_ONCE // max(len(candidates.entity), 1), 1, TASKS_AT_ONCE))
-    found = per_task(one, batch, batch.label, ranked, *more, at_once=at_once)
+    found = per_task(one, batch, batch.label, ranked, *more, at_once=_tasks_at_once(candidates))
     return jax.tree.map(lambda values: values.T, found)
+
+
+def fold(
+    aggregates: Sequence[Aggregate],
+    score: Callable[..., Float[Array, "N"]],
+    batch: Batch,
+    candidates: Candidates,
+    entities: Features,
+    *more: PyTree,
+) -> dict[str, Float[Array, ""]]:
+    """Each metric of many tasks at once, of the first k of a catalogue; query labels are not read.
+
+    Args:
+        aggregates: which.
+        score: ``(task, query, *more) -> [N]``: scores of any rows for one task.
+        batch: T tasks.
+        candidates, entities: as for `rank`.
+        more: further arguments of ``score``, with a leading axis of tasks.
+    """
+    catalogue, tasks = _catalogue(candidates, entities), len(batch.label)
+
+    def add(states: dict[str, PyTree], block: PyTree) -> tuple[dict[str, PyTree], None]:
+        number, allowed, task, *rest = block
+        # A task that only fills up a block has no candidates.
+        allowed = allowed & (number < tasks)[:, None]
+        scores = jax.vmap(lambda task, *more: score(task, catalogue, *more))(task, *rest)
+        shown = {each.name: jax.vmap(partial(top, k=each.cutoff))(scores, allowed) for each in aggregates}
+        return {each.name: each.add(states[each.name], shown[each.name], allowed) for each in aggregates}, None
+
+    at_once = _tasks_at_once(candidates)
+    blocks = _in_blocks((candidates.allowed, batch.task, *more), tasks, at_once)
+    numbers = jnp.arange(blocks[0].shape[0] * blocks[0].shape[1]).reshape(blocks[0].shape[:2])
+    start = {each.name: each.start(len(candidates.entity)) for each in aggregates}
+    states, _ = jax.lax.scan(add, start, (numbers, *blocks))
+    return {each.name: each.value(states[each.name]) for each in aggregates}
+
+
+def _catalogue(candidates: Candidates, entities: Features) -> Query:
+    """All entities that may be candidates, as rows to be scored."""
+    x = {name: values[candidates.entity] for name, values in entities.items()}
+    return Query(x, jnp.ones(len(candidates.entity), bool))
+
+
+def _tasks_at_once(candidates: Candidates) -> int:
+    return int(np.clip(ROWS_AT_ONCE // max(len(candidates.entity), 1), 1, TASKS_AT_ONCE))
 
 
 class Bounds(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,14 +30,41 @@ class Reference(NamedTuple):
     bounds: Mapping[str, Any]
 
 
+class Learned(NamedTuple):
+    """What is said of the learner alone.
+
+    Attributes:
+        frame: its task scores.
+        aggregates: scenario -> name -> the value of each seed, of what is measured of all tasks at once.
+        adaptation, validation: as `summary.json` has them.
+    """
+
+    frame: pl.DataFrame
+    aggregates: Mapping[str, Mapping[str, Sequence[float]]]
+    adaptation: Mapping[str, Any]
+    validation: Mapping[str, Any]
+
+
+def at_once(values: Mapping[str, Sequence[float]], problem: Problem, scenario: str, seeds: int) -> dict[str, Any]:
+    """What is measured of all tasks at once, as `statistics.summarise` has a mean; there is no interval over tasks."""
+    tasks = len(problem.names[scenario])
+    return {
+        name: {"mean": _number(float(np.mean(value))), "ci95": [None, None], "tasks": tasks, "seeds": seeds}
+        for name, value in values.items()
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
 def summarised(
     name: str,
     hashes: Mapping[str, str],
     parts: Parts,
     data: Interactions,
     problem: Problem,
-    model: pl.DataFrame | None,
-    learned: Mapping[str, Any],
+    learned: Learned | None,
     reference: Reference,
 ) -> tuple[dict[str, Any], pl.DataFrame]:
     """The summary of what was measured, but for what it cost, and the task scores of all methods.
@@ -45,14 +72,17 @@ def summarised(
     Args:
         name, hashes: of the run.
         parts, data, problem: what was run.
-        model: the learner's task scores; None for the baselines alone.
-        learned: "adaptation" and "validation", of the learner.
+        learned: None for the baselines alone.
         reference: what the baselines did.
     """
     metric = parts.metric
-    own = {} if model is None else statistics.summarise(model, problem.headline)
+    own = {}
+    if learned:
+        own = statistics.summarise(learned.frame, problem.headline)
+        for scenario, values in learned.aggregates.items():
+            own[scenario]["model"] |= at_once(values, problem, scenario, learned.frame["seed"].n_unique())
     table = {scenario: own.get(scenario, {}) | dict(reference.scores.get(scenario, {})) for scenario in problem.test}
-    frame = pl.concat([each for each in (model, reference.frame) if each is not None])
+    frame = pl.concat([each for each in (learned and learned.frame, reference.frame) if each is not None])
     scenario = next(iter(problem.test))
     known = attainable(data, problem)
     return {
@@ -65,7 +95,8 @@ def summarised(
             "value": table[scenario].get("model", {}).get(metric.name, {}).get("mean"),
         },
         "scores": table,
-        **learned,
+        "adaptation": learned.adaptation if learned else {},
+        **({"validation": learned.validation} if learned else {}),
         "baselines": reference.settings,
         "bounds": reference.bounds,
         "verdict": statistics.verdict(frame, metric.name, metric.goal, problem.headline),

@@ -14,8 +14,9 @@ import polars as pl
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from recmeta.evaluate import baseline_predictions, baseline_scores
-from recmeta.measure import Predictions, Scored, measure, rank, task_scores
+from recmeta.measure import Predictions, Scored, fold, measure, rank, task_scores
 from recmeta.metrics import Metric
+from recmeta.metrics.lists import Aggregate
 from recmeta.types import Baseline, Batch, Candidates, Features, Problem
 
 
@@ -139,6 +140,36 @@ def evaluate_baselines(
             one_seed = {metric: values[None] for metric, values in scores.items()}
             frames.append(task_scores(one_seed, problem, scenario=scenario, method=name, seeds=[None]))
     return pl.concat(frames)
+
+
+def fold_baselines(
+    tuned: Mapping[str, Tuned], problem: Problem, key: PRNGKeyArray, aggregates: Sequence[Aggregate]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Each metric of all test tasks at once, by scenario, baseline and name, at the headline support size.
+
+    Args:
+        tuned, problem, key: as for `evaluate_baselines`.
+        aggregates: what is measured.
+    """
+    place = [problem.shots.index(problem.headline)]
+    fitted = {name: (each.state, {of: at[place] for of, at in each.settings.items()}) for name, each in tuned.items()}
+
+    @jax.jit
+    def folded(fitted, key: PRNGKeyArray, batch: Batch, candidates: Candidates, entities: Features):
+        keys, headline = jax.random.split(key, len(batch.label)), jnp.array([problem.headline])
+
+        def of(name: str, each: Tuned) -> dict[str, Array]:
+            scores = partial(baseline_scores, each.baseline, *fitted[name], headline)
+            score = lambda task, query, key: scores(task, query, key)[0]  # noqa: E731
+            return fold(aggregates, score, batch, candidates, entities, keys)
+
+        return {name: of(name, each) for name, each in tuned.items()}
+
+    return {
+        scenario: jax.tree.map(float, jax.device_get(folded(fitted, key, batch, candidates, problem.train.entities)))
+        for scenario, batch in problem.test.items()
+        if aggregates and (candidates := problem.candidates.get(scenario))
+    }
 
 
 def settings_report(tuned: Mapping[str, Tuned], shots: Sequence[int]) -> dict[str, dict]:

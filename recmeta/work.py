@@ -11,7 +11,7 @@ import jax
 
 from recmeta import build, measure, phases, provenance, run_directory, statistics, train, tune
 from recmeta.outer import outer
-from recmeta.summary import Reference
+from recmeta.summary import Reference, at_once
 from recmeta.types import Interactions, MakeLearner, Numbers, Objective, Params, Problem
 
 Config = Mapping[str, Any]
@@ -141,6 +141,9 @@ def refer(parts: build.Parts, problem: Problem, scored: measure.Scored) -> Refer
     tuned = tune.tune_baselines(parts.baselines, problem, parts.metrics, parts.metric)
     frame = tune.evaluate_baselines(tuned, problem, jax.random.key(0), parts.metrics, scored)
     scores = statistics.summarise(frame, problem.headline)
+    for scenario, methods in tune.fold_baselines(tuned, problem, jax.random.key(0), parts.aggregates).items():
+        for method, found in methods.items():
+            scores[scenario][method] |= at_once({name: [value] for name, value in found.items()}, problem, scenario, 0)
     return Reference(frame, scores, tune.settings_report(tuned, problem.shots), bounds)
 
 

@@ -7,6 +7,7 @@ import pytest
 from annotated_types import Gt
 
 from recmeta import build, objectives
+from recmeta.metrics import aggregate
 from recmeta.types import UserError
 
 
@@ -163,7 +164,8 @@ def test_what_is_no_optimizer_by_gradients(settings):
 
 def parts(metrics=("mae",), **made):
     metrics = tuple(map(build.parse_metric, metrics))
-    return build.Parts(**dict.fromkeys(build.Parts._fields) | {"metrics": metrics, "metric": metrics[0]} | made)
+    known = {"metrics": metrics, "metric": metrics[0], "aggregates": ()}
+    return build.Parts(**dict.fromkeys(build.Parts._fields) | known | made)
 
 
 def test_a_metric_that_chooses_must_be_defined(problem):
@@ -196,6 +198,10 @@ def test_what_is_shown_needs_a_catalogue_and_features(problem, data, cut):
     build.check_problem(parts(["mae", "novelty@3", "ild@3"]), full, objectives.mse())
     with pytest.raises(UserError, match=r"^metric=novelty@3: it asks what is shown and not what is liked"):
         build.check_problem(parts(["novelty@3"]), full, objectives.mse())
+    with pytest.raises(UserError, match=r"^metrics=coverage@3: .* set protocol\.candidates=full"):
+        build.check_problem(parts(aggregates=(aggregate("coverage@3"),)), problem, objectives.mse())
+    with pytest.raises(UserError, match=r"^metrics=coverage@999: no task has more than"):
+        build.check_problem(parts(aggregates=(aggregate("coverage@999"),)), full, objectives.mse())
     bare = cut(replace(data, items=replace(data.items, features={})), candidates="full")
     build.check_problem(parts(["mae", "novelty@3"]), bare, objectives.mse())
     with pytest.raises(UserError, match=r"^metrics=ild@3: it compares items by their categorical"):

@@ -41,7 +41,7 @@ def scored(problem):
 
 
 def evaluated(learner, problem, params, scored):
-    tested = evaluate.evaluate_learner(lambda _: learner, mse(), problem, params, {}, METRICS, scored)
+    tested = evaluate.evaluate_learner(lambda _: learner, mse(), problem, params, {}, METRICS, [], scored)
     return evaluate.learner_report(tested, problem, SEEDS)
 
 

@@ -257,3 +257,16 @@ def test_the_verdict_names_the_best_simple_baseline(tmp_path):
     assert verdict["p"] < 0.01
     assert verdict["text"].startswith("above user_item_bias by ")
     assert verdict["text"].endswith(": worse")
+
+
+def test_what_is_measured_of_all_tasks_at_once_stands_beside_the_means(settings):
+    """A baseline that ranks all alike shows the same items to everybody; each seed of the model counts."""
+    config = settings("seeds=[0,1]", "metrics=[mae,auc,coverage@3]", "protocol.candidates=full")
+    summary = experiment.run(config, [])
+    scores = summary["scores"]["user_cold"]
+    assert 0 < scores["model"]["coverage@3"]["mean"] <= 1
+    assert scores["model"]["coverage@3"] | {"mean": 0} == {
+        "mean": 0, "ci95": [None, None], "tasks": scores["model"]["mae"]["tasks"], "seeds": 2,
+    }  # fmt: skip
+    assert 0 < scores["global_mean"]["coverage@3"]["mean"] <= 1
+    assert "coverage@3" not in pl.read_parquet(run_directory.place(config) / "task_scores.parquet").columns

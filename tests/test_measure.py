@@ -10,8 +10,8 @@ import pytest
 
 from recmeta import measure, tune
 from recmeta.baselines import BASELINES
-from recmeta.metrics import check_floor, metric
-from recmeta.types import UserError
+from recmeta.metrics import aggregate, check_cutoff, metric
+from recmeta.types import Query, UserError
 
 METRICS = [metric("recall@3"), metric("mrr"), metric("ndcg@5")]
 
@@ -63,6 +63,30 @@ def test_what_is_shown_is_of_the_first_k_by_hand(problem):
         np.testing.assert_allclose(found["ild@3"][0, t], 1 - np.mean(cosines), rtol=1e-5)
 
 
+def test_coverage_is_of_the_first_k_of_every_task_once(problem, monkeypatch):
+    """Blocks that are filled up with tasks that were there before change nothing, and nor do ties that all lose."""
+    batch, candidates = problem.test["user_cold"], problem.candidates["user_cold"]
+    entities = problem.train.entities
+    code, allowed = np.asarray(entities["id"]), np.asarray(candidates.allowed)
+    assert len(set(code)) == len(code)
+
+    def own(task, query):
+        """An order of its own for every task, by the item's code."""
+        return jnp.sin(query.x["id"] * (1 + task.support.y.sum()))
+
+    scores = jax.vmap(own, (0, None))(batch.task, Query(entities, None))
+    lists = [
+        sorted(np.flatnonzero(there), key=score.__getitem__)[-2:]
+        for there, score in zip(allowed, np.asarray(scores), strict=True)
+    ]
+    wanted = len({item for shown in lists for item in shown}) / allowed.any(0).sum()
+    for rows in (1 << 15, 3 * len(code)):
+        monkeypatch.setattr(measure, "ROWS_AT_ONCE", rows)
+        found = measure.fold([aggregate("coverage@2")], own, batch, candidates, entities)
+        assert found["coverage@2"] == pytest.approx(wanted, rel=1e-5)
+    assert len(allowed) % 3
+
+
 def test_few_rows_at_once_are_the_same(problem, found, monkeypatch):
     monkeypatch.setattr(measure, "ROWS_AT_ONCE", 1)
     again = measure.rank(
@@ -90,7 +114,7 @@ def test_means_of_bounds_leave_out_where_a_metric_is_undefined(problem):
 
 def test_a_saturated_floor_is_refused(problem):
     with pytest.raises(UserError, match="cuts nothing off"):
-        check_floor(metric("recall@30"), np.array([0.5]), np.array([30]))
+        check_cutoff(metric("recall@30"), np.array([30]))
 
 
 def test_scores_of_a_catalogue_replace_those_of_the_query(data, cut):

@@ -9,16 +9,28 @@ on the order of the rows nor on a random number, and a constant scorer scores ex
 where it is undefined, and where a score that it reads is NaN.
 """
 
-from recmeta.metrics.names import ALLOWED, Metric, check, check_floor, metric, oracle, random_floor
+from recmeta.metrics.names import (
+    ALLOWED,
+    Metric,
+    aggregate,
+    check,
+    check_cutoff,
+    check_floor,
+    metric,
+    oracle,
+    random_floor,
+)
 from recmeta.metrics.view import View, at_random, catalogue_view, ideal, query_view
 
 __all__ = [
     "ALLOWED",
     "Metric",
     "View",
+    "aggregate",
     "at_random",
     "catalogue_view",
     "check",
+    "check_cutoff",
     "check_floor",
     "ideal",
     "metric",

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from recmeta.metrics import legacy, rankings, ratings
-from recmeta.metrics.lists import Top, diversity, novelty
+from recmeta.metrics.lists import Aggregate, Top, coverage, diversity, novelty
 from recmeta.metrics.view import View, at_random, ideal, query_view
 from recmeta.types import UserError
 
@@ -53,10 +53,10 @@ class Metric(NamedTuple):
 
 @cache
 def metric(name: str) -> Metric:
-    """The metric of that name.
+    """The metric of one task of that name.
 
     Args:
-        name: one of `ALLOWED`, with a positive whole number for k.
+        name: one of `ALLOWED`, but for those of many tasks (`aggregate`), with a positive whole number for k.
 
     Returns:
         The metric; the same object for the same name, so that compiled programs are found again.
@@ -75,6 +75,13 @@ def metric(name: str) -> Metric:
         shows, function = _SHOWN[kind]
         return Metric(name, "max", "score", function, int(cutoff), shows)
     raise UserError(f"metric={name}: no such metric; allowed are {', '.join(ALLOWED)} (k a positive whole number)")
+
+
+@cache
+def aggregate(name: str) -> Aggregate | None:
+    """The metric of many tasks at once of that name; None where the name is no such one's."""
+    kind, _, cutoff = name.partition("@")
+    return _FOLDED[kind](int(cutoff)) if kind in _FOLDED and re.fullmatch(r"[1-9][0-9]*", cutoff) else None
 
 
 def random_floor(metric: Metric, view: View) -> Float[Array, ""]:
@@ -135,17 +142,15 @@ def check(metric: Metric, low: float, high: float) -> None:
         )
 
 
-def check_floor(metric: Metric, floor: Float[np.ndarray, "T"], candidates: Int[np.ndarray, "T"]) -> None:
-    """Refuse a metric that barely tells methods apart, since the candidates are so few or so often liked.
+def check_cutoff(metric: Metric | Aggregate, candidates: Int[np.ndarray, "T"]) -> None:
+    """Refuse a metric whose cut-off is no smaller than any task's number of candidates, so that it cuts nothing off.
 
     Args:
-        metric: one that reads scores.
-        floor: what a random order scores for each task; NaN where undefined.
+        metric: any.
         candidates: how many each task has.
 
     Raises:
-        UserError: the cut-off is no smaller than any task's number of candidates, so that it cuts nothing off; or a
-            random order scores more than `SATURATED` on average.
+        UserError: so.
     """
     most = int(np.max(candidates, initial=0))
     if metric.cutoff is not None and metric.cutoff >= most:
@@ -153,6 +158,18 @@ def check_floor(metric: Metric, floor: Float[np.ndarray, "T"], candidates: Int[n
             f"metrics={metric.name}: no task has more than {most} candidates, so that this cut-off cuts nothing off; "
             f"choose one below {most}, or rank more candidates"
         )
+
+
+def check_floor(metric: Metric, floor: Float[np.ndarray, "T"]) -> None:
+    """Refuse a metric that barely tells methods apart, since the candidates are so few or so often liked.
+
+    Args:
+        metric: one that reads scores.
+        floor: what a random order scores for each task; NaN where undefined.
+
+    Raises:
+        UserError: a random order scores more than `SATURATED` on average.
+    """
     known = np.asarray(floor, float)[~np.isnan(floor)]
     if metric.shows is None and known.size and known.mean() > SATURATED:
         raise UserError(
@@ -196,5 +213,8 @@ _SHOWN: Mapping[str, tuple[Shows, Callable[[Top, Array], Array]]] = {
 }
 """What looks at the first k of a catalogue. More of it counts as better, but is no merit by itself."""
 
-ALLOWED = (*_PLAIN, *(f"{kind}@k" for kind in (*_CUT, *_SHOWN)))
-"""The names that `metric` understands; k stands for any positive whole number."""
+_FOLDED: Mapping[str, Callable[[int], Aggregate]] = {"coverage": coverage}
+"""What is said of many tasks at once. More of it is no merit by itself either."""
+
+ALLOWED = (*_PLAIN, *(f"{kind}@k" for kind in (*_CUT, *_SHOWN, *_FOLDED)))
+"""The names that `metric` or `aggregate` understands; k stands for any positive whole number."""

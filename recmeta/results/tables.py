@@ -11,6 +11,7 @@ import polars as pl
 
 from recmeta.results import foreign
 from recmeta.results.ablation import Ablation, ablate
+from recmeta.results.aggregates import aggregates
 from recmeta.results.budget import UNEQUAL, Budget, baseline_budgets, learner_budgets, sentence, unequal
 from recmeta.results.judging import REPEATED, Judged, Judging, chosen, compared, marked, rival_of
 from recmeta.results.labels import choice, tell_apart, tested
@@ -29,6 +30,10 @@ class Cell(NamedTuple):
     mean: float
     lo: float
     hi: float
+
+
+UNKNOWN = (float("nan"), float("nan"))
+"""The interval of what has none."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,10 @@ def _table(scores: pl.DataFrame, scenario: str, world: _World, how: Judging, goa
     curves = {row: _curve(part, metric) for row, part in _parts(scores).items()}
     metrics = [metric, *(name for name in metric_names(scores) if name != metric)]
     cells = _cells({(row, name): (part, name) for row, part in parts.items() for name in metrics})
+    of_all = aggregates(world.runs, scenario, world.shots)
+    shown = list(dict.fromkeys(name for row in of_all.values() for name in row))
+    for row, own in cells.items():
+        own |= {name: Cell(of_all.get(row, {}).get(name, float("nan")), *UNKNOWN) for name in shown}
     means = {row: cell[metric].mean for row, cell in cells.items()}
     kinds = {row: part["kind"][0] for row, part in parts.items()}
     baselines = [row for row in parts if kinds[row] == "baseline"]
@@ -249,7 +258,7 @@ def _table(scores: pl.DataFrame, scenario: str, world: _World, how: Judging, goa
         scenario=scenario,
         metric=metric,
         goal=goal,
-        metrics=metrics,
+        metrics=[*metrics, *shown],
         rows=sorted(rows, key=lambda row: _order(means[row.label], goal)),
         judged=judged,
         verdicts=said,

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.metrics import ALLOWED, check, check_floor, metric, query_view, random_floor
+from recmeta.metrics import ALLOWED, aggregate, check, check_cutoff, check_floor, metric, query_view, random_floor
 from recmeta.types import UserError
 
 
@@ -16,12 +16,20 @@ def test_names():
     assert (metric("auc").reads, metric("bias").reads) == ("score", "prediction")
     assert (metric("mrr").cutoff, metric("mrr@10").cutoff) == (None, 10)
     for name in ALLOWED:
-        made = metric(name.replace("@k", "@7"))
+        typed = name.replace("@k", "@7")
+        made = aggregate(typed) or metric(typed)
         assert made.name == name.replace("@k", "@7")
         assert made.cutoff == (7 if name.endswith("@k") else None)
 
 
-@pytest.mark.parametrize("name", ["ndcg", "ndcg@0", "ndcg@-1", "ndcg@five", "mae@5", "auc@", "recall@05", "map", ""])
+def test_names_of_what_is_measured_of_all_tasks_at_once():
+    assert aggregate("coverage@5") is aggregate("coverage@5")
+    assert [aggregate(name) for name in ("coverage", "coverage@0", "coverage@x", "ndcg@5", "mae")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    "name", ["ndcg", "ndcg@0", "ndcg@-1", "ndcg@five", "mae@5", "auc@", "recall@05", "map", "coverage", ""]
+)
 def test_a_wrong_name_says_what_is_allowed(name):
     with pytest.raises(UserError, match=r"ndcg@k.*legacy\.mamo_ndcg@k"):
         metric(name)
@@ -61,11 +69,11 @@ def test_labels_that_can_be_no_gains_are_refused(name, low, high, instead):
 
 
 def test_a_cutoff_that_cuts_nothing_is_refused():
-    floor, candidates = np.array([0.3, 0.4, np.nan]), np.array([7, 10, 3])
-    assert check_floor(metric("recall@9"), floor, candidates) is None
-    assert check_floor(metric("mrr"), floor, candidates) is None
+    candidates = np.array([7, 10, 3])
+    assert check_cutoff(metric("recall@9"), candidates) is None
+    assert check_cutoff(metric("mrr"), candidates) is None
     with pytest.raises(UserError, match="no task has more than 10 candidates"):
-        check_floor(metric("recall@10"), floor, candidates)
+        check_cutoff(metric("recall@10"), candidates)
 
 
 def test_a_metric_that_chance_saturates_is_refused():
@@ -74,6 +82,6 @@ def test_a_metric_that_chance_saturates_is_refused():
     view = query_view(label, label, label, jnp.ones(10, bool), like=4)
     floor = {name: np.asarray(random_floor(metric(name), view))[None] for name in ("hr@5", "recall@5")}
     assert floor["hr@5"] == pytest.approx(1 - 1 / 252)
-    assert check_floor(metric("recall@5"), floor["recall@5"], np.array([10])) is None
+    assert check_floor(metric("recall@5"), floor["recall@5"]) is None
     with pytest.raises(UserError, match=r"0\.996"):
-        check_floor(metric("hr@5"), floor["hr@5"], np.array([10]))
+        check_floor(metric("hr@5"), floor["hr@5"])

@@ -251,11 +251,11 @@ def test_different_code_is_said(make, config):
 
 def test_goals(make, config):
     """Known by name, as the training code knows them, unless the run or the user says."""
-    from recmeta.metrics import ALLOWED, metric
+    from recmeta.metrics import ALLOWED, aggregate, metric
 
     for name in ALLOWED:
-        kind, at, _ = name.partition("@")
-        assert kind in (LOWER if metric(kind + ("@5" if at else "")).goal == "min" else HIGHER)
+        typed = name.replace("@k", "@5")
+        assert typed.partition("@")[0] in (LOWER if (aggregate(typed) or metric(typed)).goal == "min" else HIGHER)
     (path,) = [make("a", config(), {"model": BASE - 1, "item_mean": BASE}, metric="regret")]
     frame = pl.read_parquet(path / "task_scores.parquet").rename({"mae": "regret", "ndcg@5": "serendipity"})
     frame.write_parquet(path / "task_scores.parquet")
