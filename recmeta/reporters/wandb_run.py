@@ -9,17 +9,21 @@ import netrc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from recmeta.reporters.files import plain, read_metrics
+from recmeta.run_directory import CHECKPOINTS
 from recmeta.types import Reporter, Run, UserError
 
 MODES = ("online", "offline", "disabled")
 ERRORS = ("mae", "rmse", "mse", "loss", "logloss", "bias", "bce", "nll", "brier", "ece")
 """Metrics that are better when lower; all others are when higher."""
+
+ARTIFACTS: Mapping[str, str] = {"task_scores": "task_scores.parquet", "checkpoint": CHECKPOINTS}
+"""What of a run directory can be an artifact: its type, and where it stands."""
 
 # Where keys were issued for before the client's default address changed; the client still accepts them.
 _OLDER_HOST = "api.wandb.ai"
@@ -32,6 +36,7 @@ def wandb(
     mode: str | None = None,
     tags: Sequence[str] = (),
     notes: str | None = None,
+    artifacts: Sequence[Literal["task_scores", "checkpoint"]] = ("task_scores",),
 ) -> Reporter:
     """Reports to Weights & Biases: one W&B run per run, in the group of its name.
 
@@ -42,6 +47,7 @@ def wandb(
             (environment, W&B settings, netrc), else offline.
         tags: of the W&B run.
         notes: of the W&B run; None for what was typed.
+        artifacts: what of the run directory is uploaded whole.
 
     Raises:
         UserError: the mode is unknown, or W&B cannot be reached.
@@ -74,10 +80,13 @@ def wandb(
         live.log({"step": step, **row})
 
     def finish(summary: Mapping[str, Any], task_scores: Any, provenance: Mapping[str, Any]) -> None:
-        if live is None:
+        if live is None or run is None:
             return
         live.summary.update(dict(flattened(summary)))
-        live.log({"score_table": _table(summary["scores"])})
+        pictures = dict(_pictures(summary.get("adaptation", {}), Path(live.dir)))
+        live.log({"score_table": _table(summary["scores"]), **pictures})
+        for kind in artifacts:
+            live.log_artifact(_artifact(kind, live.name, run.directory / ARTIFACTS[kind]))
 
     def close(error: BaseException | None) -> None:
         nonlocal live
@@ -147,7 +156,7 @@ def _begin(run: Run, mode: str, *, project: str, entity: str | None, tags: tuple
             job_type="sweep" if run.multirun else "train",
             tags=tags,
             notes=notes or " ".join(run.overrides),
-            config={**plain(run.config), "hashes": dict(run.hashes)},
+            config={**plain(run.config), "hashes": dict(run.hashes), "provenance": plain(run.provenance)},
             dir=run.directory,
             # Several runs may be open in one process (a fused sweep), and none is to end another.
             reinit="create_new",
@@ -184,3 +193,33 @@ def _table(scores: Mapping[str, Any]) -> Any:
     ]
     columns: list[Any] = ["scenario", "method", "metric", "mean", "ci95_low", "ci95_high", "tasks", "seeds"]
     return client.Table(columns=columns, data=rows)
+
+
+def _pictures(adaptation: Mapping[str, Any], directory: Path) -> Iterator[tuple[str, Any]]:
+    """What each inner step does to the error, a line per support size; where there are steps."""
+    import wandb as client
+
+    from recmeta.results.figures.style import canvas, legend_below, line_style, save
+
+    for scenario, found in adaptation.items():
+        if len(found["steps"]) < 2:
+            continue
+        figure, axes = canvas(f"{scenario}: MAE by inner step", "inner steps taken", "mae")
+        for at, (shots, errors) in enumerate(zip(found["shots"], found["mae"], strict=True)):
+            axes.plot(found["steps"], errors, label=f"K = {shots}", **line_style(at))
+        axes.set_xticks(found["steps"] if len(found["steps"]) < 12 else found["steps"][:: len(found["steps"]) // 6])
+        legend_below(figure, axes)
+        path = directory / f"adaptation-{scenario}.png"
+        save(figure, path)
+        yield f"adaptation/{scenario}", client.Image(str(path))
+
+
+def _artifact(kind: str, run: str, path: Path) -> Any:
+    import wandb as client
+
+    artifact = client.Artifact(f"{run}-{kind}", type=kind)
+    # Not add_dir, which prints.
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            artifact.add_file(str(file), name=str(file.relative_to(path)) if file != path else path.name)
+    return artifact

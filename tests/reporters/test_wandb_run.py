@@ -1,5 +1,6 @@
 """Weights & Biases: one finished offline run per run, nothing where it is disabled, closed when the run fails."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,8 +8,33 @@ from pathlib import Path
 
 import pytest
 
+from recmeta.reporters import compose, files
 from recmeta.reporters.wandb_run import flattened, logged_in, wandb
 from recmeta.types import UserError
+
+
+def records(path: Path):
+    """The records of a ``.wandb`` file, in LevelDB's log format: blocks of 32 KiB, chunks with 7 bytes before them."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, at, parts = path.read_bytes(), 7, b""  # a header of the file's own
+    while at < len(content):
+        if (left := -at % 32768) and left < 7:
+            at += left
+            continue
+        length, kind = int.from_bytes(content[at + 4 : at + 6], "little"), content[at + 6]
+        parts += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last of several
+            record = Record()
+            record.ParseFromString(parts)
+            yield record
+            parts = b""
+
+
+def told(items):
+    """What items of a record say, with values as they were."""
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
 def offline_runs(directory: Path) -> list[Path]:
@@ -124,6 +150,37 @@ def test_a_failed_run_is_closed_as_failed(make_run, opened, monkeypatch):
     reporter.close(ValueError("again"))
     assert [entry["exit_code"] for entry in opened] == [1]
     assert len(offline_runs(make_run().directory)) == 1
+
+
+def test_what_is_recorded_offline_is_what_the_files_say(make_run, summary, task_scores, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = make_run()
+    reporter = compose(files(), wandb(artifacts=["task_scores", "checkpoint"]))
+    (run.directory / "checkpoints").mkdir()
+    (run.directory / "checkpoints" / "leaf").write_text("0")
+    reporter.start(run)
+    for step in (10, 20):
+        reporter.log(step, "validation", {"mae": [0.5, 0.25], "ndcg@5": [0.1, 0.2]})
+    reporter.finish(summary, task_scores, run.provenance)
+    reporter.close(None)
+    (path,) = offline_runs(run.directory)
+    found = list(records(path))
+    history = [row for record in found if "step" in (row := told(record.history.item))]
+    written = [json.loads(line) for line in (run.directory / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["validation/mae/seed0"], row["validation/mae/seed7"]) for row in history] == [
+        (line["step"], *line["mae"]) for line in written
+    ]
+    known = {key: value for record in found for key, value in told(record.summary.update).items()}
+    read = json.loads((run.directory / "summary.json").read_text())
+    assert known["scores/user_cold/model/mae/mean"] == read["scores"]["user_cold"]["model"]["mae"]["mean"]
+    assert known["metric/value"] == read["metric"]["value"]
+    config = told(item for record in found for item in record.run.config.update)
+    assert config["provenance"]["versions"] == {"jax": "0"}
+    artifacts = {record.request.log_artifact.artifact.type for record in found} | {
+        record.artifact.type for record in found
+    }
+    assert {"task_scores", "checkpoint"} <= artifacts
+    assert [image.name for image in path.parent.rglob("media/images/adaptation/*.png")]
 
 
 @pytest.mark.parametrize("mode", [None, "disabled"])
