@@ -15,14 +15,13 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from recmeta.reporters.files import plain, read_metrics
-from recmeta.run_directory import CHECKPOINTS
 from recmeta.types import Reporter, Run, UserError
 
 MODES = ("online", "offline", "disabled")
 ERRORS = ("mae", "rmse", "mse", "loss", "logloss", "bias", "bce", "nll", "brier", "ece")
 """Metrics that are better when lower; all others are when higher."""
 
-ARTIFACTS: Mapping[str, str] = {"task_scores": "task_scores.parquet", "checkpoint": CHECKPOINTS}
+ARTIFACTS: Mapping[str, str] = {"task_scores": "task_scores.parquet", "checkpoint": "checkpoints"}
 """What of a run directory can be an artifact: its type, and where it stands."""
 
 # Where keys were issued for before the client's default address changed; the client still accepts them.

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from recmeta.reporters import compose, files
-from recmeta.reporters.wandb_run import flattened, logged_in, wandb
+from recmeta.reporters.wandb_run import ARTIFACTS, flattened, logged_in, wandb
+from recmeta.run_directory import CHECKPOINTS
 from recmeta.types import UserError
 
 
@@ -156,8 +157,9 @@ def test_what_is_recorded_offline_is_what_the_files_say(make_run, summary, task_
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = make_run()
     reporter = compose(files(), wandb(artifacts=["task_scores", "checkpoint"]))
-    (run.directory / "checkpoints").mkdir()
-    (run.directory / "checkpoints" / "leaf").write_text("0")
+    assert ARTIFACTS["checkpoint"] == CHECKPOINTS
+    (run.directory / CHECKPOINTS).mkdir()
+    (run.directory / CHECKPOINTS / "leaf").write_text("0")
     reporter.start(run)
     for step in (10, 20):
         reporter.log(step, "validation", {"mae": [0.5, 0.25], "ndcg@5": [0.1, 0.2]})
@@ -188,7 +190,7 @@ def test_disabled_is_obeyed_and_not_even_imported(make_run, tmp_path, mode):
     program = """
 import sys
 from pathlib import Path
-from recmeta.reporters import wandb
+from recmeta.reporters import ARTIFACTS, wandb
 from recmeta.types import Run
 reporter = wandb(mode={mode!r})
 reporter.start(Run("n", Path({directory!r}), {{}}, [], {{"config": "c"}}, [0], 1, 0, {{}}))
