@@ -34,6 +34,7 @@ def cavia(
     first_order: bool,
     inner_optimizer: inner.InnerOptimizer = None,
     clip: Annotated[float, Gt(0), Traced] | None = None,
+    truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Adapt a vector per task, from zero, that joins the context's representation through a learned map.
@@ -50,11 +51,13 @@ def cavia(
         first_order: leave out the second derivatives.
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.
+        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Zintgraf et al., Fast context adaptation via meta-learning, ICML 2019, equations 5 to 7.
     """
     del spec
+    truncate = inner.truncation(first_order, truncate)
     context_width = model.widths[0]
 
     def init(key: PRNGKeyArray) -> Params:
@@ -74,7 +77,7 @@ def cavia(
         start = jnp.zeros(width, params["context_map"].dtype)
         vector, _ = inner.descend(
             jax.grad(loss), start, steps=inner_steps, rate=inner_rate, optimizer=inner_optimizer, clip=clip,
-            remat=remat, depth=depth, first_order=first_order,
+            remat=remat, depth=depth, truncate=truncate,
         )  # fmt: skip
         return Placed(vector, params, context, support)
 

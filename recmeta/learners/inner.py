@@ -55,7 +55,8 @@ class Loop(TypedDict, total=False):
         steps: how many.
         rate: their size.
         depth: how many of them to take; None for all.
-        first_order: treat each step's gradient as a constant, so that no second derivative is taken.
+        truncate: take second derivatives in so many of the last steps alone; to the outer gradient, the gradients of
+            those before are constants. None: in all; 0: in none, which is first order.
         optimizer: makes a direction of the gradient.
         clip: the norm above which a step's gradient is made shorter; None: never.
         remat: keep no step's intermediate values for the derivative, but compute them anew.
@@ -64,7 +65,7 @@ class Loop(TypedDict, total=False):
     steps: Required[int]
     rate: Required[Rates]
     depth: int | Array | None
-    first_order: bool
+    truncate: int | None
     optimizer: InnerOptimizer
     clip: float | None
     remat: bool
@@ -121,7 +122,7 @@ def adapt(
         loop["rate"] = lambda number: align(rate(number))
     plain = loop.get("optimizer") is None and loop.get("clip") is None
     gradient, start, place = kernels.factor(
-        loss, start, model.kernels, steps=loop["steps"], first_order=loop.get("first_order", False),
+        loss, start, model.kernels, steps=loop["steps"], constant=constant_steps(loop),
         choice=fast_weights if plain else "dense",
     )  # fmt: skip
     end, each = descend(gradient, start, **loop)
@@ -138,6 +139,17 @@ def check(fast_weights: kernels.FastWeights, optimizer: InnerOptimizer, clip: fl
     if fast_weights == "factored" and (optimizer is not None or clip is not None):
         other = "learner.inner_optimizer" if optimizer is not None else "learner.clip"
         raise UserError(f"learner.fast_weights=factored needs plain descent: leave {other} null, or take auto or dense")
+
+
+def truncation(first_order: bool, truncate: int | None = None) -> int | None:
+    """`Loop.truncate` of two settings.
+
+    Raises:
+        UserError: where first order leaves nothing to truncate.
+    """
+    if first_order and truncate is not None:
+        raise UserError(f"learner.truncate={truncate} needs learner.first_order=false: first order is truncate=0")
+    return 0 if first_order else truncate
 
 
 def support_descent(
@@ -215,6 +227,10 @@ def with_fast(params: Params, fast: Params) -> Params:
 def descend(gradient: Callable[[Params], Params], start: Params, **loop: Unpack[Loop]) -> tuple[Params, Params]:
     """Go down a loss by gradient steps; differentiable.
 
+    A step whose gradient is a constant hands the derivative on as it is: with ``truncate`` the start of the descent is
+    differentiated as where the last steps begin. The paper's truncated derivative takes that point, whole, for a
+    constant, and so has none in the start, which here is what is learned.
+
     Args:
         gradient: the loss's, where the descent is.
         start: where from.
@@ -222,18 +238,20 @@ def descend(gradient: Callable[[Params], Params], start: Params, **loop: Unpack[
 
     Returns:
         Where it ends, and where each step ended, ``[steps, ...]``: at no cost to whom makes no use of it.
+
+    Reference: Shaban et al., Truncated back-propagation for bilevel optimization, AISTATS 2019.
     """
-    rate, depth, clip = loop["rate"], loop.get("depth"), loop.get("clip")
+    rate, depth, clip, constant = loop["rate"], loop.get("depth"), loop.get("clip"), constant_steps(loop)
     # Its own step size is left at 1, to be multiplied by the rate, which may be a tree and differs by step.
     optimizer = (loop.get("optimizer") or _descent)(1.0)
     trees = partial(jax.tree.map, is_leaf=kernels.is_factors)
 
-    def step(state: tuple[Params, Any], number: Array) -> tuple[tuple[Params, Any], Params]:
+    def step(of_first_order: bool, state: tuple[Params, Any], number: Array) -> tuple[tuple[Params, Any], Params]:
         fast, memory = state
         slope = gradient(fast)
         if clip is not None:
             slope = clipped(slope, clip)
-        if loop.get("first_order", False):
+        if of_first_order:
             slope = jax.lax.stop_gradient(slope)
         direction, memory = optimizer.update(slope, memory, fast)
         rates = rate(number) if callable(rate) else trees(lambda _: rate, fast)
@@ -243,10 +261,23 @@ def descend(gradient: Callable[[Params], Params], start: Params, **loop: Unpack[
         moved = trees(lambda at, way, size: kernels.plus(at, kernels.scaled(way, size), number), fast, direction, rates)
         return (moved, memory), moved
 
-    if loop.get("remat", False):
-        step = jax.checkpoint(step, prevent_cse=False)
-    (end, _), each = jax.lax.scan(step, (start, optimizer.init(start)), jnp.arange(loop["steps"]))
-    return end, each
+    def walk(of_first_order: bool, state: tuple[Params, Any], numbers: Array) -> tuple[tuple[Params, Any], Params]:
+        one = partial(step, of_first_order)
+        return jax.lax.scan(jax.checkpoint(one, prevent_cse=False) if loop.get("remat") else one, state, numbers)
+
+    state, numbers = (start, optimizer.init(start)), jnp.arange(loop["steps"])
+    if constant in (0, loop["steps"]):
+        (end, _), each = walk(constant > 0, state, numbers)
+        return end, each
+    state, early = walk(True, state, numbers[:constant])
+    (end, _), late = walk(False, state, numbers[constant:])
+    return end, jax.tree.map(lambda *parts: jnp.concatenate(parts), early, late)
+
+
+def constant_steps(loop: Loop) -> int:
+    """How many of the first steps' gradients are constants to the outer gradient."""
+    truncate = loop.get("truncate")
+    return 0 if truncate is None else max(loop["steps"] - truncate, 0)
 
 
 def _descent(learning_rate: float) -> optax.GradientTransformation:

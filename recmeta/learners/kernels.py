@@ -94,7 +94,7 @@ def factor(
     kernels: frozenset[Path],
     *,
     steps: int,
-    first_order: bool,
+    constant: int,
     choice: FastWeights,
 ) -> Factoring:
     """Hold kernels as factors: all of those that adapt under "factored", none under "dense".
@@ -106,7 +106,7 @@ def factor(
         start: what adapts.
         kernels: paths of matrices that inputs are multiplied by and nothing else; those in start count.
         steps: of the descent.
-        first_order: whether changes are constants to the outer gradient.
+        constant: of the first so many steps, the changes are constants to the outer gradient.
         choice: see `FastWeights`.
     """
     held = {path: leaf for path, leaf in _leaves(start).items() if path in kernels}
@@ -115,7 +115,10 @@ def factor(
 
     noted = partial(_inputs, loss, paths=list(held))
     seen = noted(start)
-    fixed = dict(zip(seen, _constant(lambda start: list(noted(start).values()), start), strict=True))
+    # Inputs that stay serve all steps at once, where they are either constants in all of them or in none.
+    alike = constant in (0, steps)
+    stays = _constant(lambda start: list(noted(start).values()), start)
+    fixed = {path: alike and same for path, same in zip(seen, stays, strict=True)}
     ranks = {path: len(rows) * (1 if fixed[path] else steps) for path, rows in seen.items()}
     taken = [path for path in seen if choice == "factored" or ranks[path] * sum(held[path].shape) < held[path].size]
     # What the matrix makes of inputs that stay is worked out once, and so are their inner products.
@@ -144,7 +147,7 @@ def factor(
         return _replaced(slopes, {p: outputs[p] if fixed[p] else Factors(rows[p], outputs[p]) for p in taken})
 
     def place(fast: Params) -> Params:
-        kept = {path: jax.lax.stop_gradient(rows) if first_order else rows for path, rows in seen.items()}
+        kept = {path: jax.lax.stop_gradient(rows) if constant else rows for path, rows in seen.items()}
         leaves = _leaves(fast)
         return _replaced(fast, {path: Factors(kept[path], leaves[path]) for path in taken if fixed[path]})
 

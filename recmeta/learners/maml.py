@@ -23,6 +23,7 @@ def maml(
     inner_optimizer: inner.InnerOptimizer = None,
     clip: Annotated[float, Gt(0), Traced] | None = None,
     fast_weights: kernels.FastWeights = "auto",
+    truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation by the gradient of the query loss through the inner loop.
@@ -36,12 +37,14 @@ def maml(
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.
         fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
+        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, algorithm 1 and section 5.2; Lee et al., MeLU,
     KDD 2019.
     """
     del spec
+    truncate = inner.truncation(first_order, truncate)
     model, adapting = adapters.fitted(model, adapts)
     inner.check(fast_weights, inner_optimizer, clip)
 
@@ -49,7 +52,7 @@ def maml(
         fast = inner.adapt(
             model, objective, params, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
             optimizer=inner_optimizer, clip=clip, remat=remat, fast_weights=fast_weights, depth=depth,
-            first_order=first_order,
+            truncate=truncate,
         )  # fmt: skip
         return Adapted(inner.with_fast(params, fast), context, support)
 

@@ -27,6 +27,7 @@ def maml_pp(
     adapts: adapters.Adapts,
     clip: Annotated[float, Gt(0), Traced] | None = None,
     fast_weights: kernels.FastWeights = "auto",
+    truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation and a rate per array of parameters and step, on the query losses after all steps.
@@ -50,6 +51,7 @@ def maml_pp(
         adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
         fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
+        truncate: where the gradient is of second order, in so many of the last steps alone; see `inner.Loop`.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Antoniou et al., How to train your MAML, ICLR 2019, section 4 (multi-step loss optimization, equation 4;
@@ -78,8 +80,8 @@ def maml_pp(
     def adapt(params, context, support, depth=None) -> Adapted:
         return Adapted(inner.with_fast(*descend(params, context, support, depth)), context, support)
 
-    def adapt_each(first_order: bool, params, context, support):
-        return *descend(params, context, support, first_order=first_order, path=True), context, support
+    def adapt_each(truncate: int | None, params, context, support):
+        return *descend(params, context, support, truncate=truncate, path=True), context, support
 
     def predict_each(walked, query: Query) -> Float[Array, "steps n"]:
         start, path, context, support = walked
@@ -92,11 +94,11 @@ def maml_pp(
         def weighted(score: Float[Array, "steps n"], label: Array, mask: Array) -> Array:
             return weights.astype(score.dtype) @ jax.vmap(objective.loss, (0, None, None))(score, label, mask)
 
-        def of_order(first: bool):
-            gradient = query_gradient(partial(adapt_each, first), predict_each, objective._replace(loss=weighted))
+        def through(last: int | None):
+            gradient = query_gradient(partial(adapt_each, last), predict_each, objective._replace(loss=weighted))
             return lambda params: gradient(params, batch, key)
 
-        return jax.lax.cond(batch.progress < first_order_until, of_order(True), of_order(False), params)
+        return jax.lax.cond(batch.progress < first_order_until, through(0), through(truncate), params)
 
     predict = score_query(model)
     return Learner(init, adapt, predict, meta_grad, inner_steps)

@@ -101,8 +101,8 @@ def mamo(
         # The first row has seen no other: what stands beside it is the user's profile and nothing of the support.
         start = read(params["memory"], params["scorer"], encoding.context[0])
         fast, _ = inner.descend(
-            jax.grad(loss), start, steps=inner_steps, rate=inner_rate, depth=depth, first_order=first_order,
-            optimizer=inner_optimizer, clip=clip,
+            jax.grad(loss), start, steps=inner_steps, rate=inner_rate, depth=depth,
+            truncate=inner.truncation(first_order), optimizer=inner_optimizer, clip=clip,
         )  # fmt: skip
         return Personal(fast, params, context, support)
 

@@ -26,6 +26,7 @@ def meta_curvature(
     first_order: bool,
     adapts: adapters.Adapts,
     clip: Annotated[float, Gt(0), Traced] | None = None,
+    truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation, and how each inner gradient is turned before it is followed.
@@ -44,11 +45,13 @@ def meta_curvature(
         first_order: leave out the second derivatives; the matrices are learned all the same.
         adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient, before it is turned, is made shorter.
+        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Park and Oliva, Meta-curvature, NeurIPS 2019, section 3.
     """
     del spec
+    truncate = inner.truncation(first_order, truncate)
     model, adapting = adapters.fitted(model, adapts)
 
     def init(key: PRNGKeyArray) -> Params:
@@ -69,7 +72,7 @@ def meta_curvature(
         fast = inner.adapt(
             model, objective, start, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
             optimizer=lambda rate: optax.chain(optax.stateless(turn), optax.sgd(rate)), clip=clip, remat=remat,
-            depth=depth, first_order=first_order,
+            depth=depth, truncate=truncate,
         )  # fmt: skip
         return Adapted(inner.with_fast(start, fast), context, support)
 

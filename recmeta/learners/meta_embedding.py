@@ -73,7 +73,8 @@ def meta_embedding(
 
         start = jnp.zeros(width, params["embedding"]["map"].dtype)
         moved, _ = inner.descend(
-            jax.grad(loss), start, steps=inner_steps, rate=inner_rate, depth=depth, first_order=first_order
+            jax.grad(loss), start, steps=inner_steps, rate=inner_rate, depth=depth,
+            truncate=inner.truncation(first_order),
         )  # fmt: skip
         return Placed(moved, params, context, support)
 

@@ -24,6 +24,7 @@ def meta_sgd(
     first_order: bool,
     adapts: adapters.Adapts,
     clip: Annotated[float, Gt(0), Traced] | None = None,
+    truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
     """Learn the initialisation, and for each number that adapts the rate at which it does.
@@ -39,11 +40,13 @@ def meta_sgd(
         first_order: leave out the second derivatives; rates are learned all the same.
         adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
+        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Li et al., Meta-SGD: Learning to learn quickly for few-shot learning, 2017, equation 2 and algorithm 1.
     """
     del spec
+    truncate = inner.truncation(first_order, truncate)
     model, adapting = adapters.fitted(model, adapts)
 
     def init(key: PRNGKeyArray) -> Params:
@@ -55,7 +58,7 @@ def meta_sgd(
         start = {name: part for name, part in params.items() if name != "rates"}
         fast = inner.adapt(
             model, objective, start, context, support, adapts=adapting, steps=inner_steps,
-            rate=lambda step: params["rates"], clip=clip, remat=remat, depth=depth, first_order=first_order,
+            rate=lambda step: params["rates"], clip=clip, remat=remat, depth=depth, truncate=truncate,
         )  # fmt: skip
         return Adapted(inner.with_fast(start, fast), context, support)
 

@@ -86,7 +86,7 @@ def mwuf(
 
         cold, _ = inner.descend(
             jax.grad(loss), params["embedding"]["start"], steps=inner_steps, rate=inner_rate, depth=depth,
-            first_order=first_order,
+            truncate=inner.truncation(first_order),
         )  # fmt: skip
         there = unless_shallow(support, depth).mask
         interacted = jnp.where(there[:, None], encoding.row, 0).sum(0) / jnp.maximum(there.sum(), 1)

@@ -14,6 +14,7 @@ from recmeta.model import make_model
 from recmeta.objectives import mse
 from recmeta.scorers import mlp
 from recmeta.types import Batch, Encoding, Model, Query, Support, Task, UserError
+from tests.learners.conftest import to_double
 
 RATE = 0.1
 PARTS = {"head": [0, 0, 0, 1, 1, 1, 1], "body": [1, 1, 1, 0, 0, 0, 0], "all": [1] * 7, "bias": [0, 0, 0, 0, 0, 0, 1]}
@@ -71,20 +72,29 @@ def make(learner, **settings):
     return learner(spec=None, model=MODEL, objective=mse(), **settings)
 
 
-@pytest.mark.parametrize("first_order", [False, True])
+ORDERS = {
+    "second": ({"first_order": False}, 3),
+    "first": ({"first_order": True}, 0),
+    **{f"truncate {last}": ({"first_order": False, "truncate": last}, min(last, 3)) for last in (0, 1, 2, 3, 7)},
+}
+"""Settings, and through how many of the last of three steps the derivative goes."""
+
+
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("adapts", PARTS)
-def test_maml_of_a_part_in_closed_form(tasks, adapts, first_order):
+def test_maml_of_a_part_in_closed_form(tasks, adapts, order):
     """With P the part that adapts, each step is ``I - rate P H``, and the meta-gradient its transpose's power."""
     batch, quadratics, point = tasks
+    settings, last = ORDERS[order]
     part = np.diag(PARTS[adapts])
     expected = []
     for (hs, bs), (hq, bq) in quadratics:
         adapted, through = point, np.eye(7)
-        for _ in range(3):
+        for number in range(3):
             adapted = adapted - RATE * part @ (hs @ adapted - bs)
-            through = (np.eye(7) - RATE * part @ hs) @ through
-        expected.append((np.eye(7) if first_order else through).T @ (hq @ adapted - bq))
-    learner = make(maml, inner_steps=3, inner_rate=RATE, first_order=first_order, adapts=adapts)
+            through = (np.eye(7) - RATE * part @ hs) @ through if number >= 3 - last else through
+        expected.append(through.T @ (hq @ adapted - bq))
+    learner = make(maml, inner_steps=3, inner_rate=RATE, adapts=adapts, **settings)
     gradient, _ = learner.meta_grad(params_of(point), batch, jax.random.key(0))
     np.testing.assert_allclose(flat(gradient), np.mean(expected, 0), rtol=1e-10)
 
@@ -159,6 +169,52 @@ def test_every_loop_is_differentiated(problem, derivative_error, loop):
     assert derivative_error(learner, params, batch) < 1e-6
 
 
+@pytest.mark.parametrize("fast_weights", ["dense", "factored"])
+def test_truncated_it_is_the_derivative_with_the_first_steps_change_held_constant(
+    problem, derivative_error, fast_weights
+):
+    """In what adapts and in what does not, by finite differences."""
+    model = make_model(partial(features, width=2), partial(mlp, hidden=(3,)), problem.spec, mse())
+    batch = problem.gather(problem.train, problem.draw(jax.random.key(1), problem.train, 3))
+    params = to_double(model.init(jax.random.key(0)))
+
+    def learner(steps, fast_weights="dense", **settings):
+        return maml(
+            spec=problem.spec, model=model, objective=mse(), inner_steps=steps, inner_rate=0.05, first_order=False,
+            adapts="head", fast_weights=fast_weights, **settings,
+        )  # fmt: skip
+
+    def held(at, context, support):
+        end = learner(3).adapt(params, context, support).params["scorer"]
+        moved = jax.tree.map(lambda now, start, end: now + (end - start), at["scorer"], params["scorer"], end)
+        return learner(2).adapt(at | {"scorer": moved}, context, support)
+
+    truncated = learner(5, fast_weights, truncate=2)
+    assert derivative_error(truncated._replace(adapt=held), params, batch) < 1e-6
+    assert derivative_error(truncated, params, batch) > 1e-3  # of the whole way it is not
+
+
+def test_truncated_steps_go_where_all_go_and_their_rates_are_learned():
+    """On ``h w^2 / 2``, two steps: ``w - r1 g1``, with ``g1 = h w`` a constant, times ``1 - r2 h``."""
+    h, w, rates = 0.7, jnp.array(2.0), jnp.array([0.3, 0.1])
+
+    def descend(start, rates, **loop):
+        return inner.descend(lambda w: h * w, start, steps=2, rate=lambda number: rates[number], **loop)
+
+    end, each = descend(w, rates, truncate=1)
+    for got, wanted in zip((end, each), descend(w, rates), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    by_start, by_rates = jax.grad(lambda *at: descend(*at, truncate=1)[0], (0, 1))(w, rates)
+    last = 1 - rates[1] * h
+    np.testing.assert_allclose(by_start, last, rtol=1e-12)
+    np.testing.assert_allclose(by_rates, [-last * h * w, -h * each[0]], rtol=1e-12)
+
+
+def test_of_first_order_there_is_nothing_to_truncate():
+    with pytest.raises(UserError, match=r"learner\.truncate=2 needs learner\.first_order=false"):
+        make(maml, inner_steps=3, inner_rate=RATE, first_order=True, truncate=2, adapts="head")
+
+
 def test_a_task_without_support_does_not_spoil_a_clipped_gradient(tasks):
     batch, _, point = tasks
     support = batch.task.support._replace(mask=jnp.zeros((2, 4), bool))
@@ -196,6 +252,10 @@ def test_remat_keeps_the_parameters_of_each_step_alone():
     """8,000 bytes a step, and no more."""
     grows = [(temporary(200, remat=remat) - temporary(100, remat=remat)) / 100 for remat in (False, True)]
     assert grows[1] < 8_100 < 15_000 < grows[0]
+
+
+def test_of_truncated_steps_nothing_is_kept():
+    assert temporary(200, truncate=20) < 1.1 * temporary(20)
 
 
 def test_that_nothing_could_adapt_is_said():

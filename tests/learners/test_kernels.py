@@ -74,6 +74,11 @@ def test_maml_of_first_order_is_the_same(problem, batch):
     check(problem, batch, maml, (4, 3), inner_steps=2, first_order=True, adapts="all")
 
 
+def test_truncated_maml_is_the_same(problem, batch):
+    """The first layer's inputs stay: constants in the first two steps, and differentiated in the last."""
+    check(problem, batch, maml, (4, 3), inner_steps=3, first_order=False, truncate=1, adapts="head")
+
+
 def test_reptile_and_finetune_are_the_same(problem, batch):
     check(problem, batch, reptile, (4, 3), inner_steps=2, adapts="all")
     check(problem, batch, finetune, (4,), inner_steps=1, adapts="head")
@@ -94,7 +99,7 @@ def test_one_step_by_hand():
         return jnp.square((rows @ fast["kernel"])[:, 0] - label).mean()
 
     gradient, start, place = kernels.factor(
-        loss, {"kernel": kernel}, frozenset({("kernel",)}), steps=1, first_order=False, choice="factored"
+        loss, {"kernel": kernel}, frozenset({("kernel",)}), steps=1, constant=0, choice="factored"
     )
     end, _ = inner.descend(gradient, start, steps=1, rate=RATE)
     factors = place(end)["kernel"]
@@ -114,7 +119,7 @@ def test_inputs_that_stay_are_known_from_the_program():
         return (jax.nn.relu(rows @ fast["first"]) @ fast["second"]).sum()
 
     paths = frozenset({("first",), ("second",)})
-    factored = kernels.factor(loss, matrices, paths, steps=5, first_order=False, choice="factored")
+    factored = kernels.factor(loss, matrices, paths, steps=5, constant=0, choice="factored")
     assert factored.start["first"].shape == (4, 3)  # the change alone
     assert [part.shape for part in factored.start["second"]] == [(20, 3), (20, 1)]  # a place for every step's rows
 
