@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         with _printable():
-            _report(asked.paths, asked.out, how)
+            _report(asked.paths, asked.searched, asked.out, how)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -66,7 +66,7 @@ def _status(given: Sequence[str]) -> int:
     return 0
 
 
-def _report(paths: Sequence[Path], out: Path | None, how: Judging) -> None:
+def _report(paths: Sequence[Path], searched: Sequence[Path], out: Path | None, how: Judging) -> None:
     screen = Console(highlight=False)
     if not screen.is_terminal:
         screen.width = WIDE
@@ -75,7 +75,8 @@ def _report(paths: Sequence[Path], out: Path | None, how: Judging) -> None:
         for line in missing_lines(missing):
             screen.print(line, markup=False, soft_wrap=True)
         raise UserError(f"{', '.join(map(str, paths))}: none of {len(missing)} runs is complete")
-    tables = tabulate(runs, how, missing)
+    before, without = find(searched)
+    tables = tabulate(runs, how, [*missing, *without], before)
     report = Report(tables, rankings(tables), missing, how)
     for part in render.console(report):
         screen.print(part, soft_wrap=isinstance(part, str))
@@ -99,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--metric", help="sort and test by this one; the runs' own if not given; NAME:min or NAME:max for unusual ones"
     )
+    parser.add_argument(
+        "--searched", nargs="+", action="extend", default=[], type=Path, metavar="outputs/NAME",
+        help="runs by which settings were chosen: the ledger counts them, and no table holds them",
+    )  # fmt: skip
     parser.add_argument("--shots", type=int, metavar="K", help="support size; the protocol's headline if not given")
     parser.add_argument("--test", choices=TESTS, default="t", help="paired per task (default: %(default)s)")
     parser.add_argument(

@@ -49,12 +49,15 @@ class Budget:
     seconds: float
 
 
-def learner_budgets(learners: Mapping[str, Sequence[Finished]], missing: Sequence[Missing]) -> list[Budget]:
+def learner_budgets(
+    learners: Mapping[str, Sequence[Finished]], missing: Sequence[Missing], searched: Sequence[Finished] = ()
+) -> list[Budget]:
     """The budget of every method of comparable runs.
 
     Args:
         learners: label -> its runs.
         missing: runs without results; those of a method count as tried.
+        searched: runs that are in no table but count as tried; where there are some of a method, they are what chooses.
     """
     rows = {label: identity(runs[0].config) for label, runs in learners.items()}
     methods: list[Mapping[str, Any]] = []
@@ -72,14 +75,30 @@ def learner_budgets(learners: Mapping[str, Sequence[Finished]], missing: Sequenc
             lost.append(own)
     made = []
     for name, method, some in zip(names, methods, members, strict=True):
-        chosen, by = _chosen({label: learners[label] for label in some})
-        edges = _edges({label: rows[label] for label in some}, chosen) if chosen else []
+        before = [run for run in searched if without_numbers(identity(run.config)) == method]
+        settings = {label: rows[label] for label in some}
+        settings |= _unlabelled([identity(run.config) for run in before], settings)
+        of_setting = {
+            label: [run for run in before if identity(run.config) == own] if before else learners[label]
+            for label, own in settings.items()
+        }
+        chosen, by = _chosen({label: runs for label, runs in of_setting.items() if runs})
+        edges = _edges(settings, chosen) if chosen else []
         failed = sum(without_numbers(own) == method for own in lost)
-        seconds = sum(run.train_seconds for label in some for run in learners[label])
-        said = chosen if len(some) > 1 else ""
-        by = f"{by} on {VALIDATION}" if len(some) > 1 and by else ""
-        made.append(Budget(name, "learner", some, len(some) + failed, failed, by, said, edges, seconds))
+        seconds = sum(run.train_seconds for run in (*before, *(run for label in some for run in learners[label])))
+        said = chosen if len(settings) > 1 else ""
+        by = f"{by} on {VALIDATION}" if len(settings) > 1 and by else ""
+        made.append(Budget(name, "learner", some, len(settings) + failed, failed, by, said, edges, seconds))
     return made
+
+
+def _unlabelled(found: Sequence[dict[str, Any]], known: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings that no row of the table has, each once, under names of their own."""
+    others: list[dict[str, Any]] = []
+    for own in found:
+        if own not in (*others, *known.values()):
+            others.append(own)
+    return {f"a setting that is in no table ({place})": own for place, own in enumerate(others, start=1)}
 
 
 def baseline_budgets(runs: Sequence[Finished], names: Sequence[str], shots: int) -> list[Budget]:

@@ -116,13 +116,16 @@ class Table:
     runs: Mapping[str, Sequence[Finished]]
 
 
-def tabulate(runs: Sequence[Finished], how: Judging, missing: Sequence[Missing] = ()) -> list[Table]:
+def tabulate(
+    runs: Sequence[Finished], how: Judging, missing: Sequence[Missing] = (), searched: Sequence[Finished] = ()
+) -> list[Table]:
     """Make one table per scenario of each data set and protocol.
 
     Args:
         runs: complete runs, in any mixture.
         how: what to judge them by; `Judging()` for what the runs themselves say.
         missing: runs without results, which the ledger of budgets counts.
+        searched: complete runs that the ledger counts too, and that have no other part in a table.
 
     Returns:
         The tables. Runs that were tested on other data or by another protocol, but for the split's seed, are in
@@ -139,12 +142,18 @@ def tabulate(runs: Sequence[Finished], how: Judging, missing: Sequence[Missing] 
     made = []
     for some, differing in zip(worlds, tell_apart([tested(some[0].config) for some in worlds]), strict=True):
         lost = [run for run in missing if tested(run.config) == tested(some[0].config)]
-        made += _tables(some, lost, differing, how, goal)
+        before = [run for run in searched if len(comparable([some[0], run])) == 1]
+        made += _tables(some, lost, before, differing, how, goal)
     return made
 
 
 def _tables(
-    runs: Sequence[Finished], missing: Sequence[Missing], differing: Mapping[str, str], how: Judging, goal: str
+    runs: Sequence[Finished],
+    missing: Sequence[Missing],
+    searched: Sequence[Finished],
+    differing: Mapping[str, str],
+    how: Judging,
+    goal: str,
 ) -> list[Table]:
     """The tables of comparable runs, one per scenario."""
     named = {key: choice(runs[0].config.get(key)) for key in ("dataset", "protocol")} | dict(differing)
@@ -162,7 +171,7 @@ def _tables(
     for path in how.foreign:
         more, said = foreign.fit(path, pooled, seeds, shots)
         pooled, notes = pl.concat([pooled, more], how="diagonal_relaxed"), [*notes, *said]
-    world = _World(heading, data, shots, _budgets(runs, missing, learners, pooled, shots), learners, notes)
+    world = _World(heading, data, shots, _budgets(runs, missing, searched, learners, pooled, shots), learners, notes)
     return [
         _table(scores, scenario, world, how, goal)
         for (scenario,), scores in pooled.group_by("scenario", maintain_order=True)
@@ -183,6 +192,7 @@ class _World(NamedTuple):
 def _budgets(
     runs: Sequence[Finished],
     missing: Sequence[Missing],
+    searched: Sequence[Finished],
     learners: Mapping[str, Sequence[Finished]],
     pooled: pl.DataFrame,
     shots: int,
@@ -191,7 +201,7 @@ def _budgets(
     rows = {kind: part["row"].unique(maintain_order=True).to_list() for (kind,), part in pooled.group_by("kind")}
     imported = [Budget(row, "imported", [row], None, 0, "", "", [], float("nan")) for row in rows.get("imported", [])]
     tuned = baseline_budgets(runs, rows.get("baseline", []), shots)
-    return [*learner_budgets(learners, missing), *imported, *tuned]
+    return [*learner_budgets(learners, missing, searched), *imported, *tuned]
 
 
 def _shots(runs: Sequence[Finished], pooled: pl.DataFrame, heading: str, asked: int | None) -> int:

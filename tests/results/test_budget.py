@@ -58,6 +58,20 @@ def test_nothing_is_chosen_where_nothing_in_common_was_validated(ridge):
     assert list(found["learner=ridge"].edges) == []
 
 
+def test_what_was_searched_counts_and_is_in_no_table(ridge):
+    """Three settings on split 0, of which the best was run on split 1: of the others only the ledger knows."""
+    searched = [ridge(penalty, 0, [[error]]) for penalty, error in ((0.1, 0.9), (1, 0.7), (10, 0.8))]
+    final = ridge(1, 0, [[0.75]], split=1)
+    (made,) = tabulate(find([final])[0], Judging(), (), find(searched)[0])
+    (one,) = [one for one in made.budgets if one.kind == "learner"]
+    assert (one.tried, one.by, one.chosen) == (3, "mae on meta-validation", "learner=ridge")
+    assert list(one.edges) == []
+    assert one.seconds == pytest.approx(4 * 4 * 10 / 100)
+    assert [row.label for row in made.rows if row.kind == "learner"] == ["learner=ridge"]
+    (worse,) = tabulate(find([ridge(10, 0, [[0.75]], split=1)])[0], Judging(), (), find(searched)[0])
+    assert worse.budgets[0].chosen.startswith("a setting that is in no table")
+
+
 def test_another_structure_is_another_method(ridge):
     _, found = table(ridge(0.1, 0), ridge(1, 0, learner_settings={"adapts": "head"}))
     learners = [one for one in found.values() if one.kind == "learner"]
