@@ -1,5 +1,6 @@
 """Learners: how a task is adapted to. Each is a function ``(spec=, model=, objective=, ...) -> Learner``."""
 
+from recmeta.learners.balanced import balanced
 from recmeta.learners.bayes import bayes
 from recmeta.learners.cavia import cavia
 from recmeta.learners.cnp import cnp
@@ -28,6 +29,7 @@ from recmeta.learners.tanp import tanp
 from recmeta.learners.zero_shot import zero_shot
 
 __all__ = [
+    "balanced",
     "bayes",
     "cavia",
     "cnp",

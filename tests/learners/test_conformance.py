@@ -22,6 +22,7 @@ TANP = {
     "kl_weight": 1.0, "cluster_weight": 1.0,
 }  # fmt: skip
 LEARNERS = {
+    "balanced": partial(learners.balanced, inner_steps=2, inner_rate=0.1, first_order=False, adapts="all"),
     "cnp": partial(learners.cnp, width=3, hidden=(4,)),
     "dropoutnet": partial(learners.dropoutnet, dropout=0.0),
     "finetune": partial(learners.finetune, inner_steps=2, inner_rate=0.1, adapts="head"),

@@ -1,0 +1,94 @@
+"""MAML that learns how strongly to adapt, by how many support rows there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Gt
+from jaxtyping import Array, Bool, PRNGKeyArray
+
+from recmeta.learners import adapters, inner, kernels
+from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
+
+
+def balanced(
+    *,
+    spec: DataSpec,
+    model: Model,
+    objective: Objective,
+    inner_steps: Annotated[int, Ge(0)],
+    inner_rate: Annotated[float, Gt(0), Traced],
+    first_order: bool,
+    adapts: adapters.Adapts,
+    clip: Annotated[float, Gt(0), Traced] | None = None,
+    fast_weights: kernels.FastWeights = "auto",
+    truncate: Annotated[int, Ge(0)] | None = None,
+    remat: bool = False,
+) -> Learner:
+    """Learn the initialisation, and a weight of the support loss that depends on the size K of the support.
+
+    Each array of parameters that adapts has two more numbers, level a and growth b, and goes down the support loss, a
+    mean over its rows, times
+
+        exp(a) (K / K_max)^b,    K_max being the largest support that the protocol has.
+
+    Both start at 0, where this is `maml`. With b = 1 the loss is the rows' sum, and with b = 0 their mean: one row then
+    moves a task as far as twenty do, with noise that is larger. The weight is defined at every size, and so at those
+    that training never draws; where it draws K_max alone, b has no gradient, and all sizes have one learned weight.
+
+    What is changed: the paper's multiplier of a layer's inner rate is what a network says of the whole support, with a
+    variational distribution over it. Here it says the one thing that is known to matter without any network, how large
+    the support is, and is a number. Its weights of classes and its change of the start are left out: ratings have no
+    classes to balance, and for a start that depends on the task there is `mamo`.
+
+    Args:
+        spec, model, objective: given by `recmeta.build`.
+        inner_steps: gradient steps on the support.
+        inner_rate: their size, where all weights are 1.
+        first_order: leave out the second derivatives; weights are learned all the same.
+        adapts: which part; see `adapters.Adapts`.
+        clip: the norm above which a step's gradient, before it is weighted, is made shorter.
+        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
+        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
+        remat: trade time for memory; see `inner.Loop`.
+
+    Reference: Lee et al., Learning to balance: Bayesian meta-learning for imbalanced and out-of-distribution tasks,
+    ICLR 2020 (its task-dependent multipliers of the learning rate).
+    """
+    truncate = inner.truncation(first_order, truncate)
+    model, adapting = adapters.fitted(model, adapts)
+    inner.check(fast_weights, None, clip)
+
+    def init(key: PRNGKeyArray) -> Params:
+        params = model.init(key)
+        zeros = jax.tree.map(lambda value: jnp.zeros((), value.dtype), inner.chosen(params, adapting))
+        return params | {"balance": {"level": zeros, "growth": zeros}}
+
+    def adapt(params, context, support, depth=None) -> Adapted:
+        start = {name: part for name, part in params.items() if name != "balance"}
+        rates = jax.tree.map(lambda times: inner_rate * times, weights(params["balance"], support.mask, spec.support))
+        fast = inner.adapt(
+            model, objective, start, context, support, adapts=adapting, steps=inner_steps, rate=lambda step: rates,
+            clip=clip, remat=remat, fast_weights=fast_weights, depth=depth, truncate=truncate,
+        )  # fmt: skip
+        return Adapted(inner.with_fast(start, fast), context, support)
+
+    predict = score_query(model)
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+
+
+def weights(balance: Params, mask: Bool[Array, "K"], largest: int) -> Params:
+    """For each level and growth, ``exp(level) (K / largest)^growth``, K being the number of rows, at least 1.
+
+    >>> float(weights({"level": jnp.array(0.0), "growth": jnp.array(0.5)}, jnp.arange(20) < 5, 20))
+    0.5
+    """
+
+    def weight(level: Array, growth: Array) -> Array:
+        size = jnp.maximum(mask.sum(), 1).astype(level.dtype)
+        return jnp.exp(level + growth * jnp.log(size / largest))
+
+    return jax.tree.map(weight, balance["level"], balance["growth"])
