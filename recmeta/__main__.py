@@ -39,7 +39,7 @@ def job(config: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Run from the command line; exit code 2 for what the user can put right, 1 for a defect."""
+    """Run from the command line; exit code 2 for what the user can put right, 1 for what else failed."""
     # Hydra then raises instead of printing pages; what it raises is said in one line below.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = cli.overrides_first(sys.argv[1:])
@@ -54,7 +54,7 @@ def main() -> None:
     except Exception as error:
         if not cli.is_refusal(error, job):
             raise
-        cli.failed[:] = [cli.Failure(cli.explain(error), defect=False)]
+        cli.failed[:] = [cli.Failure(cli.explain(error), code=2)]
     sys.exit(cli.conclude(cli.failed))
 
 

@@ -19,17 +19,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from recmeta import run_directory, schema
-from recmeta.types import UserError
+from recmeta.types import Diverged, UserError
 
 _NO_NAME = "Config group override must be"
 """How Hydra's ValueError for a group that is set to what is no name (``learner=3``, ``=3``) begins."""
 
 
 class Failure(NamedTuple):
-    """Why a point could not be run, in one line, and whether that is recmeta's fault and not the user's."""
+    """Why a point could not be run, in one line, and the exit code: 2 for what was typed, 1 for all else."""
 
     line: str
-    defect: bool
+    code: int
 
 
 failed: list[Failure] = []
@@ -52,14 +52,14 @@ def failure(error: Exception) -> Failure:
     """Why a job failed; where a defect is, is shown."""
     if is_defect(error):
         traceback.print_exception(error)
-    return Failure(explain(error), is_defect(error))
+    return Failure(explain(error), 1 if is_defect(error) or isinstance(error, Diverged) else 2)
 
 
 def conclude(failed: Sequence[Failure]) -> int:
-    """Say what failed, and give the exit code: 0 where nothing did, 1 where a defect did, else 2."""
+    """Say what failed, and give the exit code: 0 where nothing did, 2 where nothing but what was typed did, else 1."""
     if failed:
         say(failed[0].line if len(failed) == 1 else f"{len(failed)} of the sweep's points failed")
-    return 0 if not failed else 1 if any(failure.defect for failure in failed) else 2
+    return min((failure.code for failure in failed), default=0)
 
 
 def overrides_first(typed: Sequence[str]) -> list[str]:

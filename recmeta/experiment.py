@@ -20,7 +20,7 @@ from recmeta import checkpoint, evaluate, phases, provenance, run_directory, tra
 from recmeta.points import Open, Outcome, Points, close_all, each
 from recmeta.reporters import compose, files
 from recmeta.summary import Learned, settings_lines, summarised, validated, verdicts
-from recmeta.types import MakeLearner, Numbers, Params, Reporter, Run, UserError
+from recmeta.types import Diverged, MakeLearner, Numbers, Params, Reporter, Run, UserError
 from recmeta.work import Config, Point, Work, assemble, hashes, load, plan, standing
 
 
@@ -341,13 +341,13 @@ def check_converged(sound: Sequence[bool], seeds: Sequence[int]) -> None:
         seeds: the seeds.
 
     Raises:
-        UserError: naming the seeds, and those that are sound.
+        Diverged: naming the seeds, and those that are sound.
     """
     bad = [seed for seed, good in zip(seeds, sound, strict=True) if not good]
     rest = [seed for seed in seeds if seed not in bad]
     if bad:
         others = f", or run the others alone, whose numbers stay the same: seeds={listed(rest)}" if rest else ""
-        raise UserError(
+        raise Diverged(
             f"training diverged at seeds={listed(bad)}: no meta-validation had numbers for predictions; lower "
             f"optimizer.learning_rate or learner.inner_rate{others}"
         )

@@ -42,6 +42,10 @@ class UserError(Exception):
     """Something the user can put right: one line that says what, where, and what would be right. Exit code 2."""
 
 
+class Diverged(UserError):
+    """A training that could be run and came to no numbers: a result, if a bad one. Exit code 1."""
+
+
 # --- data, on the host --------------------------------------------------------------------------------------------
 
 

@@ -162,7 +162,7 @@ def test_only_what_is_raised_outside_of_a_job_is_a_refusal():
 
 
 def test_exit_codes(capsys):
-    refused, broken = cli.Failure("a refused", defect=False), cli.Failure("a broken", defect=True)
+    refused, broken = cli.Failure("a refused", code=2), cli.Failure("a broken", code=1)
     assert [cli.conclude(failed) for failed in ([], [refused], [broken], [refused, broken])] == [0, 2, 1, 1]
     assert capsys.readouterr().err.splitlines() == [
         "recmeta: a refused", "recmeta: a broken", "recmeta: 2 of the sweep's points failed"

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from recmeta import experiment, run_directory, schema
 from recmeta.summary import attainable
-from recmeta.types import UserError
+from recmeta.types import Diverged, UserError
 
 
 @pytest.fixture
@@ -199,9 +199,9 @@ def test_reporters_are_closed_though_the_checkpoints_can_not_be(settings, monkey
 
 def test_one_seed_that_diverges_fails_the_run_and_is_named():
     experiment.check_converged([True, True], [3, 5])
-    with pytest.raises(UserError, match=r"^training diverged at seeds=\[5\]: .* the same: seeds=\[3,7\]$"):
+    with pytest.raises(Diverged, match=r"^training diverged at seeds=\[5\]: .* the same: seeds=\[3,7\]$"):
         experiment.check_converged([True, False, True], [3, 5, 7])
-    with pytest.raises(UserError, match=r"^training diverged at seeds=\[5\]: .* learner\.inner_rate$"):
+    with pytest.raises(Diverged, match=r"^training diverged at seeds=\[5\]: .* learner\.inner_rate$"):
         experiment.check_converged([False], [5])
 
 

@@ -194,6 +194,34 @@ def test_points_that_fail_are_recorded_and_the_others_go_on(small, monkeypatch, 
     assert capfd.readouterr().err.endswith("5 of the sweep's points failed\n")
 
 
+@pytest.mark.parametrize("launcher", ["fused", pytest.param("basic", marks=SLOW)])
+@pytest.mark.parametrize(
+    ("error", "reason", "points"),
+    [
+        (RuntimeError("no such thing"), "no such thing", "eval_every=1,2"),
+        (MemoryError("no room"), "no room", "eval_every=1,2"),
+        (None, "training diverged", "optimizer.learning_rate=0.1,1e30"),
+    ],
+)
+def test_a_failed_point_ends_a_sweep_with_1_after_all_others(
+    small, monkeypatch, tmp_path, error, reason, points, launcher
+):
+    """One that raises, or is alone in its program and has no memory, or comes to no numbers."""
+    make = train.make_chunk
+
+    def make_chunk(*args, steps, **more):
+        if error and steps == 1:
+            raise error
+        return make(*args, steps=steps, **more)
+
+    monkeypatch.setattr(train, "make_chunk", make_chunk)
+    typed = [*small, "optimizer=sgd", points, f"output={tmp_path}"]
+    assert call(monkeypatch, "-m", f"hydra/launcher={launcher}", *typed) == 1
+    assert len(runs(tmp_path)) == 1
+    (failure,) = tmp_path.rglob("failure.json")
+    assert json.loads(failure.read_text())["error"].startswith(reason)
+
+
 def test_what_is_done_is_not_done_again(small, monkeypatch, capfd, tmp_path):
     typed = [*small, f"output={tmp_path}"]
     assert call(monkeypatch, *FUSED, *typed, "seeds=[0],[1]") == 0
