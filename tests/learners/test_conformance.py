@@ -157,16 +157,25 @@ def test_at_a_rate_of_zero_nothing_adapts(built, batch):
 
 
 def test_single_precision_is_near_double(built, batch):
+    """Predictions, and the gradient in its direction and length."""
     task = jax.tree.map(lambda values: values[1], batch.task)  # three support rows
     with jax.enable_x64():
-        params, task = to_double(built.params), to_double(task)
         learner = built.make()
-        score = jax.jit(lambda params, task: learner.predict(learner.adapt(params, *task[:2]), task.query))
-        double = np.asarray(score(params, task))
-    assert double.dtype == np.float64
-    single = built.predict(batch)[-1, -1, 1]
-    np.testing.assert_allclose(single, double, rtol=2e-4, atol=2e-4)
-    assert np.abs(single - double).max() > 0  # it was another program
+
+        @jax.jit
+        def both(params, task, batch):
+            return (
+                learner.predict(learner.adapt(params, task.context, task.support), task.query),
+                jax.tree.leaves(learner.meta_grad(params, batch, jax.random.key(0))[0]),
+            )
+
+        score, slopes = both(to_double(built.params), to_double(task), to_double(batch))
+    score, slope = np.asarray(score), np.concatenate([np.ravel(leaf) for leaf in slopes])
+    assert score.dtype == slope.dtype == np.float64
+    single, gradient = built.predict(batch)[-1, -1, 1], built.gradient(batch)[0]
+    np.testing.assert_allclose(single, score, rtol=2e-4, atol=2e-4)
+    assert np.linalg.norm(gradient - slope) < 2e-4 * np.linalg.norm(slope)
+    assert np.abs(single - score).max() > 0 < np.abs(gradient - slope).max()  # it was another program
 
 
 def test_the_order_of_support_rows_matters_to_an_encoder_that_reads_it_alone(built, batch):
