@@ -1,13 +1,17 @@
-"""Where Hydra finds recmeta's launcher: it takes plugins from this namespace package alone. What they do is in
-`recmeta.sweeps`."""
+"""Where Hydra finds recmeta's launcher and sweeper: it takes plugins from this namespace package alone.
+
+What they do is in `recmeta.sweeps`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -33,3 +37,36 @@ class FusedLauncher(Launcher):
         composed: Any = launch.compose(self.context.config_loader, self.config, job_overrides, initial_job_idx)
         values = launch.run(composed, self.members)
         return [launch.returned(each, value) for each, value in zip(composed, values, strict=True)]
+
+
+class OptunaSweeper(Sweeper):
+    """Searches the settings that are typed as ranges or choices.
+
+    Args:
+        sampler, trials, batch, seed: see `recmeta.sweeps.search.Settings`.
+        params: setting -> what to search, besides what is typed.
+    """
+
+    def __init__(self, sampler: str, trials: int, batch: int, seed: int, params: Mapping[str, str]) -> None:
+        self.settings = {"sampler": sampler, "trials": trials, "batch": batch, "seed": seed}
+        self.params = params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra."""
+        self.context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Search, and give the record of the search."""
+        from recmeta.types import UserError
+
+        try:
+            from recmeta.sweeps import sweeper  # here: Hydra imports this module at every start
+        except ModuleNotFoundError as error:
+            if error.name != "optuna":
+                raise
+            raise UserError("hydra/sweeper=optuna needs a library: pip install 'recmeta[sweeps]'") from error
+        typed = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
+        return sweeper.sweep(self.context.config_loader, self.config, self.launcher, self.settings, typed)

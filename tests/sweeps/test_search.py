@@ -1,0 +1,174 @@
+"""A search that is interrupted is the search that is not; what fails is passed over; the default is trial 0."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from recmeta import run_directory
+from recmeta.sweeps.search import RECORD, Settings, Told, lines, search
+from recmeta.sweeps.space import space
+from recmeta.types import UserError
+
+SPACE = ["learner=maml", "rate=tag(log,interval(0.001,1))", "width=8,16,32"]
+AT = {"rate": 0.1, "width": 16}
+
+
+class Killed(BaseException):
+    """What no search survives."""
+
+
+def launcher(seen, *, die_at=(), fail=lambda rate: False):
+    """Runs trials at no cost: the error is least at a rate of 0.1 and a width of 32. ``seen`` are those it ran."""
+    died = []
+
+    def launch(points, first):
+        told = []
+        for number, point in enumerate(points, first):
+            if number in die_at and number not in died:
+                died.append(number)
+                raise Killed
+            at = dict(text.split("=") for text in point)
+            rate, width = float(at["rate"]), int(at["width"])
+            seen.append((rate, width))
+            told.append(
+                Told(None if fail(rate) else abs(rate - 0.1) + 1 / width, None, "diverged" if fail(rate) else "", 1.0)
+            )
+        return told
+
+    return launch
+
+
+def searched(folder, launch, at=AT, typed=SPACE, **settings):
+    how = Settings(**{"sampler": "random", "trials": 20, "batch": 6, "seed": 0} | settings)
+    return search(folder, space(typed), how, "min", at, launch)
+
+
+def points(record):
+    return [(trial["number"], trial["params"]["rate"], trial["params"]["width"]) for trial in record["trials"]]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes"])
+def test_interrupted_three_times_it_is_the_same_search(tmp_path, sampler):
+    whole = searched(tmp_path / "whole", launcher([]), sampler=sampler)
+    seen, launch = [], None
+    launch = launcher(seen, die_at=(0, 8, 17))
+    for _ in range(3):
+        with pytest.raises(Killed):
+            searched(tmp_path / "parts", launch, sampler=sampler)
+    parts = searched(tmp_path / "parts", launch, sampler=sampler)
+    assert points(parts) == points(whole)
+    assert [trial["value"] for trial in parts["trials"]] == [trial["value"] for trial in whole["trials"]]
+    assert parts["counts"] == {"done": 20, "failed": 0, "unfinished": 0}
+    assert len({number for number, *_ in points(parts)}) == 20
+
+
+@pytest.mark.slow
+def test_killed_three_times_no_trial_is_lost_and_none_is_there_twice(tmp_path):
+    """A hundred trials by TPE, in a process that is killed for good."""
+    program = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_search import launcher, searched
+seen = []
+inner = launcher(seen)
+def launch(points, first):
+    told = inner(points, first)
+    if first + len(points) > {limit}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return told
+searched(Path({folder!r}), launch, sampler="tpe", trials=100, batch=8)
+"""
+    folder = tmp_path / "parts"
+    for limit in (20, 50, 77, 1000):
+        code = program.format(tests=str(__file__).rpartition("/")[0], limit=limit, folder=str(folder))
+        ended = subprocess.run([sys.executable, "-c", code])
+        assert ended.returncode == (0 if limit == 1000 else -signal.SIGKILL)
+    parts = json.loads((folder / RECORD).read_text())
+    whole = searched(tmp_path / "whole", launcher([]), sampler="tpe", trials=100, batch=8)
+    assert points(parts) == points(whole)
+    assert [number for number, *_ in points(parts)] == list(range(100))
+    assert parts["counts"]["done"] == 100
+
+
+def test_tpe_finds_what_is_best(tmp_path):
+    record = searched(tmp_path, launcher([]), sampler="tpe", trials=60, batch=4, at={"rate": None})
+    best = dict(text.split("=") for text in record["best"]["typed"])
+    assert best["width"] == "32"
+    assert abs(float(best["rate"]) - 0.1) < 0.02
+    (line,) = [line for line in lines(record, tmp_path) if line.startswith("best by meta-validation")]
+    assert " ".join(record["best"]["typed"]) in line
+    assert record["edges"] == ["width=32 is at the upper edge of 8 to 32"]
+
+
+def test_trial_0_is_the_default(tmp_path):
+    record = searched(tmp_path, launcher([]), trials=3)
+    assert record["trials"][0]["params"] == {"rate": 0.1, "width": "16"}
+    other = searched(tmp_path / "none", launcher([]), trials=3, at={"rate": 5.0, "width": 16})
+    assert other["trials"][0]["params"]["rate"] != 0.1
+
+
+def test_a_grid_is_gone_through_once(tmp_path):
+    seen = []
+    record = searched(tmp_path, launcher(seen), sampler="grid", trials=100, typed=["rate=0.01,0.1,1", "width=8,16"])
+    assert seen == [(rate, width) for rate in (0.01, 0.1, 1) for width in (8, 16)]
+    assert record["counts"]["done"] == 6
+
+
+def test_what_fails_is_recorded_and_passed_over(tmp_path):
+    record = searched(tmp_path, launcher([], fail=lambda rate: rate < 0.1))
+    failed = [trial for trial in record["trials"] if trial["state"] == "failed"]
+    assert 0 < len(failed) == record["counts"]["failed"] < 20
+    assert {trial["reason"] for trial in failed} == {"diverged"}
+    assert record["best"]["value"] == min(trial["value"] for trial in record["trials"] if trial["value"] is not None)
+    assert record["seconds"] == 20
+
+
+def test_where_all_fail_there_is_no_best(tmp_path):
+    record = searched(tmp_path, launcher([], fail=lambda rate: True), trials=3)
+    assert (record["best"], record["edges"]) == (None, [])
+    assert len(lines(record, tmp_path)) == 1
+
+
+def test_more_trials_go_on_with_the_same_search(tmp_path):
+    seen = []
+    searched(tmp_path, launcher(seen), trials=6)
+    searched(tmp_path, launcher(seen), trials=6)
+    assert len(seen) == 6
+    record = searched(tmp_path, launcher(seen), trials=12)
+    assert len(seen) == 12
+    assert points(record) == points(searched(tmp_path / "whole", launcher([]), trials=12))
+
+
+@pytest.mark.parametrize(
+    ("differs", "other"),
+    [
+        ("searched", {"typed": ["learner=maml", "rate=interval(0,1)", "width=8,16,32"]}),
+        ("fixed", {"typed": ["learner=reptile", *SPACE[1:]]}),
+        ("sampler", {"sampler": "tpe"}),
+        ("seed", {"seed": 1}),
+        ("batch", {"batch": 2}),
+    ],
+)
+def test_another_search_in_the_same_folder_is_refused(tmp_path, differs, other):
+    searched(tmp_path, launcher([]), trials=2)
+    with pytest.raises(UserError, match=rf"holds a search with another {differs}; give another name="):
+        searched(tmp_path, launcher([]), trials=2, **other)
+
+
+def test_one_process_searches_at_a_time(tmp_path):
+    with run_directory.held(tmp_path), pytest.raises(run_directory.Occupied):
+        searched(tmp_path, launcher([]))
+
+
+def test_a_trial_that_another_process_runs_is_told_later(tmp_path):
+    def launch(points, first):
+        return [Told(None, None, "", None, occupied=True) for _ in points]
+
+    with pytest.raises(UserError, match="another process runs a trial"):
+        searched(tmp_path, launch, trials=2)
+    record = searched(tmp_path, launcher([]), trials=2)
+    assert record["counts"] == {"done": 2, "failed": 0, "unfinished": 0}
