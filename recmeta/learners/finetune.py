@@ -25,6 +25,10 @@ def finetune(
 ) -> Learner:
     """Train as `joint` does, and adapt as `maml` does, with the same budget of steps: the control of the outer loop.
 
+    In training nothing is told apart: everything descends the loss of all rows, what adapts at test and what does not.
+    An adapter that ``adapts`` fits the model with ("lora", "film", "user_embedding") is trained along with the rest, as
+    so many more parameters that all tasks share; its start at test is what that made of it.
+
     The checkpoint is chosen by meta-validation after adaptation, as every learner's is.
 
     Args:

@@ -29,14 +29,16 @@ def reptile(
 
     A meta-train task does not tell support from query: its inner loop descends on all its drawn rows.
 
-    Where a part alone adapts, the paper has nothing to say of the rest. Here a task's training ends with one step, of
-    the same size, on the rest, while what adapted stays where it has come to: ``params - adapted`` then moves both. So
-    what all tasks share is trained, by first order, for what adapts to it.
+    Where a part alone adapts, the paper has nothing to say of the rest. Here a task's training ends with one step on
+    the rest, while what adapted stays where it has come to: ``params - adapted`` then moves both. So what all tasks
+    share is trained, by first order, for what adapts to it. This last step is plain descent of size ``inner_rate`` on
+    the same rows, whatever the inner optimizer and ``clip`` are: the mean of such steps over tasks is one step on the
+    mean loss, and no task needs a gradient of its own of what is shared. Where all adapts, there is no such step.
 
     Args:
         spec, model, objective: given by `recmeta.build`.
         inner_steps: gradient steps, each on all rows of the draw.
-        inner_rate: their size.
+        inner_rate: their size, and that of the last step on what does not adapt.
         adapts: which part; see `adapters.Adapts`.
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.

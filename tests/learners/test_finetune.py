@@ -29,3 +29,19 @@ def test_it_trains_as_joint_and_adapts_as_maml(problem):
         learner.predict(learner.adapt(params, task.context, task.support), task.query) for learner in (tuned, maml)
     ]
     np.testing.assert_array_equal(*scores)
+
+
+def test_an_adapter_is_trained_along_with_the_rest(problem):
+    """What is without effect at first has a gradient all the same, and all else that of joint training."""
+    model = make_model(partial(features, width=2), partial(dot, width=2), problem.spec, mse())
+    parts = {"spec": problem.spec, "model": model, "objective": mse()}
+    tuned, joint = learners.finetune(**parts, inner_steps=1, inner_rate=0.1, adapts="film"), learners.joint(**parts)
+    batch = problem.gather(problem.train, problem.draw(jax.random.key(1), problem.train, 4))
+    (got, said), (wanted, joint_said) = (
+        jax.jit(learner.meta_grad)(learner.init(jax.random.key(0)), batch, jax.random.key(0))
+        for learner in (tuned, joint)
+    )
+    adapters = jax.tree.leaves(got["scorer"].pop("adapters"))
+    assert all(np.abs(leaf).max() > 0 for leaf in adapters)
+    np.testing.assert_allclose(said["loss"], joint_said["loss"], rtol=1e-6)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), got, wanted)

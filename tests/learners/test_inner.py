@@ -108,18 +108,21 @@ def test_what_does_not_adapt_stays(tasks, adapts):
     np.testing.assert_array_equal(moved, PARTS[adapts])
 
 
+@pytest.mark.parametrize("clip", [None, 0.5])
 @pytest.mark.parametrize("adapts", PARTS)
-def test_reptile_of_a_part_ends_with_one_step_on_the_rest(tasks, adapts):
+def test_reptile_of_a_part_ends_with_one_plain_step_on_the_rest(tasks, adapts, clip):
     batch, _, point = tasks
     part, expected = np.diag(PARTS[adapts]), []
     x = np.concatenate([batch.task.support.x["v"], batch.task.query.x["v"]], 1)
     y = np.concatenate([batch.task.support.y, batch.label], 1)
     for h, b in map(quadratic, x, y):
         end = point
-        for matrix in (part, part, np.eye(7) - part):
-            end = end - RATE * matrix @ (h @ end - b)
+        for _ in range(2):
+            slope = part @ (h @ end - b)
+            end = end - RATE * slope * (1 if clip is None else min(1, clip / np.linalg.norm(slope)))
+        end = end - RATE * (np.eye(7) - part) @ (h @ end - b)
         expected.append(point - end)
-    learner = make(reptile, inner_steps=2, inner_rate=RATE, adapts=adapts)
+    learner = make(reptile, inner_steps=2, inner_rate=RATE, adapts=adapts, clip=clip)
     gradient, _ = learner.meta_grad(params_of(point), batch, jax.random.key(0))
     np.testing.assert_allclose(flat(gradient), np.mean(expected, 0), rtol=1e-10)
 
