@@ -1,4 +1,4 @@
-"""A hypernetwork: what the support says becomes a change of the head's weights, in one pass."""
+"""A hypernetwork: what the support says becomes a change of the model's weights, in one pass."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import dense
+from recmeta.learners import adapters, dense, inner
 from recmeta.learners.episode import Adapted, query_gradient, score_query, unless_shallow
-from recmeta.types import DataSpec, Learner, Model, Objective, Params
+from recmeta.types import DataSpec, Learner, Model, Objective, Params, UserError
 
 
 def hyper(
@@ -22,14 +22,16 @@ def hyper(
     width: Annotated[int, Ge(1)],
     hidden: dense.Hidden,
     rank: Annotated[int, Ge(1)] | None,
+    adapts: adapters.Adapts,
 ) -> Learner:
-    """Let a network emit each task's head: the shared scorer's weights, plus a change that is linear in the summary.
+    """Let a network emit what adapts: for "head" the shared scorer's weights, plus a change linear in the summary.
 
     The summary r is the shrunk mean of encodings of the labelled support rows, as in `cnp`. A weight vector changes by
     ``r @ emit``; a weight matrix of a x b by the product of an a x rank and a rank x b matrix (or whole, where that is
     no more numbers), of which the second is emitted, and the first is a shared matrix plus what is emitted. Without
     support r is 0 and so is the change: the prediction is the scorer's. Where MAML takes gradient steps to a task's
-    head, this takes one forward pass.
+    head, this takes one forward pass. With "film" it emits a scale and a shift of each dense layer's outputs, with
+    "bias" a shift alone: a support that modulates layers, of which ColdNAS searches the kind and the place.
 
     Changed against the paper: what the hypernetwork reads is a task's support, where the paper has a learned embedding
     of each layer; and what it emits is added to shared weights.
@@ -39,16 +41,24 @@ def hyper(
         width: of the summary.
         hidden: widths of the hidden layers of the encoder.
         rank: of a matrix' change; None: any change, at a cost of width x a x b weights.
+        adapts: which part; see `adapters.Adapts`. None that has embedding tables in it: "body" and "all" are refused.
+
+    Raises:
+        UserError: where embedding tables would have to be emitted.
 
     Reference: Ha et al., HyperNetworks, ICLR 2017, section 3.1 (a linear map from an embedding to a layer's weights);
     Requeima et al., CNAPs, NeurIPS 2019 (the embedding is pooled from a support); Hu et al., LoRA, ICLR 2022, equation
-    3 (the change is of low rank).
+    3 (the change is of low rank); Perez et al., FiLM, AAAI 2018; Wu et al., ColdNAS: Search to modulate for user
+    cold-start recommendation, WWW 2023.
     """
+    if adapts in ("body", "all"):
+        raise UserError(f"learner.adapts={adapts}: a hypernetwork emits no embedding tables; take head, film or lora")
+    model, adapting = adapters.fitted(model, adapts)
 
     def init(key: PRNGKeyArray) -> Params:
         key_model, key_encoder, key_emit = jax.random.split(key, 3)
         params = model.init(key_model)
-        leaves, structure = jax.tree.flatten(params["scorer"])
+        leaves, structure = jax.tree.flatten(inner.chosen(params, adapting))
         emit = [
             emitter(key, leaf.shape, width, rank)
             for leaf, key in zip(leaves, jax.random.split(key_emit, len(leaves)), strict=True)
@@ -59,11 +69,13 @@ def hyper(
         }
 
     def adapt(params, context, support, depth=None) -> Adapted:
-        own = params["hyper"]
-        said = dense.apply(own["encoder"], dense.evidence(spec, model, objective, params, context, support))
+        own, start = params["hyper"], {name: part for name, part in params.items() if name != "hyper"}
+        said = dense.apply(own["encoder"], dense.evidence(spec, model, objective, start, context, support))
         summary = dense.pooled(said, unless_shallow(support, depth).mask, own["log_rows"])
-        head = jax.tree.map(lambda leaf, emit: leaf + change(emit, summary, leaf.shape), params["scorer"], own["emit"])
-        return Adapted({**params, "scorer": head}, context, support)
+        fast = jax.tree.map(
+            lambda leaf, emit: leaf + change(emit, summary, leaf.shape), inner.chosen(start, adapting), own["emit"]
+        )
+        return Adapted(inner.with_fast(start, fast), context, support)
 
     predict = score_query(model)
     return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1)

@@ -51,7 +51,8 @@ def maml_pp(
         adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
         fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
-        truncate: where the gradient is of second order, in so many of the last steps alone; see `inner.Loop`.
+        truncate: where the gradient is of second order, in so many of the last steps alone, so that the losses after
+            those before are of first order; see `inner.Loop`.
         remat: trade time for memory; see `inner.Loop`.
 
     Reference: Antoniou et al., How to train your MAML, ICLR 2019, section 4 (multi-step loss optimization, equation 4;

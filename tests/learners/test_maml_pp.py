@@ -91,6 +91,17 @@ def test_over_training_it_goes_from_first_order_on_all_losses_to_second_order_on
     assert np.abs(wrong).max() > 1e-3  # the two orders differ
 
 
+def test_truncated_it_ends_as_truncated_maml(parts, batch):
+    learned = maml_pp(**parts, **ANNEALED, inner_steps=3, truncate=1)
+    params = learned.init(jax.random.key(0))
+    got = gradient_of(learned, params, at(batch, 0.9))
+    model = {name: part for name, part in params.items() if name != "rates"}
+    assert got.pop("rates")
+    same(got, gradient_of(maml(**parts, **SETTINGS, first_order=False, inner_steps=3, truncate=1), model, batch))
+    whole = gradient_of(maml(**parts, **SETTINGS, first_order=False, inner_steps=3), model, batch)
+    assert np.abs(whole["scorer"]["row"]["kernel"] - got["scorer"]["row"]["kernel"]).max() > 1e-3
+
+
 def test_rates_that_differ_are_learned_on_the_losses_of_all_steps(parts, batch, params):
     """The gradient is linear in them: early on, of two steps, half of that of the first and half of that of both."""
     early = at(batch, 0.0)
