@@ -12,10 +12,11 @@ from recmeta import checkpoint, experiment, phases, run_directory, schema
 from recmeta.types import UserError
 
 JOINT = ("learner=joint", "name=joint", "seeds=[5,3]")
-MAML = ("learner=maml", "name=maml", "start=joint", "freeze=[tables]", "learner.inner_steps=1", "seeds=[3]")
+INNER = ("learner.inner_steps=1", "learner.inner_rate=0.1")  # maml and finetune adapt alike
+MAML = ("learner=maml", "name=maml", "start=joint", "freeze=[tables]", *INNER, "seeds=[3]")
 FINETUNE = (
     "learner=finetune", "name=finetune", "start=maml", "freeze=[tables,encoder,scorer]", "steps=1", "eval_every=1",
-    "learner.inner_steps=1", "seeds=[3]",
+    *INNER, "seeds=[3]",
 )  # fmt: skip
 
 

@@ -190,7 +190,7 @@ def test_disabled_is_obeyed_and_not_even_imported(make_run, tmp_path, mode):
     program = """
 import sys
 from pathlib import Path
-from recmeta.reporters import ARTIFACTS, wandb
+from recmeta.reporters import wandb
 from recmeta.types import Run
 reporter = wandb(mode={mode!r})
 reporter.start(Run("n", Path({directory!r}), {{}}, [], {{"config": "c"}}, [0], 1, 0, {{}}))
