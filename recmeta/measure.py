@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ def measure(
     flat = jax.tree.map(lambda values: values.reshape(-1, *values.shape[-2:]), predictions)
 
     def one(scored: Predictions, label: Array, mask: Array) -> dict[str, Array]:
-        view = query_view(scored.score, scored.label, label, mask, like=spec.like, low=spec.low, high=spec.high)
+        view = query_view(scored.score, scored.label, label, mask, **_scale(spec))
         # What is shown of a catalogue is not told by the query's rows.
         return {metric.name: jnp.array(jnp.nan) if metric.shows else metric.of(view) for metric in metrics}
 
@@ -105,10 +105,7 @@ def rank(
         allowed, position, there = ranked
 
         def value(score: Array) -> dict[str, Array]:
-            view = catalogue_view(
-                score, allowed, position, label, label, there & task.query.mask, like=spec.like, low=spec.low,
-                high=spec.high,
-            )  # fmt: skip
+            view = catalogue_view(score, allowed, position, label, label, there & task.query.mask, **_scale(spec))
             return {
                 metric.name: metric.of(top(score, allowed, metric.cutoff or 1), known[metric.shows])
                 if metric.shows
@@ -158,6 +155,11 @@ def fold(
     return {each.name: each.value(states[each.name]) for each in aggregates}
 
 
+def _scale(spec: DataSpec) -> dict[str, Any]:
+    """What a view must know of labels."""
+    return {"like": spec.like, "low": spec.low, "high": spec.high, "levels": spec.levels}
+
+
 def _catalogue(candidates: Candidates, entities: Features) -> Query:
     """All entities that may be candidates, as rows to be scored."""
     x = {name: values[candidates.entity] for name, values in entities.items()}
@@ -188,7 +190,7 @@ def bounds(
         batch: T tasks and their labels.
         candidates: the catalogue that ranking metrics rank; None for the query itself.
     """
-    scale = {"like": spec.like, "low": spec.low, "high": spec.high}
+    scale = _scale(spec)
 
     def among(label: Array, mask: Array, ranked) -> dict[str, Bounds]:
         itself = query_view(label, label, label, mask, **scale)

@@ -28,6 +28,15 @@ def mse() -> Objective:
     return Objective(loss, lambda score: score, lambda label: label, binary=False)
 
 
+def mae() -> Objective:
+    """Absolute error of the label; a score is the label's median, which is what MAE is least for."""
+
+    def loss(score: Array, label: Array, mask: Array) -> Array:
+        return masked_mean(jnp.abs(jnp.where(mask, score - label, 0)), mask)
+
+    return Objective(loss, lambda score: score, lambda label: label, binary=False)
+
+
 def bce() -> Objective:
     """Binary cross entropy; a score is the log-odds that the label is 1."""
 

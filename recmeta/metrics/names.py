@@ -187,6 +187,7 @@ def _sound(function: Callable[[View], Array], reads: Reads) -> Callable[[View], 
 
 _PLAIN: Mapping[str, tuple[Goal, Reads, Callable[[View], Array]]] = {
     "mae": ("min", "prediction", ratings.mae),
+    "mae_rounded": ("min", "prediction", ratings.mae_rounded),
     "rmse": ("min", "prediction", ratings.rmse),
     "logloss": ("min", "prediction", ratings.logloss),
     "bias": ("min", "prediction", ratings.bias),

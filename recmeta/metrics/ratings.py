@@ -14,6 +14,18 @@ def mae(view: View) -> Float[Array, ""]:
     return _mean(view, jnp.abs(view.prediction - view.label))
 
 
+def mae_rounded(view: View) -> Float[Array, ""]:
+    """Mean absolute error, in label units, of predictions that are rounded to the nearest label that there is.
+
+    Absolute error is least for a median, which of whole stars is a whole star: an expected label, however good, pays
+    for standing between two of them. Beside `mae`, this tells a better prediction from one that is made for the metric.
+    """
+    levels = jnp.asarray(view.levels, view.prediction.dtype)
+    nearest = levels[jnp.argmin(jnp.abs(view.prediction[:, None] - levels), axis=1)]
+    # A NaN is as far from every level as from none.
+    return _mean(view, jnp.where(jnp.isnan(view.prediction), jnp.nan, jnp.abs(nearest - view.label)))
+
+
 def rmse(view: View) -> Float[Array, ""]:
     """Root of the mean squared error, in label units. Its mean over tasks is not the RMSE over all rows."""
     return jnp.sqrt(_mean(view, (view.prediction - view.label) ** 2))

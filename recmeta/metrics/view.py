@@ -6,6 +6,7 @@ judged counts as not liked, and gains nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ class View(NamedTuple):
             ``tied`` alone would hide it.
         like: the label from which a row is liked.
         low, high: the label range.
+        levels: the labels that there are, ascending.
     """
 
     prediction: Float[Array, "q"]
@@ -38,6 +40,7 @@ class View(NamedTuple):
     like: float | Array
     low: float | Array
     high: float | Array
+    levels: Sequence[float] | Float[Array, "L"]
 
     @property
     def liked(self) -> Bool[Array, "q"]:
@@ -59,19 +62,21 @@ def query_view(
     like: float | Array,
     low: float | Array = 0.0,
     high: float | Array = 1.0,
+    levels: Sequence[float] | Float[Array, "L"] = (0.0, 1.0),
 ) -> View:
     """The query rows ranked among themselves.
 
     Args:
         score: of each row; only its order is read.
-        prediction, label, mask, like, low, high: as in `View`. Whatever stands in rows that are not there is not read.
+        prediction, label, mask, like, low, high, levels: as in `View`. Whatever stands in rows that are not there is not
+            read.
 
     >>> view = query_view(*jnp.array([[3.0, 1, 1], [5, 2, 2], [5, 4, 1]]), jnp.ones(3, bool), like=4)
     >>> view.above.tolist(), view.tied.tolist(), int(view.candidates)
     ([0, 1, 1], [1, 2, 2], 3)
     """
     numbers = ~(mask & jnp.isnan(score)).any()
-    return View(prediction, label, mask, *_standing(score, score, mask), mask, numbers, like, low, high)
+    return View(prediction, label, mask, *_standing(score, score, mask), mask, numbers, like, low, high, levels)
 
 
 def catalogue_view(
@@ -85,6 +90,7 @@ def catalogue_view(
     like: float | Array,
     low: float | Array = 0.0,
     high: float | Array = 1.0,
+    levels: Sequence[float] | Float[Array, "L"] = (0.0, 1.0),
 ) -> View:
     """The query rows ranked among a whole catalogue, in ``2 q N`` comparisons: no sort.
 
@@ -93,12 +99,12 @@ def catalogue_view(
         there: which items are candidates: not the support's, nor others that the task's entity is known to have.
             A judged row is a candidate whatever stands here.
         position: where each judged row stands in the catalogue, no two alike; anything where the row is not there.
-        prediction, label, mask, like, low, high: as in `View`.
+        prediction, label, mask, like, low, high, levels: as in `View`.
     """
     there = jnp.asarray(there).at[position].max(mask)
     numbers = ~(there & jnp.isnan(score)).any()
     standing = _standing(jnp.asarray(score)[position], score, there)
-    return View(prediction, label, mask, *standing, there, numbers, like, low, high)
+    return View(prediction, label, mask, *standing, there, numbers, like, low, high, levels)
 
 
 def at_random(view: View) -> View:

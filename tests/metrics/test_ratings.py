@@ -8,12 +8,13 @@ from sklearn.metrics import log_loss, mean_absolute_error, root_mean_squared_err
 
 from recmeta.metrics import metric, oracle, query_view
 
-NAMES = ("mae", "rmse", "logloss", "bias")
+NAMES = ("mae", "mae_rounded", "rmse", "logloss", "bias")
+LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
 
 
 @jax.jit
 def measured(prediction, label, mask, low=1.0, high=5.0):
-    view = query_view(prediction, prediction, label, mask, like=4, low=low, high=high)
+    view = query_view(prediction, prediction, label, mask, like=4, low=low, high=high, levels=LEVELS)
     return {name: metric(name).of(view) for name in NAMES}
 
 
@@ -27,6 +28,8 @@ def test_errors_against_scikit_learn_whatever_stands_in_missing_rows():
             label[~mask], prediction[~mask] = np.nan, np.inf
             found = measured(prediction, label, mask)
             assert found["mae"] == pytest.approx(mean_absolute_error(*there), abs=1e-9)
+            rounded = np.round(there[1] + 1e-12)
+            assert found["mae_rounded"] == pytest.approx(mean_absolute_error(there[0], rounded), abs=1e-9)
             assert found["rmse"] == pytest.approx(root_mean_squared_error(*there), abs=1e-9)
             assert found["bias"] == pytest.approx(abs(there[0].mean() - there[1].mean()), abs=1e-9)
 
@@ -53,6 +56,16 @@ def test_log_loss_of_ratings_is_of_their_shares_of_the_range():
     assert oracle(metric("logloss"), view) == pytest.approx(np.log(2), rel=1e-6)
 
 
+def test_rounding_goes_to_labels_that_there_are_and_pays():
+    """Half-star levels; and eight 4s among two 5s, for which 4.2 is expected and 4 is the median."""
+    label, mask = jnp.array([2.5, 4.0]), jnp.ones(2, bool)
+    view = query_view(label, jnp.array([2.7, 3.8]), label, mask, like=4, low=0.5, high=5.0, levels=(2.0, 2.5, 4.0))
+    assert metric("mae_rounded").of(view) == 0
+    label, mask = jnp.array([4.0] * 8 + [5.0] * 2), jnp.ones(10, bool)
+    found = measured(jnp.full(10, 4.2), label, mask)
+    assert (found["mae"], found["mae_rounded"]) == (pytest.approx(0.32), pytest.approx(0.2))
+
+
 def test_bias_forgives_errors_that_cancel():
     found = measured(jnp.array([2.0, 4.0]), jnp.array([4.0, 2.0]), jnp.ones(2, bool))
     assert (found["bias"], found["mae"]) == (0, 2)
@@ -61,7 +74,7 @@ def test_bias_forgives_errors_that_cancel():
 @pytest.mark.parametrize("name", NAMES)
 def test_oracle_has_no_error(name):
     label = jnp.array([1.0, 5.0, 5.0])
-    view = query_view(label, label[::-1], label, jnp.ones(3, bool), like=4, low=1.0, high=5.0)
+    view = query_view(label, label[::-1], label, jnp.ones(3, bool), like=4, low=1.0, high=5.0, levels=LEVELS)
     assert oracle(metric(name), view) == pytest.approx(0, abs=1e-6)
 
 
