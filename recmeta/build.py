@@ -26,6 +26,7 @@ from recmeta.metrics import Metric, aggregate, check, check_cutoff, check_floor
 from recmeta.metrics import metric as parse_metric
 from recmeta.metrics.lists import Aggregate
 from recmeta.model import make_model
+from recmeta.outer import SCHEDULES
 from recmeta.types import (
     Baseline,
     Interactions,
@@ -149,6 +150,8 @@ def _check_root(config: Mapping[str, Any]) -> None:
         raise UserError(f"patience={config['patience']}: must be at least 1, or null for no early stopping")
     if config["clip"] is not None and not 0 < config["clip"] < math.inf:
         raise UserError(f"clip={config['clip']}: must be above 0, or null for no clipping")
+    if config["schedule"] not in SCHEDULES:
+        raise UserError(f"schedule={config['schedule']}: there are {', '.join(SCHEDULES)}")
 
 
 def component(group: str, block: Any, given: tuple[str, ...]) -> Callable[..., Any] | None:

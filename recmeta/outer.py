@@ -1,8 +1,9 @@
-"""Around the outer optimizer: gradients made shorter, and parts of the parameters that stay as they are."""
+"""Around the outer optimizer: gradients made shorter, steps too as training goes on, and parts that stay."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,18 +12,37 @@ from jaxtyping import PyTree
 
 from recmeta.types import Params, UserError
 
+Schedule = Callable[[int], optax.Schedule]
+"""``steps -> (step -> what the outer rate is multiplied by)``."""
+
+SCHEDULES: Mapping[str, Schedule | None] = {
+    "constant": None,
+    "linear": partial(optax.linear_schedule, 1.0, 0.0),
+    "cosine": partial(optax.cosine_decay_schedule, 1.0),
+}
+"""How the outer rate falls over all steps: not at all, or to 0. Cosine: Loshchilov and Hutter, SGDR, ICLR 2017."""
+
 
 def outer(
-    optimizer: optax.GradientTransformation, shapes: Params, *, clip: float | None, freeze: Sequence[str]
+    optimizer: optax.GradientTransformation,
+    shapes: Params,
+    *,
+    clip: float | None,
+    schedule: str,
+    steps: int,
+    freeze: Sequence[str],
 ) -> optax.GradientTransformation:
-    """Bound what an optimizer is given, and keep parts of the parameters from it.
+    """Bound what an optimizer is given, let its steps grow shorter, and keep parts of the parameters from it.
 
-    Both belong to no optimizer: any of them is clipped and frozen in the same way. The norm is of what moves.
+    All three belong to no optimizer: any of them is treated in the same way. The norm is of what moves. What the
+    schedule multiplies is the whole update, weight decay included.
 
     Args:
         optimizer: updates what moves.
         shapes: the parameters, or their shapes.
         clip: the norm above which a gradient, that of all parameters together, is made shorter; None: never.
+        schedule: one of `SCHEDULES`.
+        steps: over which the rate falls.
         freeze: names of parts, as in "tables" or "scorer.layers". They have no update, weight decay included, and
             nothing is remembered of their gradients.
 
@@ -31,6 +51,8 @@ def outer(
     """
     if clip is not None:
         optimizer = optax.chain(optax.clip_by_global_norm(clip), optimizer)
+    if falls := SCHEDULES[schedule]:
+        optimizer = optax.chain(optimizer, optax.scale_by_schedule(falls(steps)))
     if not freeze:
         return optimizer
     _check(freeze, list(_parts(shapes)))

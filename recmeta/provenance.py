@@ -21,7 +21,8 @@ WITHOUT_EFFECT = ("reporter", "name", "output", "force")
 """Root keys that cannot change a number."""
 
 OF_TRAINING = (
-    "encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience", "clip", "start", "freeze"
+    "encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience", "clip", "schedule", "start",
+    "freeze",
 )  # fmt: skip
 """Root keys that cannot change a number of the baselines alone."""
 

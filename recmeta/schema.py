@@ -49,6 +49,7 @@ class Root:
     batch: int = MISSING
     patience: int | None = MISSING
     clip: float | None = MISSING
+    schedule: str = MISSING
     start: str | None = MISSING
     freeze: list[str] = MISSING
     metric: str = MISSING

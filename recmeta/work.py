@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import optax
 
 from recmeta import build, measure, phases, provenance, run_directory, statistics, train, tune
 from recmeta.outer import outer
 from recmeta.summary import Reference, at_once
-from recmeta.types import Interactions, MakeLearner, Numbers, Objective, Params, Problem
+from recmeta.types import Interactions, MakeLearner, Objective, Params, Problem
 
 Config = Mapping[str, Any]
 
@@ -100,7 +101,7 @@ def assemble(config: Config, parts: build.Parts, data: Interactions, problem: Pr
     """Make what is made once, and check all that needs the data but not the seeds.
 
     Args:
-        config: whose ``clip``, ``freeze`` and ``start`` are taken.
+        config: whose ``start`` is taken, and what `outer` puts around the optimizer.
         parts: made of it.
         data, problem: from `load`.
     """
@@ -111,7 +112,9 @@ def assemble(config: Config, parts: build.Parts, data: Interactions, problem: Pr
     hashes = {"data": data.sha256, "protocol": problem.split.sha256, "code": provenance.code_hash()}
     if learner:
         shapes = jax.eval_shape(learner(parts.numbers).init, jax.random.key(0))
-        optimizer = _bounded(build.make_optimizer(parts), parts.numbers, shapes, config["clip"], config["freeze"])
+        around = {key: config[key] for key in ("clip", "schedule", "steps", "freeze")}
+        optimizer = _within(partial(outer, shapes=shapes, **around), build.make_optimizer(parts))
+        optimizer(parts.numbers)  # what it refuses is refused before anything is written
         if config["start"] is not None:
             start = phases.read(config["start"], config["output"])
             hashes["start"] = start.identity
@@ -125,12 +128,11 @@ def assemble(config: Config, parts: build.Parts, data: Interactions, problem: Pr
     )  # fmt: skip
 
 
-def _bounded(
-    make: train.MakeOptimizer, numbers: Numbers, shapes: Params, clip: float | None, freeze: Sequence[str]
+def _within(
+    around: Callable[[optax.GradientTransformation], optax.GradientTransformation], make: train.MakeOptimizer
 ) -> train.MakeOptimizer:
-    """What makes the optimizer with what is around it."""
-    outer(make(numbers), shapes, clip=clip, freeze=freeze)  # what it refuses is refused before anything is written
-    return lambda numbers: outer(make(numbers), shapes, clip=clip, freeze=freeze)
+    """What makes the optimizer, with what is around it."""
+    return lambda numbers: around(make(numbers))
 
 
 def refer(parts: build.Parts, problem: Problem, scored: measure.Scored) -> Reference:

@@ -68,8 +68,7 @@ def query_view(
 
     Args:
         score: of each row; only its order is read.
-        prediction, label, mask, like, low, high, levels: as in `View`. Whatever stands in rows that are not there is not
-            read.
+        prediction, label, mask, like, low, high, levels: as in `View`; what stands in missing rows is not read.
 
     >>> view = query_view(*jnp.array([[3.0, 1, 1], [5, 2, 2], [5, 4, 1]]), jnp.ones(3, bool), like=4)
     >>> view.above.tolist(), view.tied.tolist(), int(view.candidates)
