@@ -40,7 +40,7 @@ def record(error: Exception, config: Mapping[str, Any], overrides: Sequence[str]
     """Note that a point of a sweep failed, say so, and write it down where its run would be."""
     failed.append(failure(error))
     say(f"{' '.join(overrides)}: {failed[-1].line}")
-    run_directory.record_failure(config, overrides, error)
+    run_directory.record_failure(config, overrides, error, failed[-1].code)
 
 
 def is_defect(error: BaseException) -> bool:

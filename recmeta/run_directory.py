@@ -183,10 +183,16 @@ def held(directory: Path) -> Iterator[list[str]]:
         yield []
 
 
-def record_failure(config: Config, overrides: Sequence[str], error: BaseException) -> None:
+def record_failure(config: Config, overrides: Sequence[str], error: BaseException, code: int) -> None:
     """Write down a failed point of a sweep where its run would be, if that is known and there is room.
 
-    Numbers that are there stand, and so does what another process is running there.
+    Its config stands beside it, so that it can be said what was tried. Numbers that are there stand, and so does what
+    another process is running there.
+
+    Args:
+        config, overrides: of the point.
+        error: why it failed.
+        code: the exit code that it makes.
     """
     if not config:
         return
@@ -195,5 +201,8 @@ def record_failure(config: Config, overrides: Sequence[str], error: BaseExceptio
         make(directory)
         with held(directory), disk(directory):
             if not (directory / "summary.json").exists():
-                said = {"error": " ".join(str(error).split()), "type": type(error).__name__}
+                # What a run began with stands: it says whether that was by force=true.
+                if not (directory / "config.yaml").exists():
+                    write(directory / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+                said = {"error": " ".join(str(error).split()), "type": type(error).__name__, "code": code}
                 write(directory / "failure.json", to_json({**said, "overrides": list(overrides)}))

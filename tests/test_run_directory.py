@@ -109,7 +109,7 @@ def test_one_process_at_a_time(config, directory):
         assert other.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=r"is in progress in another process"), run_directory.held(directory):
             raise AssertionError
-        run_directory.record_failure(config, [], UserError("is in progress"))
+        run_directory.record_failure(config, [], UserError("is in progress"), 2)
         assert not (directory / "failure.json").exists(), "it is the other's to write there"
         other.kill()
     with run_directory.held(directory) as told:
@@ -141,14 +141,15 @@ def test_what_can_be_written_is_found_out_without_writing(tmp_path, monkeypatch)
 
 
 def test_failures_are_recorded_beside_no_numbers(config, directory, tmp_path):
-    run_directory.record_failure(config, ["batch=4"], UserError("too\nbad"))
+    run_directory.record_failure(config, ["batch=4"], UserError("too\nbad"), 2)
     recorded = json.loads((directory / "failure.json").read_text())
-    assert recorded == {"error": "too bad", "type": "UserError", "overrides": ["batch=4"]}
+    assert recorded == {"error": "too bad", "type": "UserError", "code": 2, "overrides": ["batch=4"]}
+    assert yaml.safe_load((directory / "config.yaml").read_text()) == config
     (directory / "failure.json").unlink()
     (directory / "summary.json").write_text("{}")
-    run_directory.record_failure(config, [], UserError("bad"))
-    run_directory.record_failure(config | {"name": ".."}, [], UserError("bad"))
-    run_directory.record_failure({}, [], UserError("bad"))
+    run_directory.record_failure(config, [], UserError("bad"), 2)
+    run_directory.record_failure(config | {"name": ".."}, [], UserError("bad"), 2)
+    run_directory.record_failure({}, [], UserError("bad"), 2)
     assert not list(tmp_path.rglob("failure.json"))
 
 
@@ -157,5 +158,5 @@ def test_a_full_disk_does_not_end_a_sweep(config, directory, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    run_directory.record_failure(config, [], UserError("bad"))
+    run_directory.record_failure(config, [], UserError("bad"), 2)
     assert not (directory / "failure.json").exists()

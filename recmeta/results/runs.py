@@ -75,9 +75,7 @@ class Finished:
     @property
     def train_seconds(self) -> float:
         """Seconds of training with meta-validation, the compilation of the first chunk included; NaN if not logged."""
-        rates = [line["tasks_per_s"][0] for line in self.log if line.get("tasks_per_s")]
-        per_chunk = self.config.get("batch", 0) * self.config.get("eval_every", 0)
-        return sum(per_chunk / rate for rate in rates if rate) if rates and per_chunk else float("nan")
+        return _train_seconds(self.config, self.log)
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,8 @@ class Missing:
         status: "failed", "running" (its lock is held), or "unfinished".
         overrides: what was typed, as far as it was recorded.
         reason: why it failed, as far as it was recorded.
-        config: the resolved config; empty where the run did not come so far as to write it.
+        config: the resolved config; empty where it was not written.
+        log: the lines of ``metrics.jsonl``, as far as it came.
     """
 
     directory: Path
@@ -97,6 +96,19 @@ class Missing:
     overrides: Sequence[str]
     reason: str
     config: Mapping[str, Any]
+    log: Sequence[Mapping[str, Any]]
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds of training with meta-validation as far as it came; 0 where it did not."""
+        return _train_seconds(self.config, self.log) if self.log else 0.0
+
+
+def _train_seconds(config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds of training with meta-validation, by the tasks per second of each chunk; NaN if not logged."""
+    rates = [line["tasks_per_s"][0] for line in log if line.get("tasks_per_s")]
+    per_chunk = config.get("batch", 0) * config.get("eval_every", 0)
+    return sum(per_chunk / rate for rate in rates if rate) if rates and per_chunk else float("nan")
 
 
 def find(paths: Sequence[Path]) -> tuple[list[Finished], list[Missing]]:
@@ -170,7 +182,8 @@ def without_results(directory: Path) -> Missing:
     config = read_yaml(directory / "config.yaml") if (directory / "config.yaml").exists() else {}
     status = "running" if is_held(directory) else "failed" if failure else "unfinished"
     reason = _line(failure.get("error", "")) if status == "failed" else ""
-    return Missing(directory, status, typed(directory) or tuple(failure.get("overrides") or ()), reason, config or {})
+    overrides = typed(directory) or tuple(failure.get("overrides") or ())
+    return Missing(directory, status, overrides, reason, config or {}, read_log(directory))
 
 
 def typed(directory: Path) -> tuple[str, ...]:
