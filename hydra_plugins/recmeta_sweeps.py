@@ -43,12 +43,14 @@ class OptunaSweeper(Sweeper):
     """Searches the settings that are typed as ranges or choices.
 
     Args:
-        sampler, trials, batch, seed: see `recmeta.sweeps.search.Settings`.
+        sampler, trials, batch, seed, storage: see `recmeta.sweeps.search.Settings`.
         params: setting -> what to search, besides what is typed.
     """
 
-    def __init__(self, sampler: str, trials: int, batch: int, seed: int, params: Mapping[str, str]) -> None:
-        self.settings = {"sampler": sampler, "trials": trials, "batch": batch, "seed": seed}
+    def __init__(
+        self, sampler: str, trials: int, batch: int, seed: int, storage: str | None, params: Mapping[str, str]
+    ) -> None:
+        self.settings = {"sampler": sampler, "trials": trials, "batch": batch, "seed": seed, "storage": storage}
         self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

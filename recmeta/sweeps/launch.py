@@ -49,15 +49,17 @@ def compose(loader: Any, config: DictConfig, overrides: Sequence[Sequence[str]],
     setup_globals()
     made, instance = [], HydraConfig.instance()
     before = instance.cfg
-    for number, typed in enumerate(overrides, first):
-        composed = loader.load_sweep_config(config, list(typed))
-        with open_dict(composed):
-            composed.hydra.job.id = composed.hydra.job.num = number
-            instance.set_config(composed)
-            hydra = composed.pop("hydra")
-        plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-        made.append(Composed(plain, hydra, [str(text) for text in hydra.overrides.task]))
-    instance.cfg = before
+    try:
+        for number, typed in enumerate(overrides, first):
+            composed = loader.load_sweep_config(config, list(typed))
+            with open_dict(composed):
+                composed.hydra.job.id = composed.hydra.job.num = number
+                instance.set_config(composed)
+                hydra = composed.pop("hydra")
+            plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+            made.append(Composed(plain, hydra, [str(text) for text in hydra.overrides.task]))
+    finally:
+        instance.cfg = before
     return made
 
 

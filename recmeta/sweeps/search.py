@@ -2,7 +2,8 @@
 
 The search is kept in a data base beside its runs. Trials are asked for in batches, the nth by a sampler that is made
 for it, of the search's seed and n: what it asks for depends on the trials before it alone, and not on how often the
-process was killed in between. What was asked for and not told is run again, which skips what is done.
+process was killed in between. A trial is kept with all its values or not at all. What was asked for and not told is run
+again, which skips what is done.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from recmeta import run_directory
 from recmeta.reporters.files import to_json, write
-from recmeta.sweeps.space import Space, default, described, edges, grid, typed
+from recmeta.sweeps.space import Space, described, edges, grid, typed
 from recmeta.types import UserError
 
 STORAGE = "search.db"
@@ -41,12 +43,28 @@ class Settings(NamedTuple):
         trials: how many there are to be in the end, trial 0 included.
         batch: how many are asked for at a time, and launched together.
         seed: of the sampler.
+        storage: an Optuna storage URL; None: `STORAGE` beside the runs.
     """
 
     sampler: Sampler
     trials: int
     batch: int
     seed: int
+    storage: str | None
+
+
+class Ground(NamedTuple):
+    """What a search stands on.
+
+    Attributes:
+        config: a hash of the configs that it goes over, less what is searched.
+        goal: of what is told, "min" or "max".
+        first: trial 0: the default config; None where that is not among what is searched.
+    """
+
+    config: str
+    goal: str
+    first: Mapping[str, Any] | None
 
 
 class Told(NamedTuple):
@@ -56,7 +74,8 @@ class Told(NamedTuple):
         value: on meta-validation; None where there is none.
         directory: of its run.
         reason: why there is no value.
-        seconds: that it took, in its share.
+        seconds: that it took, in its share; None where it did not begin.
+        code: the exit code that it makes, 0 where there is a value.
         occupied: another process runs it, so that nothing can be said yet.
     """
 
@@ -64,6 +83,7 @@ class Told(NamedTuple):
     directory: Path | None
     reason: str
     seconds: float | None
+    code: int = 0
     occupied: bool = False
 
 
@@ -71,32 +91,28 @@ Launch = Callable[[Sequence[Sequence[str]], int], Sequence[Told]]
 """``(overrides of each point, the number of the first)`` -> what came of each."""
 
 
-def search(
-    folder: Path, space: Space, settings: Settings, goal: str, at: Mapping[str, Any], launch: Launch
-) -> dict[str, Any]:
+def search(folder: Path, space: Space, settings: Settings, ground: Ground, launch: Launch) -> dict[str, Any]:
     """Search until there are so many trials, from wherever it was.
 
     Args:
         folder: ``outputs/NAME``.
         space: what is searched, and what is fixed.
         settings: how.
-        goal: of what is told, "min" or "max".
-        at: setting -> what the config has where nothing is searched: trial 0, if it is among what is searched.
+        ground: on what.
         launch: runs trials.
 
     Returns:
         What `RECORD` holds.
 
     Raises:
-        UserError: the folder holds another search, or another process searches there.
+        UserError: the folder holds another search, another process searches there, or the storage can't be used.
     """
     run_directory.make(folder)
     with run_directory.held(folder):
-        study = _study(folder, space, settings, goal)
-        points = list(product(*grid(space).values())) if settings.sampler == "grid" else None
-        total = settings.trials if points is None else min(settings.trials, len(points))
-        first = None if points is not None else default(space, at)
-        while batch := _batch(study, space, settings, total, first, points):
+        study = _study(folder, space, settings, ground)
+        planned = _planned(space, settings, ground)
+        total = min(settings.trials, len(planned)) if settings.sampler == "grid" else settings.trials
+        while batch := _batch(study, space, settings, total, planned):
             told = launch([typed(trial.params) for trial in batch], batch[0].number)
             for trial, said in zip(batch, told, strict=True):
                 _tell(study, trial, said)
@@ -110,14 +126,26 @@ def search(
     return record
 
 
-def _study(folder: Path, space: Space, settings: Settings, goal: str) -> optuna.Study:
+def _study(folder: Path, space: Space, settings: Settings, ground: Ground) -> optuna.Study:
     """The search as it is kept; what it goes over must be what it went over."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / STORAGE).resolve()}")
-    direction = optuna.study.StudyDirection.MINIMIZE if goal == "min" else optuna.study.StudyDirection.MAXIMIZE
-    study = optuna.create_study(storage=storage, study_name="search", direction=direction, load_if_exists=True)
-    identity = {"fixed": sorted(space.fixed), "searched": described(space), "goal": goal, **settings._asdict()}
-    del identity["trials"]  # there may be more of them another time
+    own = f"sqlite:///{(folder / STORAGE).resolve()}"
+    # A storage of the user's may hold other searches.
+    name = "search" if settings.storage is None else folder.name
+    direction = optuna.study.StudyDirection.MINIMIZE if ground.goal == "min" else optuna.study.StudyDirection.MAXIMIZE
+    try:
+        study = optuna.create_study(
+            storage=settings.storage or own, study_name=name, direction=direction, load_if_exists=True
+        )
+    except (ImportError, ValueError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise UserError(
+            f"hydra.sweeper.storage: it can't be used ({str(error).partition(chr(10))[0]}); give an Optuna storage "
+            "URL, as postgresql://HOST/NAME"
+        ) from error
+    identity = {
+        "config": ground.config, "searched": described(space), "goal": ground.goal, "sampler": settings.sampler,
+        "seed": settings.seed, "batch": settings.batch,
+    }  # fmt: skip
     known = study.user_attrs.get("search")
     if known is not None and known != identity:
         differs = ", ".join(key for key in identity if known.get(key) != identity[key])
@@ -126,25 +154,34 @@ def _study(folder: Path, space: Space, settings: Settings, goal: str) -> optuna.
     return study
 
 
+def _planned(space: Space, settings: Settings, ground: Ground) -> list[Mapping[str, Any]]:
+    """The trials that no sampler is asked for: the default, and all others of a grid after it."""
+    first = [] if ground.first is None else [ground.first]
+    if settings.sampler != "grid":
+        return first
+    points = [dict(zip(space.searched, values, strict=True)) for values in product(*grid(space).values())]
+    return [*first, *(point for point in points if point not in first)]
+
+
 def _batch(
-    study: optuna.Study,
-    space: Space,
-    settings: Settings,
-    total: int,
-    first: Mapping[str, Any] | None,
-    points: Sequence[Sequence[Any]] | None,
+    study: optuna.Study, space: Space, settings: Settings, total: int, planned: Sequence[Mapping[str, Any]]
 ) -> list[FrozenTrial]:
     """The trials to run next: those that were asked for and never told, filled up to the end of their batch."""
-    asked = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+    asked = study.get_trials(deepcopy=False)
     running = [trial.number for trial in asked if trial.state == TrialState.RUNNING]
     begin = running[0] if running else len(asked)
     end = min((begin // settings.batch + 1) * settings.batch, total)
+    # Asked for beside the storage, which would keep a trial before its values; then kept whole, in one transaction.
+    beside = optuna.create_study(direction=study.direction)
+    beside.add_trials(asked)
     for number in range(len(asked), end):
-        study.sampler = sampler(settings, number)
-        planned = dict(zip(space.searched, points[number], strict=True)) if points else first if number == 0 else None
-        if planned:
-            study.enqueue_trial(dict(planned), skip_if_exists=True)
-        study.ask(dict(space.searched))
+        if number < len(planned):
+            values, known = dict(planned[number]), dict(space.searched)
+            beside.add_trial(create_trial(state=TrialState.RUNNING, params=values, distributions=known))
+        else:
+            beside.sampler = sampler(settings, number)
+            beside.ask(dict(space.searched))
+        study.add_trial(beside.get_trials(deepcopy=False)[number])
     return study.get_trials(states=[TrialState.RUNNING])
 
 
@@ -161,7 +198,11 @@ def _tell(study: optuna.Study, trial: FrozenTrial, said: Told) -> None:
     """Tell what came of a trial, unless that is not known yet."""
     if said.occupied:
         return
-    about = {"run": said.directory and said.directory.name, "reason": said.reason, "seconds": said.seconds}
+    run = said.directory and said.directory.name
+    before = [other.number for other in study.get_trials(deepcopy=False)[: trial.number] if _about(other)["run"] == run]
+    # What was run for an earlier trial took no time again.
+    same, seconds = (before[0], 0.0) if run and before else (None, said.seconds)
+    about = {"run": run, "same_as": same, "seconds": seconds, "reason": said.reason, "code": said.code}
     # Not the trial that was asked for: that may have been in a process that was killed.
     optuna.trial.Trial(study, trial._trial_id).set_user_attr("about", about)
     if said.value is None or not np.isfinite(said.value):
@@ -171,12 +212,12 @@ def _tell(study: optuna.Study, trial: FrozenTrial, said: Told) -> None:
 
 
 def recorded(study: optuna.Study, space: Space, settings: Settings) -> dict[str, Any]:
-    """The search as plain values."""
+    """The search as plain values; not its storage, whose URL may hold a password."""
     trials = study.get_trials(deepcopy=False)
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     best = study.best_trial if done else None
     return {
-        **settings._asdict(),
+        **{key: value for key, value in settings._asdict().items() if key != "storage"},
         "fixed": list(space.fixed),
         "searched": described(space),
         "counts": {name: sum(trial.state == state for trial in trials) for state, name in STATES.items()},
@@ -185,8 +226,8 @@ def recorded(study: optuna.Study, space: Space, settings: Settings) -> dict[str,
         "edges": edges(space, best.params) if best else [],
         "trials": [
             {
-                "number": trial.number, "state": STATES.get(trial.state, "planned"), "params": trial.params,
-                "value": trial.value, **_about(trial),
+                "number": trial.number, "state": STATES[trial.state], "params": trial.params, "value": trial.value,
+                **_about(trial),
             }
             for trial in trials
         ],
@@ -195,7 +236,7 @@ def recorded(study: optuna.Study, space: Space, settings: Settings) -> dict[str,
 
 def _about(trial: FrozenTrial) -> dict[str, Any]:
     """What is known of a trial's run."""
-    return trial.user_attrs.get("about") or {"run": None, "reason": "", "seconds": None}
+    return trial.user_attrs.get("about") or {"run": None, "same_as": None, "seconds": None, "reason": "", "code": 0}
 
 
 def lines(record: Mapping[str, Any], folder: Path) -> list[str]:

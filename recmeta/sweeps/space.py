@@ -16,10 +16,20 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
+from recmeta.provenance import WITHOUT_EFFECT
 from recmeta.types import UserError
 
 EDGE = 0.05
 """A value within this share of a range, in its own scale, from an end is at its edge."""
+
+COMPARED = ("seeds", "metric", "dataset", "cleaning", "protocol")
+"""Root keys that make what meta-validation says: trials that differ in these can't be compared."""
+
+UNSEARCHED = (*COMPARED, *WITHOUT_EFFECT)
+"""Root keys that no search goes over: these, and those that change no number."""
+
+EXCEPT = ("protocol.train_shots",)
+"""What of them a search may go over: it is training's alone."""
 
 Value = str | float
 """A setting's: text as it is typed, of a choice; else a number."""
@@ -45,7 +55,7 @@ def space(typed: Sequence[str], loader: Any = None) -> Space:
         loader: Hydra's, for ``glob``.
 
     Raises:
-        UserError: nothing is searched, or a range is none.
+        UserError: nothing is searched, a range is none, or trials could not be compared.
 
     >>> found = space(["learner=maml", "learner.inner_rate=tag(log,interval(0.01,1))"])
     >>> found.fixed, found.searched
@@ -58,6 +68,7 @@ def space(typed: Sequence[str], loader: Any = None) -> Space:
         fixed.pop(key, None)
         searched.pop(key, None)
         if override.is_sweep_override():
+            _check_comparable(override)
             searched[key] = _distribution(key, override)
         else:
             fixed[key] = str(override.input_line)
@@ -67,6 +78,16 @@ def space(typed: Sequence[str], loader: Any = None) -> Space:
             "'learner.inner_rate=tag(log,interval(0.01,1))' or encoder.width=16,32"
         )
     return Space(list(fixed.values()), searched)
+
+
+def _check_comparable(override: Override) -> None:
+    """Refuse to search what makes two trials' values incomparable, or changes no number."""
+    key = override.key_or_group
+    root = key.partition(".")[0].partition("/")[0].partition("@")[0]
+    if key in EXCEPT or root not in UNSEARCHED:
+        return
+    why = "trials that differ in it can't be compared" if root in COMPARED else "it changes no number"
+    raise UserError(f"{override.input_line}: a search can't go over {key}: {why}; give it one value")
 
 
 def _distribution(key: str, override: Override) -> BaseDistribution:

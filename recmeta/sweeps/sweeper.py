@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.trial import TrialState
 
-from recmeta import cli, run_directory
+from recmeta import cli, provenance, run_directory
 from recmeta.metrics import metric
 from recmeta.results.labels import at_key
-from recmeta.results.runs import is_held
-from recmeta.sweeps.launch import compose
-from recmeta.sweeps.search import Settings, Told, lines, search
-from recmeta.sweeps.space import default, each_once, space, typed
+from recmeta.results.runs import is_held, without_results
+from recmeta.sweeps.launch import Composed, compose
+from recmeta.sweeps.search import STATES, Ground, Settings, Told, lines, search
+from recmeta.sweeps.space import COMPARED, EXCEPT, Space, default, each_once, space, typed
 from recmeta.types import UserError
+
+REFUSED = (HydraException, OmegaConfBaseException, ValueError)
+"""What Hydra raises where a config can't be composed."""
 
 
 def sweep(
@@ -34,31 +41,86 @@ def sweep(
         arguments: overrides, those of a config file first.
 
     Returns:
-        The record of the search.
+        The record of the search. Its failed trials, also those of earlier processes, are in `cli.failed`.
 
     Raises:
-        UserError: a setting or a range that is none, or a folder with another search.
+        UserError: a setting or a range that is none, trials that can't be compared, or a folder with another search.
     """
     how = checked(settings)
     found = space(arguments, loader)
-    # Every choice once: a name that is none is refused before anything is written.
-    compose(loader, config, [[*found.fixed, *typed(point)] for point in each_once(found)], 0)
+    configs = _composed_once(loader, config, found)
+    check_alike(configs)
+    ground = _ground(loader, config, found, configs)
+
+    def launch(points: Sequence[Sequence[str]], first: int) -> list[Told]:
+        overrides = [[*found.fixed, *point] for point in points]
+        made = [_composed(loader, config, one, number) for number, one in enumerate(overrides, first)]
+        sound = [one for one, known in zip(overrides, made, strict=True) if isinstance(known, Composed)]
+        returns = iter(launcher.launch(sound, initial_job_idx=first) if sound else ())
+        return [told(one, next(returns)) if isinstance(one, Composed) else one for one in made]
+
+    if ground.first is None:
+        cli.say("the default config is no trial: a value of it is not among what is searched")
+    folder = Path(config.hydra.sweep.dir)
+    record = search(folder, found, how, ground, launch)
+    for line in lines(record, folder):
+        print(line)
+    cli.failed[:] = failures(record)
+    return record
+
+
+def _composed_once(loader: Any, config: DictConfig, found: Space) -> list[Mapping[str, Any]]:
+    """The configs of points in which each choice comes once, as far as they compose; before anything is written.
+
+    A name that is none is refused, and so is what composes in no point: one that fails in some is their failure.
+    """
+    configs, errors = [], []
+    for point in each_once(found):
+        try:
+            (one,) = compose(loader, config, [[*found.fixed, *typed(point)]], 0)
+            configs.append(one.config)
+        except MissingConfigException:
+            raise
+        except REFUSED as error:
+            errors.append(error)
+    if not configs:
+        raise errors[0]
+    return configs
+
+
+def check_alike(configs: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse points that differ in what makes their values comparable, as presets may.
+
+    Raises:
+        UserError: naming what differs.
+    """
+    for key in (*COMPARED, "name", "output"):
+        left = [name.removeprefix(f"{key}.") for name in EXCEPT]
+        blocks = [config[key] for config in configs]
+        kept = [{k: v for k, v in one.items() if k not in left} if isinstance(one, Mapping) else one for one in blocks]
+        if any(one != kept[0] for one in kept):
+            raise UserError(f"what is searched changes {key}: trials that differ in it can't be compared; fix it")
+
+
+def _ground(loader: Any, config: DictConfig, found: Space, configs: Sequence[Mapping[str, Any]]) -> Ground:
+    """What a search stands on: the same for the same configs, however they are typed."""
     (plain,) = compose(loader, config, [found.fixed], 0)
     choices = OmegaConf.to_container(plain.hydra.runtime.choices)
     assert isinstance(choices, dict)
     at = {key: choices.get(key, at_key(plain.config, key)) for key in found.searched}
+    digest = hashlib.sha256("".join(map(provenance.config_hash, configs)).encode()).hexdigest()
+    return Ground(digest, metric(plain.config["metric"]).goal, default(found, at))
 
-    def launch(points: Sequence[Sequence[str]], first: int) -> list[Told]:
-        returns = launcher.launch([[*found.fixed, *point] for point in points], initial_job_idx=first)
-        return [told(each) for each in returns]
 
-    if how.sampler != "grid" and default(found, at) is None:
-        cli.say("the default config is no trial: a value of it is not among what is searched")
-    folder = Path(config.hydra.sweep.dir)
-    record = search(folder, found, how, metric(plain.config["metric"]).goal, at, launch)
-    for line in lines(record, folder):
-        print(line)
-    return record
+def _composed(loader: Any, config: DictConfig, overrides: Sequence[str], number: int) -> Composed | Told:
+    """A trial's config; where it can't be composed, what is told of it: it fails, and the others go on."""
+    try:
+        (one,) = compose(loader, config, [overrides], number)
+    except REFUSED as error:
+        said = cli.explain(error)
+        cli.say(f"{' '.join(overrides)}: {said}")
+        return Told(None, None, said, None, code=2)
+    return one
 
 
 def checked(settings: Mapping[str, Any]) -> Settings:
@@ -71,6 +133,8 @@ def checked(settings: Mapping[str, Any]) -> Settings:
     samplers = ("tpe", "cmaes", "random", "grid")
     if how.sampler not in samplers:
         raise UserError(f"hydra.sweeper.sampler={how.sampler}: there are {', '.join(samplers)}")
+    if how.storage is not None and not (isinstance(how.storage, str) and "://" in how.storage):
+        raise UserError(f"hydra.sweeper.storage={how.storage}: must be an Optuna storage URL, or null")
     for key, least in (("trials", 1), ("batch", 1), ("seed", 0)):
         value = getattr(how, key)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -78,17 +142,29 @@ def checked(settings: Mapping[str, Any]) -> Settings:
     return how
 
 
-def told(returned: JobReturn) -> Told:
+def told(composed: Composed, returned: JobReturn) -> Told:
     """What a run says of its trial: the value on meta-validation, or why there is none."""
-    config: Any = OmegaConf.to_container(returned.cfg, resolve=True) if returned.cfg is not None else {}
-    directory = run_directory.place(config)
-    value = returned.return_value
-    summary, failure = (_object(directory / name) for name in ("summary.json", "failure.json"))
-    seconds = summary.get("speed", {}).get("wall_s")
+    directory = run_directory.place(composed.config)
+    if returned.status == JobStatus.UNKNOWN:
+        return Told(None, directory, "the launcher did not say how it ended", None, code=1)
+    try:
+        value = returned.return_value
+    except Exception as error:  # the job's own: Hydra keeps it, and raises it here
+        failed = cli.failure(error)
+        return Told(None, directory, failed.line, None, failed.code)
     if value is not None:
-        return Told(value, directory, "", seconds)
+        return Told(value, directory, "", _object(directory / "summary.json").get("speed", {}).get("wall_s"))
+    failure = _object(directory / "failure.json")
     reason = failure.get("error") or "it gave no value on meta-validation"
-    return Told(None, directory, reason, seconds, occupied=is_held(directory))
+    seconds = without_results(directory).train_seconds
+    return Told(None, directory, reason, seconds, failure.get("code", 1), occupied=is_held(directory))
+
+
+def failures(record: Mapping[str, Any]) -> Iterator[cli.Failure]:
+    """The failed trials of a search, whichever process ran them."""
+    for trial in record["trials"]:
+        if trial["state"] == STATES[TrialState.FAIL]:
+            yield cli.Failure(trial["reason"], trial["code"])
 
 
 def _object(path: Path) -> dict[str, Any]:

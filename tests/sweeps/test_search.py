@@ -4,12 +4,15 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from recmeta import run_directory
-from recmeta.sweeps.search import RECORD, Settings, Told, lines, search
-from recmeta.sweeps.space import space
+from recmeta.sweeps.search import RECORD, STORAGE, Ground, Settings, Told, lines, search
+from recmeta.sweeps.space import default, space
 from recmeta.types import UserError
 
 SPACE = ["learner=maml", "rate=tag(log,interval(0.001,1))", "width=8,16,32"]
@@ -41,9 +44,45 @@ def launcher(seen, *, die_at=(), fail=lambda rate: False):
     return launch
 
 
-def searched(folder, launch, at=AT, typed=SPACE, **settings):
-    how = Settings(**{"sampler": "random", "trials": 20, "batch": 6, "seed": 0} | settings)
-    return search(folder, space(typed), how, "min", at, launch)
+def searched(folder, launch, at=AT, typed=SPACE, config="", **settings):
+    how = Settings(**{"sampler": "random", "trials": 20, "batch": 6, "seed": 0, "storage": None} | settings)
+    found = space(typed)
+    return search(folder, found, how, Ground(config, "min", default(found, at)), launch)
+
+
+@pytest.fixture(autouse=True)
+def unsynced():
+    """A data base that need not outlive the machine: no write waits for the disk."""
+
+    def connected(connection, _):
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", connected)
+    yield
+    event.remove(Engine, "connect", connected)
+
+
+@pytest.fixture
+def writes():
+    """``with writes(last) as done``: SQL that changes a data base is counted, and that after so many kills."""
+
+    @contextmanager
+    def counted(last=10**9):
+        done = []
+
+        def before(connection, cursor, statement, *_):
+            if statement.split()[0] in ("INSERT", "UPDATE", "DELETE", "CREATE"):
+                if len(done) == last:
+                    raise Killed
+                done.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", before)
+        try:
+            yield done
+        finally:
+            event.remove(Engine, "before_cursor_execute", before)
+
+    return counted
 
 
 def points(record):
@@ -111,11 +150,33 @@ def test_trial_0_is_the_default(tmp_path):
     assert other["trials"][0]["params"]["rate"] != 0.1
 
 
-def test_a_grid_is_gone_through_once(tmp_path):
-    seen = []
-    record = searched(tmp_path, launcher(seen), sampler="grid", trials=100, typed=["rate=0.01,0.1,1", "width=8,16"])
-    assert seen == [(rate, width) for rate in (0.01, 0.1, 1) for width in (8, 16)]
+def test_a_grid_is_gone_through_once_from_the_default_on(tmp_path):
+    seen, typed = [], ["rate=0.01,0.1,1", "width=8,16"]
+    every = [(rate, width) for rate in (0.01, 0.1, 1) for width in (8, 16)]
+    record = searched(tmp_path / "one", launcher(seen), sampler="grid", trials=100, typed=typed)
+    assert seen == [(0.1, 16), *(point for point in every if point != (0.1, 16))]
     assert record["counts"]["done"] == 6
+    seen.clear()
+    searched(tmp_path / "other", launcher(seen), sampler="grid", trials=100, typed=typed, at={"rate": 5, "width": 16})
+    assert seen == every, "the default is not among them"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "trials", "first"),
+    [("random", 2, "trials"), pytest.param("cmaes", 4, "", marks=pytest.mark.slow)],
+)
+def test_killed_at_any_write_it_is_the_same_search(tmp_path, writes, sampler, trials, first):
+    """What is kept of a trial is whole: each process here ends at a write, which is then not done."""
+    how = {"sampler": sampler, "trials": trials, "batch": 2, "at": {}}
+    with writes() as done:
+        whole = searched(tmp_path / "whole", launcher([]), **how)
+    begin = next(place for place, statement in enumerate(done) if f"INSERT INTO {first}" in statement)
+    assert len(done) - begin >= 5 * trials
+    for last in range(begin, len(done)):
+        folder = tmp_path / str(last)
+        with writes(last), pytest.raises(Killed):
+            searched(folder, launcher([]), **how)
+        assert points(searched(folder, launcher([]), **how)) == points(whole)
 
 
 def test_what_fails_is_recorded_and_passed_over(tmp_path):
@@ -125,6 +186,18 @@ def test_what_fails_is_recorded_and_passed_over(tmp_path):
     assert {trial["reason"] for trial in failed} == {"diverged"}
     assert record["best"]["value"] == min(trial["value"] for trial in record["trials"] if trial["value"] is not None)
     assert record["seconds"] == 20
+
+
+def test_a_trial_that_equals_an_earlier_one_takes_no_time_again(tmp_path):
+    def launch(points, first):
+        return [Told(1.0, tmp_path / point[0], "", 2.0) for point in points]
+
+    record = searched(tmp_path, launch, typed=["width=8,16"], trials=8, batch=4)
+    runs = [trial["run"] for trial in record["trials"]]
+    assert [trial["same_as"] for trial in record["trials"]] == [
+        None if runs.index(run) == number else runs.index(run) for number, run in enumerate(runs)
+    ]
+    assert record["seconds"] == 2 * len(set(runs)) == 4
 
 
 def test_where_all_fail_there_is_no_best(tmp_path):
@@ -147,7 +220,7 @@ def test_more_trials_go_on_with_the_same_search(tmp_path):
     ("differs", "other"),
     [
         ("searched", {"typed": ["learner=maml", "rate=interval(0,1)", "width=8,16,32"]}),
-        ("fixed", {"typed": ["learner=reptile", *SPACE[1:]]}),
+        ("config", {"config": "an edited one"}),
         ("sampler", {"sampler": "tpe"}),
         ("seed", {"seed": 1}),
         ("batch", {"batch": 2}),
@@ -157,6 +230,30 @@ def test_another_search_in_the_same_folder_is_refused(tmp_path, differs, other):
     searched(tmp_path, launcher([]), trials=2)
     with pytest.raises(UserError, match=rf"holds a search with another {differs}; give another name="):
         searched(tmp_path, launcher([]), trials=2, **other)
+
+
+def test_how_it_is_typed_makes_no_other_search(tmp_path):
+    searched(tmp_path, launcher([]), trials=2)
+    again = [*reversed(SPACE), "reporter=quiet"]
+    seen = []
+    record = searched(tmp_path, launcher(seen), trials=2, typed=again)
+    assert (seen, record["counts"]["done"]) == ([], 2)
+
+
+def test_a_storage_of_the_users_holds_several_searches(tmp_path):
+    url = f"sqlite:///{tmp_path}/shared.db"
+    for name in ("one", "other"):
+        seen = []
+        record = searched(tmp_path / name, launcher(seen), trials=3, storage=url)
+        assert len(seen) == 3
+        assert not (tmp_path / name / STORAGE).exists()
+        assert url not in json.dumps(record), "it may hold a password"
+
+
+def test_a_storage_that_is_none_is_refused(tmp_path):
+    for url in ("sqlite:////no/such/folder/a.db", "nothing://a"):
+        with pytest.raises(UserError, match=r"^hydra\.sweeper\.storage: it can't be used .*URL"):
+            searched(tmp_path, launcher([]), storage=url)
 
 
 def test_one_process_searches_at_a_time(tmp_path):

@@ -38,6 +38,28 @@ def test_a_range_that_is_none_is_refused(wrong):
         space([wrong])
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "seeds=[0],[1]", "++seeds=[0],[1]", "metric=mae,rmse", "dataset=ml_100k,ml_1m", "dataset.path=a,b",
+        "cleaning=none,[]", "protocol=warm,user_cold", "protocol.query=range(1,5)",
+    ],
+)  # fmt: skip
+def test_what_makes_trials_incomparable_is_not_searched(typed):
+    with pytest.raises(UserError, match=r"a search can't go over \w+.*can't be compared; give it one value"):
+        space([typed])
+
+
+@pytest.mark.parametrize("key", ["name", "output", "reporter", "reporter.wandb.mode", "force"])
+def test_what_changes_no_number_is_not_searched(key):
+    with pytest.raises(UserError, match=rf"^{key}=a,b: a search can't go over {key}: it changes no number"):
+        space([f"{key}=a,b"])
+
+
+def test_what_training_alone_reads_of_a_protocol_is_searched():
+    assert list(space(["protocol.train_shots=null,[5]"]).searched) == ["protocol.train_shots"]
+
+
 def test_nothing_to_search_is_refused():
     with pytest.raises(UserError, match="nothing is searched"):
         space(["learner=maml"])
@@ -61,8 +83,8 @@ def test_a_grid_needs_an_end():
 
 
 def test_edges_are_seen_in_the_scale_that_is_searched():
-    found = space(["log=tag(log,interval(0.001,1))", "flat=interval(0.001,1)", "width=8,16,32", "name=x,y", "one=3,3"])
-    at = {"log": 0.03, "flat": 0.03, "width": "32", "name": "x", "one": "3"}
+    found = space(["log=tag(log,interval(0.001,1))", "flat=interval(0.001,1)", "width=8,16,32", "kind=x,y", "one=3,3"])
+    at = {"log": 0.03, "flat": 0.03, "width": "32", "kind": "x", "one": "3"}
     assert edges(found, at) == [
         "flat=0.03 is at the lower edge of 0.001 to 1", "width=32 is at the upper edge of 8 to 32",
     ]  # fmt: skip

@@ -4,11 +4,15 @@ import json
 import sys
 
 import pytest
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig
 
 from recmeta.__main__ import main
+from recmeta.results import status
+from recmeta.sweeps.launch import Composed
 from recmeta.sweeps.search import RECORD
-from recmeta.sweeps.sweeper import checked
-from recmeta.types import UserError
+from recmeta.sweeps.sweeper import check_alike, checked, told
+from recmeta.types import Diverged, UserError
 
 SEARCH = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.trials=4", "hydra.sweeper.batch=4")
 SPACE = ("learner=maml", "learner.inner_rate=tag(log,interval(0.001,1))")
@@ -47,8 +51,67 @@ def test_a_trial_that_diverges_is_recorded_and_the_exit_code_is_1(small, monkeyp
     assert call(monkeypatch, *typed, "optimizer.learning_rate=0.1,1e30", f"output={tmp_path}", "name=found") == 1
     record = json.loads((tmp_path / "found" / RECORD).read_text())
     assert record["counts"] == {"done": 1, "failed": 1, "unfinished": 0}
-    (reason,) = [trial["reason"] for trial in record["trials"] if trial["state"] == "failed"]
-    assert reason.startswith("training diverged")
+    (failed,) = [trial for trial in record["trials"] if trial["state"] == "failed"]
+    assert failed["reason"].startswith("training diverged")
+    assert 0 < failed["seconds"] < record["seconds"]
+    # The same line again runs nothing, and says the same.
+    assert call(monkeypatch, *typed, "optimizer.learning_rate=0.1,1e30", f"output={tmp_path}", "name=found") == 1
+    assert json.loads((tmp_path / "found" / RECORD).read_text()) == record
+
+
+def test_a_trial_that_does_not_compose_fails_alone(small, monkeypatch, capfd, tmp_path):
+    typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small]
+    typed += ["learner=maml,ridge", "learner.inner_rate=0.1,0.2", f"output={tmp_path}", "name=found"]
+    assert call(monkeypatch, *typed) == 2
+    record = json.loads((tmp_path / "found" / RECORD).read_text())
+    assert record["counts"] == {"done": 2, "failed": 2, "unfinished": 0}
+    for trial in record["trials"]:
+        assert (trial["params"]["learner"], trial["state"]) in (("maml", "done"), ("ridge", "failed"))
+        assert trial["state"] == "done" or "no such key; learner has" in trial["reason"]
+    assert "2 of the sweep's points failed" in capfd.readouterr().err
+
+
+def test_what_was_tried_and_refused_can_be_said(small, monkeypatch, tmp_path):
+    typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small, "learner=maml"]
+    assert call(monkeypatch, *typed, "learner.inner_rate=0.1,-1", f"output={tmp_path}", "name=found") == 2
+    (failed,) = [point for point in status.points(tmp_path / "found") if point.state == "failed"]
+    assert "learner.inner_rate=-1" in failed.overrides
+    assert failed.directory is not None
+    assert (failed.directory / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("ended", "value", "reason", "code"),
+    [
+        (JobStatus.FAILED, UserError("too\nbad"), "too bad", 2),
+        (JobStatus.FAILED, Diverged("no numbers"), "no numbers", 1),
+        (JobStatus.FAILED, RuntimeError("broken"), "broken", 1),
+        (JobStatus.UNKNOWN, None, "the launcher did not say how it ended", 1),
+        (JobStatus.COMPLETED, None, "it gave no value on meta-validation", 1),
+    ],
+)
+def test_however_a_job_ends_its_trial_is_told(tmp_path, ended, value, reason, code):
+    composed = Composed({"name": "a", "output": str(tmp_path), "learner": {}}, DictConfig({}), [])
+    said = told(composed, JobReturn(status=ended, _return_value=value))
+    assert (said.value, said.reason, said.code) == (None, reason, code)
+
+
+def test_presets_that_change_what_is_compared_are_refused():
+    one = {"seeds": [0], "metric": "mae", "dataset": {}, "cleaning": None, "name": "a", "output": "b"}
+    trained = [one | {"protocol": {"query": 5, "train_shots": shots}} for shots in (None, [5])]
+    check_alike(trained)
+    for key, value in (("protocol", {"query": 6, "train_shots": None}), ("dataset", {"users": 3}), ("name", "other")):
+        with pytest.raises(UserError, match=f"what is searched changes {key}"):
+            check_alike([*trained, trained[0] | {key: value}])
+
+
+def test_an_edited_config_is_another_search(small, monkeypatch, capfd, tmp_path):
+    typed = [*SEARCH, "hydra.sweeper.trials=1", *small, *SPACE, f"output={tmp_path}", "name=found"]
+    assert call(monkeypatch, *typed, "hydra/launcher=fused") == 0
+    # Order, launcher and reporter make no other; what is composed does.
+    assert call(monkeypatch, "reporter=default", *typed) == 0
+    assert call(monkeypatch, *typed, "batch=5") == 2
+    assert "holds a search with another config" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -69,8 +132,8 @@ def test_what_is_typed_wrong_is_refused_before_anything_is_written(small, monkey
 
 
 def test_settings_are_checked():
-    known = {"sampler": "tpe", "trials": 1, "batch": 1, "seed": 0}
+    known = {"sampler": "tpe", "trials": 1, "batch": 1, "seed": 0, "storage": None}
     assert checked(known)._asdict() == known
-    for key, wrong in (("batch", True), ("seed", -1), ("trials", 1.5)):
+    for key, wrong in (("batch", True), ("seed", -1), ("trials", 1.5), ("storage", "search.db")):
         with pytest.raises(UserError, match=rf"hydra\.sweeper\.{key}="):
             checked(known | {key: wrong})
