@@ -327,8 +327,9 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
             f"objective: this one needs labels of 0 and 1, and there are labels from {spec.low:g} to {spec.high:g}; "
             "set protocol.labels=liked, or objective=mse"
         )
+    few = bool(np.isin(np.asarray(problem.train.label), np.float32(spec.levels)).all())
     for metric in parts.metrics:
-        check(metric, spec.low, spec.high)
+        check(metric, spec.low, spec.high, few=few)
     if parts.metric.name.startswith("legacy."):
         raise UserError(
             f"metric={parts.metric.name}: a published mistake is no metric to choose by; it may be reported"

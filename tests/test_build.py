@@ -2,6 +2,7 @@ from dataclasses import replace
 from typing import Annotated
 
 import jax
+import numpy as np
 import optax
 import pytest
 from annotated_types import Gt
@@ -189,6 +190,13 @@ def test_a_cutoff_must_leave_candidates_out(problem):
     build.check_problem(parts(["ndcg@3", "mrr"]), problem, objectives.mse())
     with pytest.raises(UserError, match=r"^metrics=recall@4: no task has more than 4 candidates"):
         build.check_problem(parts(["recall@4"]), problem, objectives.mse())
+
+
+def test_rounded_predictions_need_few_labels(problem, data, cut):
+    build.check_problem(parts(["mae", "mae_rounded"]), problem, objectives.mse())
+    scattered = replace(data, label=np.linspace(1, 5, len(data.label), dtype=np.float32))
+    with pytest.raises(UserError, match=r"^metrics=mae_rounded: these labels have too many values to round to"):
+        build.check_problem(parts(["mae", "mae_rounded"]), cut(scattered), objectives.mse())
 
 
 def test_what_is_shown_needs_a_catalogue_and_features(problem, data, cut):

@@ -1,5 +1,9 @@
 """What stands under experiments/ keeps up with the configs."""
 
+import csv
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,8 +12,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from recmeta import build, schema
+from recmeta.sweeps.space import each_once, space, typed
 
-SWEEPS = sorted((Path(__file__).parents[1] / "experiments" / "sweeps").glob("*.yaml"))
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+SWEEPS = sorted((EXPERIMENTS / "sweeps").glob("*.yaml"))
 
 
 def values(parameter):
@@ -17,11 +23,6 @@ def values(parameter):
     if "value" in parameter:
         return [parameter["value"]]
     return parameter.get("values") or [parameter["min"], parameter["max"]]
-
-
-def typed(value):
-    """As W&B's agent types it."""
-    return str(value)
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
@@ -35,9 +36,76 @@ def test_every_value_of_a_wandb_sweep_makes_a_run(path):
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         for point in points:
-            config = compose("config", [f"{key}={typed(value)}" for key, value in point.items()])
+            config = compose("config", [f"{key}={value}" for key, value in point.items()])
             build.build(OmegaConf.to_container(config, resolve=True))
 
 
 def test_there_are_sweeps():
     assert SWEEPS
+
+
+# --- what_survives ------------------------------------------------------------------------------------------------
+
+REBUILD = EXPERIMENTS / "what_survives" / "rebuild.py"
+PLAN = yaml.safe_load((REBUILD.parent / "plan.yaml").read_text(encoding="utf-8"))
+TINY = """
+presets: {small: {trials: 2, splits: 2}}
+all: [encoder.width=2, batch=4, metrics=[mae]]
+seeds: [0, 1]
+searched: ["optimizer.learning_rate=tag(log,interval(0.001,0.1))"]
+learners:
+  ridge: {fixed: [learner=ridge], searched: ["learner.weight_scale=tag(log,interval(0.03,1))"]}
+baselines: [global_mean, user_item_bias]
+tables:
+  tiny:
+    fixed:
+      [dataset=synthetic, dataset.users=60, dataset.items=40, "dataset.per_user=[14,20]", "protocol.shots=[0,3]",
+      protocol.query=5, steps=4, eval_every=2]
+    learners: [ridge]
+"""
+
+
+def rebuild():
+    spec = importlib.util.spec_from_file_location("rebuild", REBUILD)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def point(line):
+    """What a command line's first point has: everything that is typed, a choice and a range at their first value."""
+    found = space([each for each in line if each != "-m" and not each.startswith(("hydra", "output", "name"))])
+    return [*found.fixed, *typed(each_once(found)[0])]
+
+
+@pytest.mark.parametrize("table", PLAN["tables"])
+def test_every_line_of_what_survives_makes_a_run(table):
+    """Every learner of a table, and both ends of what is searched, by the trial that is the default too."""
+    lines = rebuild()
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        for learner in PLAN["tables"][table]["learners"]:
+            typed_there = point(lines.search_line(PLAN, table, learner, 2, Path("out")))
+            build.build(OmegaConf.to_container(compose("config", typed_there), resolve=True))
+        what = ["learner=none", f"baselines=[{','.join(PLAN['baselines'])}]"]
+        line = [each for each in lines.test_line(PLAN, table, what, 1, Path("out")) if each.partition("=")[0] not in
+                ("-m", "hydra/launcher", "output", "name")]  # fmt: skip
+        build.build(OmegaConf.to_container(compose("config", line), resolve=True))
+
+
+@pytest.mark.slow
+def test_what_survives_from_end_to_end_and_again(tmp_path):
+    """Two trials, two splits; the same line again runs nothing and gives the same files."""
+    (tmp_path / "plan.yaml").write_text(TINY)
+    line = [sys.executable, REBUILD, "--plan", "plan.yaml", "--output", "out", "--results", "kept"]
+    subprocess.run(line, cwd=tmp_path, check=True)
+    files = {path.relative_to(tmp_path): path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file()}
+    assert {path.name for path in files} == {"results.csv", "comparisons.csv", "budget.csv", "results.md"}
+    with (tmp_path / "kept" / "tiny" / "budget.csv").open() as stream:
+        tried = {row["method"]: row["tried"] for row in csv.DictReader(stream)}
+    assert tried["learner=ridge"] == "2"
+    summaries = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("summary.json")}
+    assert len(summaries) == 2 + 2 + 2  # trials; the learner and the baselines on both splits
+    subprocess.run(line, cwd=tmp_path, check=True)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("summary.json")} == summaries
+    assert all((tmp_path / path).read_bytes() == content for path, content in files.items())

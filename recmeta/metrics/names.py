@@ -119,17 +119,20 @@ def oracle(metric: Metric, view: View) -> Float[Array, ""]:
     return metric.of(ideal(view))
 
 
-def check(metric: Metric, low: float, high: float) -> None:
+def check(metric: Metric, low: float, high: float, *, few: bool = True) -> None:
     """Refuse a metric that labels of a range give no meaning to.
 
     Args:
         metric: any.
         low, high: the label range.
+        few: whether labels are of few levels, as stars are.
 
     Raises:
-        UserError: a gain that is negative, or that is no finite number.
+        UserError: a gain that is negative, or that is no finite number; nothing to round to.
     """
     kind = metric.name.partition("@")[0]
+    if kind == "mae_rounded" and not few:
+        raise UserError(f"metrics={metric.name}: these labels have too many values to round to; choose mae")
     if kind in _GAINS and low < 0:
         raise UserError(
             f"metrics={metric.name}: labels from {low:g} to {high:g} can't be gains, which are 0 or more; "

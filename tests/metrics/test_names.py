@@ -68,6 +68,12 @@ def test_labels_that_can_be_no_gains_are_refused(name, low, high, instead):
             check(metric(name), low, high)
 
 
+def test_rounding_needs_something_to_round_to():
+    assert check(metric("mae_rounded"), 1, 5, few=True) is None
+    with pytest.raises(UserError, match="too many values to round to; choose mae"):
+        check(metric("mae_rounded"), 1, 5, few=False)
+
+
 def test_a_cutoff_that_cuts_nothing_is_refused():
     candidates = np.array([7, 10, 3])
     assert check_cutoff(metric("recall@9"), candidates) is None
