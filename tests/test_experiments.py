@@ -49,8 +49,8 @@ def test_there_are_sweeps():
 REBUILD = EXPERIMENTS / "what_survives" / "rebuild.py"
 PLAN = yaml.safe_load((REBUILD.parent / "plan.yaml").read_text(encoding="utf-8"))
 TINY = """
-presets: {small: {trials: 2, splits: 2}}
-all: [encoder.width=2, batch=4, metrics=[mae]]
+presets: {small: {trials: 2, batch: 2, splits: 2}}
+all: [encoder.width=2, batch=4, "metrics=[mae]"]
 seeds: [0, 1]
 searched: ["optimizer.learning_rate=tag(log,interval(0.001,0.1))"]
 learners:
@@ -85,10 +85,10 @@ def test_every_line_of_what_survives_makes_a_run(table):
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         for learner in PLAN["tables"][table]["learners"]:
-            typed_there = point(lines.search_line(PLAN, table, learner, 2, Path("out")))
+            typed_there = point(lines.search_line(PLAN, PLAN["presets"]["small"], table, learner, Path("out")))
             build.build(OmegaConf.to_container(compose("config", typed_there), resolve=True))
         what = ["learner=none", f"baselines=[{','.join(PLAN['baselines'])}]"]
-        line = [each for each in lines.test_line(PLAN, table, what, 1, Path("out")) if each.partition("=")[0] not in
+        line = [each for each in lines.test_line(PLAN, PLAN["presets"]["small"] | {"splits": 1}, table, what, Path("out")) if each.partition("=")[0] not in
                 ("-m", "hydra/launcher", "output", "name")]  # fmt: skip
         build.build(OmegaConf.to_container(compose("config", line), resolve=True))
 

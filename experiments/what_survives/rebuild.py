@@ -24,32 +24,40 @@ from typing import Any
 
 import yaml
 
+Plan = Mapping[str, Any]
+Effort = Mapping[str, int]
+"""A preset of the plan: how many trials, how many of them at a time, and how many splits."""
+
 HERE = Path(__file__).parent
 SMALL = ("results.csv", "comparisons.csv", "budget.csv", "results.md")
 """What of a report is kept in the repository."""
 
 
-def search_line(plan: Mapping[str, Any], table: str, learner: str, trials: int, output: Path) -> list[str]:
+def search_line(plan: Plan, effort: Effort, table: str, learner: str, output: Path) -> list[str]:
     """The search of a learner's settings, on the meta-validation of one split, with one seed."""
-    own = plan["learners"][learner]
+    own, how = plan["learners"][learner], [f"hydra.sweeper.{key}={effort[key]}" for key in ("trials", "batch")]
     return [
         "-m", "hydra/sweeper=optuna", "hydra/launcher=fused", f"output={output / 'search'}", f"name={table}-{learner}",
         "reporter=quiet", *plan["all"], *plan["tables"][table]["fixed"], *own["fixed"], "seeds=[0]", "baselines=[]",
-        *plan["searched"], *own["searched"], f"hydra.sweeper.trials={trials}",
+        *plan["searched"], *own["searched"], *how,
     ]  # fmt: skip
 
 
-def test_line(plan: Mapping[str, Any], table: str, what: Sequence[str], splits: int, output: Path) -> list[str]:
+def test_line(plan: Plan, effort: Effort, table: str, what: Sequence[str], output: Path) -> list[str]:
     """The test of a method, with all seeds on all splits."""
     seeds = ",".join(map(str, plan["seeds"]))
-    over = [f"protocol.seed={','.join(map(str, range(splits)))}"] if plan["tables"][table].get("splits", True) else []
+    over = (
+        [f"protocol.seed={','.join(map(str, range(effort['splits'])))}"]
+        if plan["tables"][table].get("splits", True)
+        else []
+    )
     return [
         "-m", "hydra/launcher=fused", f"output={output}", f"name={table}", "reporter=quiet", *plan["all"],
         *plan["tables"][table]["fixed"], *what, f"seeds=[{seeds}]", *over,
     ]  # fmt: skip
 
 
-def chosen(plan: Mapping[str, Any], table: str, learner: str, output: Path) -> list[str]:
+def chosen(plan: Plan, table: str, learner: str, output: Path) -> list[str]:
     """What a search found best, as it is typed.
 
     Raises:
@@ -73,18 +81,18 @@ def run(module: str, dry: bool, line: Sequence[str]) -> bool:
     return dry or subprocess.run([sys.executable, "-m", module, *line], check=False).returncode == 0
 
 
-def rebuild(plan: Mapping[str, Any], table: str, trials: int, splits: int, output: Path, jobs: int, dry: bool) -> bool:
+def rebuild(plan: Plan, effort: Effort, table: str, output: Path, jobs: int, dry: bool) -> bool:
     """Make one table; whether all of it succeeded."""
     learners = plan["tables"][table]["learners"]
     recmeta = partial(run, "recmeta", dry)
 
     def one(learner: str) -> bool:
-        searched = recmeta(search_line(plan, table, learner, trials, output))
+        searched = recmeta(search_line(plan, effort, table, learner, output))
         what = [*plan["learners"][learner]["fixed"], "..."] if dry else chosen(plan, table, learner, output)
-        return recmeta(test_line(plan, table, what, splits, output)) and searched
+        return recmeta(test_line(plan, effort, table, what, output)) and searched
 
     baselines = [f"baselines=[{','.join(plan['baselines'])}]", "learner=none"]
-    done = [recmeta(test_line(plan, table, baselines, splits, output))]
+    done = [recmeta(test_line(plan, effort, table, baselines, output))]
     with ThreadPoolExecutor(jobs) as pool:
         done += pool.map(one, learners)
     done.append(run("recmeta.results", dry, report_line(table, learners, output)))
@@ -115,7 +123,7 @@ def main() -> int:
             parser.error(f"{name}: the plan has {', '.join(known)}")
     effort, complete = plan["presets"][asked.preset], True
     for table in asked.table or plan["tables"]:
-        complete &= rebuild(plan, table, effort["trials"], effort["splits"], asked.output, asked.jobs, asked.dry_run)
+        complete &= rebuild(plan, effort, table, asked.output, asked.jobs, asked.dry_run)
         if not asked.dry_run:
             print(*kept(table, asked.output, asked.results), sep="\n", flush=True)
     return 0 if complete else 1
