@@ -48,6 +48,7 @@ def test_there_are_sweeps():
 
 REBUILD = EXPERIMENTS / "what_survives" / "rebuild.py"
 PLAN = yaml.safe_load((REBUILD.parent / "plan.yaml").read_text(encoding="utf-8"))
+EFFORT = PLAN["presets"]["small"]
 TINY = """
 presets: {small: {trials: 2, batch: 2, splits: 2}}
 all: [encoder.width=2, batch=4, "metrics=[mae]"]
@@ -72,25 +73,29 @@ def rebuild():
     return module
 
 
+def settings(line):
+    """What a command line types for a run."""
+    return [each for each in line if each != "-m" and not each.startswith(("hydra", "output=", "name="))]
+
+
 def point(line):
-    """What a command line's first point has: everything that is typed, a choice and a range at their first value."""
-    found = space([each for each in line if each != "-m" and not each.startswith(("hydra", "output", "name"))])
+    """The first point of a command line: everything that is typed, a choice and a range at their first value."""
+    found = space(settings(line))
     return [*found.fixed, *typed(each_once(found)[0])]
 
 
 @pytest.mark.parametrize("table", PLAN["tables"])
 def test_every_line_of_what_survives_makes_a_run(table):
-    """Every learner of a table, and both ends of what is searched, by the trial that is the default too."""
+    """Of every learner of a table, and of the baselines."""
     lines = rebuild()
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         for learner in PLAN["tables"][table]["learners"]:
-            typed_there = point(lines.search_line(PLAN, PLAN["presets"]["small"], table, learner, Path("out")))
+            typed_there = point(lines.search_line(PLAN, EFFORT, table, learner, Path("out")))
             build.build(OmegaConf.to_container(compose("config", typed_there), resolve=True))
-        what = ["learner=none", f"baselines=[{','.join(PLAN['baselines'])}]"]
-        line = [each for each in lines.test_line(PLAN, PLAN["presets"]["small"] | {"splits": 1}, table, what, Path("out")) if each.partition("=")[0] not in
-                ("-m", "hydra/launcher", "output", "name")]  # fmt: skip
-        build.build(OmegaConf.to_container(compose("config", line), resolve=True))
+        baselines = ["learner=none", f"baselines=[{','.join(PLAN['baselines'])}]"]
+        line = lines.test_line(PLAN, EFFORT | {"splits": 1}, table, baselines, Path("out"))
+        build.build(OmegaConf.to_container(compose("config", settings(line)), resolve=True))
 
 
 @pytest.mark.slow
