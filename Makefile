@@ -1,6 +1,7 @@
 # make run    the main job; make run ARGS="learner=reptile seeds=[0,1]" passes overrides
 # make test   all tests but the slow ones; make test-slow those
 # make check  lint, format, types
+# make paper  tables and figures of experiments/ from their committed results, into paper/
 # make wheel  dist/recmeta-*.whl
 # Each does its own set-up in .venv, once; it needs Python 3.11 to 3.13 with venv, and a package index.
 
@@ -13,7 +14,7 @@ BIN    := $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	$$($(BIN)/python -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: run test test-slow check wheel clean
+.PHONY: run test test-slow check paper wheel clean
 
 run: $(VENV)/.core
 	$(BIN)/python -m recmeta $(ARGS)
@@ -29,12 +30,15 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
+paper: $(VENV)/.core
+	$(BIN)/python experiments/paper.py $(ARGS)
+
 wheel: $(VENV)/.dev
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist paper .pytest_cache .ruff_cache
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || \

@@ -52,6 +52,7 @@ EFFORT = PLAN["presets"]["small"]
 TINY = """
 presets: {small: {trials: 2, batch: 2, splits: 2}}
 all: [encoder.width=2, batch=4, "metrics=[mae]"]
+judged_by: [mae]
 seeds: [0, 1]
 searched: ["optimizer.learning_rate=tag(log,interval(0.001,0.1))"]
 learners:
@@ -66,8 +67,8 @@ tables:
 """
 
 
-def rebuild():
-    spec = importlib.util.spec_from_file_location("rebuild", REBUILD)
+def script(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -87,7 +88,7 @@ def point(line):
 @pytest.mark.parametrize("table", PLAN["tables"])
 def test_every_line_of_what_survives_makes_a_run(table):
     """Of every learner of a table, and of the baselines."""
-    lines = rebuild()
+    lines = script(REBUILD)
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         for learner in PLAN["tables"][table]["learners"]:
@@ -105,8 +106,8 @@ def test_what_survives_from_end_to_end_and_again(tmp_path):
     line = [sys.executable, REBUILD, "--plan", "plan.yaml", "--output", "out", "--results", "kept"]
     subprocess.run(line, cwd=tmp_path, check=True)
     files = {path.relative_to(tmp_path): path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file()}
-    assert {path.name for path in files} == {"results.csv", "comparisons.csv", "budget.csv", "results.md"}
-    with (tmp_path / "kept" / "tiny" / "budget.csv").open() as stream:
+    assert {path.name for path in files} == {"results.csv", "comparisons.csv", "budget.csv"}
+    with (tmp_path / "kept" / "tiny" / "mae" / "budget.csv").open() as stream:
         tried = {row["method"]: row["tried"] for row in csv.DictReader(stream)}
     assert tried["learner=ridge"] == "2"
     summaries = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("summary.json")}
@@ -114,3 +115,43 @@ def test_what_survives_from_end_to_end_and_again(tmp_path):
     subprocess.run(line, cwd=tmp_path, check=True)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("summary.json")} == summaries
     assert all((tmp_path / path).read_bytes() == content for path, content in files.items())
+
+
+# --- paper --------------------------------------------------------------------------------------------------------
+
+RESULTS = """status,table,bucket,row,kind,metric,mean,lo,hi,tasks,seeds,splits,mark
+complete,"T, K = 3",,ridge,learner,mae,0.70,0.60,0.80,9,2,1,best
+complete,"T, K = 3",,ridge,learner,auc,0.80,0.70,0.90,9,2,1,
+complete,"T, K = 3",K = 0,ridge,learner,mae,0.90,0.80,1.00,9,2,1,
+complete,"T, K = 3",K = 3,ridge,learner,mae,0.70,0.60,0.80,9,2,1,
+complete,"T, K = 3",,a_mean,baseline,mae,0.75,0.65,0.85,9,0,1,≈
+complete,"T, K = 3",,a_mean,baseline,auc,,,,9,0,1,
+complete,"T, K = 3",K = 0,a_mean,baseline,mae,0.75,0.65,0.85,9,0,1,
+complete,"T, K = 3",K = 3,a_mean,baseline,mae,0.75,0.65,0.85,9,0,1,
+"""
+COMPARISONS = """table,bucket,row,reference,metric,difference,lo,hi,p,p_corrected,correction
+"T, K = 3",,ridge,a_mean,mae,-0.05,-0.09,-0.01,0.02,0.04,holm
+"""
+
+
+def test_tables_and_figures_from_committed_results_alone(tmp_path, monkeypatch):
+    folder = tmp_path / "experiments" / "some" / "results" / "one"
+    folder.mkdir(parents=True)
+    (folder / "results.csv").write_text(RESULTS)
+    (folder / "comparisons.csv").write_text(COMPARISONS)
+    monkeypatch.setattr(sys, "argv", ["", "--experiments", str(tmp_path / "experiments"), "--out", str(tmp_path / "p")])
+    script(EXPERIMENTS / "paper.py").main()
+    assert {path.name for path in (tmp_path / "p").iterdir()} == {
+        "some-one.tex", "some-one-shots.pdf", "some-one-shots.png"
+    }  # fmt: skip
+    said = (tmp_path / "p" / "some-one.tex").read_text()
+    assert r"ridge & \textbf{0.700} [0.600, 0.800] & 0.800 [0.700, 0.900] & 9 \\" in said
+    assert r"a\_mean & 0.750$^{\approx}$ [0.650, 0.850] & -- & 9 \\" in said
+    assert r"ridge & $-$0.050 [$-$0.090, $-$0.010] & 0.040 \\" in said
+
+
+def test_what_is_committed_is_drawn(tmp_path):
+    """All of it: a file of another schema would stop the rest."""
+    paper = script(EXPERIMENTS / "paper.py")
+    for path in EXPERIMENTS.glob("*/results/**/results.csv"):
+        assert list(paper.build(path.parent, tmp_path, "name"))

@@ -29,7 +29,7 @@ Effort = Mapping[str, int]
 """A preset of the plan: how many trials, how many of them at a time, and how many splits."""
 
 HERE = Path(__file__).parent
-SMALL = ("results.csv", "comparisons.csv", "budget.csv", "results.md")
+SMALL = ("results.csv", "comparisons.csv", "budget.csv")
 """What of a report is kept in the repository."""
 
 
@@ -57,22 +57,24 @@ def test_line(plan: Plan, effort: Effort, table: str, what: Sequence[str], outpu
     ]  # fmt: skip
 
 
-def chosen(plan: Plan, table: str, learner: str, output: Path) -> list[str]:
-    """What a search found best, as it is typed.
+def chosen(plan: Plan, effort: Effort, table: str, learner: str, output: Path) -> list[str]:
+    """What a search found best, as it is typed. Trials that diverged are part of it.
 
     Raises:
-        SystemExit: there is no finished search.
+        SystemExit: it is not done, or found nothing.
     """
     path = output / "search" / f"{table}-{learner}" / "search.json"
-    if not path.exists() or not (best := json.loads(path.read_text(encoding="utf-8"))["best"]):
-        raise SystemExit(f"{path}: no search that found anything; see what its command line says")
-    return [*plan["learners"][learner]["fixed"], "baselines=[]", *best["typed"]]
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"best": None, "trials": []}
+    if len(record["trials"]) < effort["trials"] or not record["best"]:
+        raise SystemExit(f"{path}: no finished search that found anything; see what its command line says")
+    return [*plan["learners"][learner]["fixed"], "baselines=[]", *record["best"]["typed"]]
 
 
-def report_line(table: str, learners: Sequence[str], output: Path) -> list[str]:
-    """The tables of what was tested, with what was searched in their ledger."""
+def report_line(table: str, metric: str, learners: Sequence[str], output: Path) -> list[str]:
+    """The tables of what was tested, judged by a metric, with what was searched in their ledger."""
     searched = [str(output / "search" / f"{table}-{learner}") for learner in learners]
-    return [str(output / table), "--searched", *searched, "--out", str(output / "report" / table)]
+    out = output / "report" / table / metric
+    return [str(output / table), "--metric", metric, "--by", "shots", "--searched", *searched, "--out", str(out)]
 
 
 def run(module: str, dry: bool, line: Sequence[str]) -> bool:
@@ -87,23 +89,24 @@ def rebuild(plan: Plan, effort: Effort, table: str, output: Path, jobs: int, dry
     recmeta = partial(run, "recmeta", dry)
 
     def one(learner: str) -> bool:
-        searched = recmeta(search_line(plan, effort, table, learner, output))
-        what = [*plan["learners"][learner]["fixed"], "..."] if dry else chosen(plan, table, learner, output)
-        return recmeta(test_line(plan, effort, table, what, output)) and searched
+        recmeta(search_line(plan, effort, table, learner, output))
+        what = [*plan["learners"][learner]["fixed"], "..."] if dry else chosen(plan, effort, table, learner, output)
+        return recmeta(test_line(plan, effort, table, what, output))
 
     baselines = [f"baselines=[{','.join(plan['baselines'])}]", "learner=none"]
     done = [recmeta(test_line(plan, effort, table, baselines, output))]
     with ThreadPoolExecutor(jobs) as pool:
         done += pool.map(one, learners)
-    done.append(run("recmeta.results", dry, report_line(table, learners, output)))
+    done += [run("recmeta.results", dry, report_line(table, by, learners, output)) for by in plan["judged_by"]]
     return all(done)
 
 
-def kept(table: str, output: Path, results: Path) -> Iterator[Path]:
-    """Copy what of a report is small to where it is committed."""
-    (results / table).mkdir(parents=True, exist_ok=True)
-    for name in SMALL:
-        yield Path(shutil.copy(output / "report" / table / name, results / table / name))
+def kept(table: str, judged_by: Sequence[str], output: Path, results: Path) -> Iterator[Path]:
+    """Copy what of a table's reports is small to where it is committed."""
+    for metric in judged_by:
+        (results / table / metric).mkdir(parents=True, exist_ok=True)
+        for name in SMALL:
+            yield Path(shutil.copy(output / "report" / table / metric / name, results / table / metric / name))
 
 
 def main() -> int:
@@ -125,7 +128,7 @@ def main() -> int:
     for table in asked.table or plan["tables"]:
         complete &= rebuild(plan, effort, table, asked.output, asked.jobs, asked.dry_run)
         if not asked.dry_run:
-            print(*kept(table, asked.output, asked.results), sep="\n", flush=True)
+            print(*kept(table, plan["judged_by"], asked.output, asked.results), sep="\n", flush=True)
     return 0 if complete else 1
 
 
