@@ -327,7 +327,7 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
             f"objective: this one needs labels of 0 and 1, and there are labels from {spec.low:g} to {spec.high:g}; "
             "set protocol.labels=liked, or objective=mse"
         )
-    few = bool(np.isin(np.asarray(problem.train.label), np.float32(spec.levels)).all())
+    few = bool(np.isin(np.asarray(problem.train.label), np.asarray(spec.levels, np.float32)).all())
     for metric in parts.metrics:
         check(metric, spec.low, spec.high, few=few)
     if parts.metric.name.startswith("legacy."):
