@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -71,8 +72,12 @@ def overrides_first(typed: Sequence[str]) -> list[str]:
     return sorted(typed, key=lambda text: text.startswith("-") or not ("=" in text or text.startswith("~")))
 
 
-class CheckDestination(Callback):
-    """Refuses a sweep that can't be written where it is to be, before Hydra makes its folder (conf/config.yaml)."""
+class AroundSweep(Callback):
+    """Before a sweep and after it (conf/config.yaml).
+
+    Refuses one that can't be written where it is to be, before Hydra makes its folder. Afterwards, where a launcher ran
+    the points in other processes, reads what failed there.
+    """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check every name and output of the sweep. Hydra passes no exception of a callback on, but for an exit."""
@@ -84,6 +89,20 @@ class CheckDestination(Callback):
         except UserError as error:
             say(explain(error))
             sys.exit(2)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """A process's own failures are known; those of others stand in the points' directories."""
+        if not failed:
+            failed.extend(recorded(Path(config.hydra.sweep.dir)))
+
+
+def recorded(folder: Path) -> Iterator[Failure]:
+    """What failed of a folder's last sweep: what was written down since it began."""
+    sweep = folder / "multirun.yaml"
+    for path in sorted(folder.glob("*/failure.json")):
+        if sweep.exists() and path.stat().st_mtime_ns >= sweep.stat().st_mtime_ns:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            yield Failure(f"{' '.join(said['overrides'])}: {said['error']}", said["code"])
 
 
 def _values(config: DictConfig, key: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What is typed wrong ends in one line on standard error, exit code 2, and nothing written."""
 
+import os
 import sys
 
 import pytest
@@ -180,3 +181,15 @@ def test_overrides_may_stand_around_flags(small, monkeypatch, capsys):
     assert "batch: 8" in said
     assert "inner_steps: 5" in said
     assert "adapts" not in said
+
+
+def test_failures_of_other_processes_are_read_unless_they_are_of_an_earlier_sweep(tmp_path):
+    for at, name in enumerate(("old", "new")):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "failure.json"
+        path.write_text(f'{{"error": "it broke", "code": {at + 1}, "overrides": ["learner={name}"]}}')
+        os.utime(path, ns=(at * 10**9, at * 10**9))
+    assert list(cli.recorded(tmp_path)) == []  # no sweep
+    (tmp_path / "multirun.yaml").touch()
+    os.utime(tmp_path / "multirun.yaml", ns=(5 * 10**8, 5 * 10**8))
+    assert list(cli.recorded(tmp_path)) == [cli.Failure("learner=new: it broke", 2)]

@@ -72,6 +72,18 @@ def test_a_sweep_goes_on_after_a_defect_which_decides_the_exit_code(small, monke
     assert len(list(tmp_path.rglob("summary.json"))) == 1
 
 
+@pytest.mark.slow
+def test_points_in_other_processes_fail_as_in_this_one(small, tmp_path):
+    """Hydra's joblib launcher: what diverged there decides the exit code here, and that of the next line does not."""
+    command = [sys.executable, "-m", "recmeta", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *small]
+    command += [f"output={tmp_path}"]
+    ended = subprocess.run([*command, "optimizer.learning_rate=0.001,1e30"], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "optimizer.learning_rate=1e+30: training diverged" in ended.stderr.splitlines()[-1]
+    assert len(list(tmp_path.rglob("summary.json"))) == len(list(tmp_path.rglob("failure.json"))) == 1
+    assert subprocess.run([*command, "optimizer.learning_rate=0.001,0.002"], capture_output=True).returncode == 0
+
+
 def test_an_interrupt_ends_a_sweep(small, monkeypatch, capfd, tmp_path):
     calls = []
 
