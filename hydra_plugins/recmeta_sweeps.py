@@ -6,7 +6,7 @@ What they do is in `recmeta.sweeps`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
@@ -14,6 +14,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from recmeta.points import Prune
 
 
 class FusedLauncher(Launcher):
@@ -30,12 +33,20 @@ class FusedLauncher(Launcher):
         """Called by Hydra."""
         self.context, self.config = hydra_context, config
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run points, and give for each the value on meta-validation; None where there is none."""
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, prune: Prune | None = None
+    ) -> Sequence[JobReturn]:
+        """Run points, and give for each the value on meta-validation; None where there is none.
+
+        Args:
+            job_overrides: of each point.
+            initial_job_idx: the number of the first.
+            prune: gives points up before their end; None: none.
+        """
         from recmeta.sweeps import launch  # here: Hydra imports this module at every start
 
         composed: Any = launch.compose(self.context.config_loader, self.config, job_overrides, initial_job_idx)
-        values = launch.run(composed, self.members)
+        values = launch.run(composed, self.members, prune or launch.keep_all)
         return [launch.returned(each, value) for each, value in zip(composed, values, strict=True)]
 
 
@@ -43,14 +54,17 @@ class OptunaSweeper(Sweeper):
     """Searches the settings that are typed as ranges or choices.
 
     Args:
-        sampler, trials, batch, seed, storage: see `recmeta.sweeps.search.Settings`.
+        sampler, trials, batch, seed, pruner, storage: see `recmeta.sweeps.search.Settings`.
         params: setting -> what to search, besides what is typed.
     """
 
     def __init__(
-        self, sampler: str, trials: int, batch: int, seed: int, storage: str | None, params: Mapping[str, str]
-    ) -> None:
-        self.settings = {"sampler": sampler, "trials": trials, "batch": batch, "seed": seed, "storage": storage}
+        self, sampler: str, trials: int, batch: int, seed: int, pruner: str, storage: str | None,
+        params: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self.settings = {
+            "sampler": sampler, "trials": trials, "batch": batch, "seed": seed, "pruner": pruner, "storage": storage
+        }  # fmt: skip
         self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

@@ -9,40 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
 
-from recmeta import checkpoint, evaluate, phases, provenance, run_directory, train
-from recmeta.points import Open, Outcome, Points, close_all, each
+from recmeta import checkpoint, evaluate, provenance, run_directory, train
+from recmeta.points import Open, Outcome, Points, Prune, close_all, each, keep_all
 from recmeta.reporters import compose, files
 from recmeta.summary import Learned, settings_lines, summarised, validated, verdicts
-from recmeta.types import Diverged, MakeLearner, Numbers, Params, Reporter, Run, UserError
+from recmeta.training import Training, begin, trained
+from recmeta.types import Diverged, Params, Reporter, Run, UserError
 from recmeta.work import Config, Point, Work, assemble, hashes, load, plan, standing
-
-
-class Training(NamedTuple):
-    """The training of all points as far as it is, and where its progress is kept.
-
-    Attributes:
-        learner, optimizer: make what is trained.
-        numbers: of each member (`train.TrainState`).
-        progress: fresh, or restored.
-        step: how many steps of it are done.
-        save: ``(step, progress)``.
-        where: that writes to.
-    """
-
-    learner: MakeLearner
-    optimizer: train.MakeOptimizer
-    numbers: Numbers
-    progress: train.Progress
-    step: int
-    save: Callable[[int, PyTree], None]
-    where: Path
 
 
 def run(config: Config, overrides: Sequence[str], *, multirun: bool = False) -> dict[str, Any]:
@@ -84,6 +62,7 @@ def run_together(
     checkpoints: Path,
     clock: Callable[[], float],
     compiled: Callable[[], provenance.Compilations],
+    prune: Prune = keep_all,
 ) -> list[Outcome]:
     """Run points that differ in no more than seeds and `Numbers`.
 
@@ -92,6 +71,7 @@ def run_together(
         work: made of one of them.
         checkpoints: where the progress of all is kept; each point's own is written to its directory at the end.
         clock, compiled: since when seconds and compilations are the points': each has its share.
+        prune: gives points up before their end.
 
     Returns:
         What came of each.
@@ -108,13 +88,33 @@ def run_together(
         if run.opened:
             training = begin(points, work, checkpoints, fresh, stack)
             each(run, lambda one: start(one, work, training.step if training else 0))
-            measured(run, work, training, lambda: shares(provenance.cost(clock, compiled), len(points)))
+            measured(run, work, training, shares(clock, compiled, len(points)), prune)
     return [run.outcomes[place] for place in range(len(points))]
 
 
-def shares(cost: Mapping[str, Any], points: int) -> dict[str, Any]:
-    """What one of the points cost: its share of the seconds; the programs and the memory are everyone's."""
-    return {**cost, "wall_s": cost["wall_s"] / points, "compile_s": cost["compile_s"] / points, "points": points}
+def shares(
+    clock: Callable[[], float], compiled: Callable[[], provenance.Compilations], points: int
+) -> Callable[[int], dict[str, Any]]:
+    """What counts the cost of one of several points: its share of the seconds, while so many are there.
+
+    Args:
+        clock, compiled: since when seconds and compilations are the points'.
+        points: how many there are at the start.
+
+    Returns:
+        ``(how many there were since the last call) -> cost`` of one that is there; the programs and the memory are
+        everyone's.
+    """
+    own, before = {"wall_s": 0.0, "compile_s": 0.0}, {"wall_s": 0.0, "compile_s": 0.0}
+
+    def share(there: int) -> dict[str, Any]:
+        cost = provenance.cost(clock, compiled)
+        for key in own:
+            own[key] += (cost[key] - before[key]) / there
+            before[key] = cost[key]
+        return {**cost, **own, "points": points}
+
+    return share
 
 
 def reporter_of(point: Point) -> Reporter:
@@ -143,28 +143,6 @@ def hold(points: Sequence[Point], work: Work, into: Points, stack: ExitStack) ->
         facts = provenance_of(point, work)
         into.opened[place] = Open(point, reporter, members, (*unlocked, *there.told), facts)
     return fresh
-
-
-def begin(points: Sequence[Point], work: Work, where: Path, fresh: bool, stack: ExitStack) -> Training | None:
-    """The training to start or to go on with, its checkpoints closed by the stack; None for the baselines alone."""
-    if work.learner is None or work.optimizer is None:
-        return None
-    checkpoints = checkpoint.open(where, fresh=fresh)
-    stack.callback(checkpoints.close)
-    numbers, seeds = members(points)
-    progress = train.start(work.learner, work.optimizer, numbers, seeds, work.parts.metric.goal)
-    if work.start:
-        params = phases.graft(work.start, progress.state.params, seeds)
-        progress = train.start_with(params, progress, work.optimizer, numbers)
-    progress, step = checkpoints.restore(progress) or (progress, 0)
-    return Training(work.learner, work.optimizer, numbers, progress, step, checkpoints.save, where)
-
-
-def members(points: Sequence[Point]) -> tuple[Numbers, list[int]]:
-    """The numbers and the seed of every member of a program: the seeds of one point after the other's."""
-    seeds = [(point.parts.numbers, seed) for point in points for seed in point.config["seeds"]]
-    numbers = jax.tree.map(lambda *each: jnp.array(each, jnp.float32), *(numbers for numbers, _ in seeds))
-    return numbers, [seed for _, seed in seeds]
 
 
 def start(one: Open, work: Work, step: int) -> None:
@@ -206,19 +184,23 @@ def notes(point: Point, work: Work) -> list[str]:
     return lines
 
 
-def measured(points: Points, work: Work, training: Training | None, spent: Callable[[], dict[str, Any]]) -> None:
+def measured(
+    points: Points, work: Work, training: Training | None, spent: Callable[[int], dict[str, Any]], prune: Prune
+) -> None:
     """Train, choose, then touch the test tasks, once; and finish each point.
 
     Args:
         points: those that are run.
         work, training: with what.
-        spent: what a point's share of the cost is so far.
+        spent: from `shares`.
+        prune: gives points up before their end.
     """
     speed: dict[str, float | None] = {"train_tasks_per_s": None, "eval_tasks_per_s": None}
     learned: Callable[[Open], Learned | None] = no_learner
     whole: Any = None
     if training:
-        progress, speed["train_tasks_per_s"] = trained(points, work, training)
+        training, speed["train_tasks_per_s"] = trained(points, work, training, spent, prune)
+        progress = training.progress
         best = jax.device_get((progress.best.value, progress.best.step))
         finite = np.isfinite(best[0])
         each(points, lambda one: check_converged(finite[one.members].tolist(), one.point.config["seeds"]))
@@ -237,7 +219,7 @@ def measured(points: Points, work: Work, training: Training | None, spent: Calla
         summary, scores = summarised(name, hashes, work.parts, work.data, work.problem, learned(one), reference)
         if training and training.where != one.point.directory / run_directory.CHECKPOINTS:
             keep(whole, one)
-        cost = spent()
+        cost = spent(len(points.opened))
         summary["speed"] = speed | {key: cost[key] for key in ("compile_s", "wall_s", "peak_mb", "points")}
         one.reporter.finish(summary, scores, {**one.facts, **cost})
         return summary
@@ -285,51 +267,6 @@ def test(work: Work, training: Training, params: Params) -> tuple[dict[str, eval
     return tested, rows / (clock() - compiled().seconds)
 
 
-def trained(points: Points, work: Work, training: Training) -> tuple[train.Progress, float | None]:
-    """Train to the end, and say the tasks per second of all chunks but the first, which compiles."""
-    config, parts = next(iter(points.opened.values())).point.config, work.parts
-    chunk = train.make_chunk(
-        training.learner, work.objective, training.optimizer, work.problem, parts.metrics, metric=parts.metric,
-        steps=config["eval_every"], total=config["steps"], batch=config["batch"], patience=config["patience"],
-    )  # fmt: skip
-    progress, seconds = training.progress, []
-    stopped = np.asarray(progress.best.stopped)
-    per_chunk = config["batch"] * config["eval_every"] * len(stopped)
-    clock = provenance.stopwatch()
-    program = chunk.lower(progress, training.numbers, work.problem.train, work.problem.validation).compile()
-    if len(points.opened) > 1:
-        train.check_memory(program)
-    for latest, reported in train.train(progress, program, training.numbers, work.problem, steps=config["steps"]):
-        progress = latest
-        seconds.append(clock())
-        # Logged first: what was logged after the checkpoint that a run resumes from is dropped, and logged again.
-        each(points, partial(log, reported, stopped, per_chunk / seconds[-1]))
-        training.save(reported.step, progress)
-        stopped, clock = reported.stopped, provenance.stopwatch()
-        if not points.opened:
-            break
-    warm = seconds[1:]
-    return progress, per_chunk * len(warm) / sum(warm) if warm else None
-
-
-def log(reported: train.Chunk, stopped: Any, rate: float, one: Open) -> None:
-    """Tell a point's reporter of a chunk, unless all of its seeds had stopped before: then a lone run would be over.
-
-    Args:
-        reported: of all members.
-        stopped: which of them had.
-        rate: tasks per second of the whole program. What a point's seeds are said to have, all have in its share of the
-            time.
-        one: the point.
-    """
-    if stopped[one.members].all():
-        return
-    own, validation = jax.tree.map(lambda values: values[one.members], (reported.train, reported.validation))
-    seeds = len(one.point.config["seeds"])
-    one.reporter.log(reported.step, "train", per_seed(own) | {"tasks_per_s": [rate / seeds] * seeds})
-    one.reporter.log(reported.step, "validation", per_seed(validation))
-
-
 def check_converged(sound: Sequence[bool], seeds: Sequence[int]) -> None:
     """Refuse seeds that never made a prediction that is a number; that the metric is defined was checked before.
 
@@ -356,8 +293,3 @@ def check_converged(sound: Sequence[bool], seeds: Sequence[int]) -> None:
 def listed(seeds: Sequence[int]) -> str:
     """Seeds as they are typed."""
     return f"[{','.join(map(str, seeds))}]"
-
-
-def per_seed(values: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Plain lists, a value per seed."""
-    return {name: value.astype(float).tolist() for name, value in values.items()}

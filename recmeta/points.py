@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from recmeta.types import Reporter
+from recmeta.types import Pruned, Reporter
 from recmeta.work import Point
 
 Outcome = dict[str, Any] | Exception
 """A point's summary, or why there is none."""
+
+
+Prune = Callable[[int, Mapping[Path, float]], Mapping[Path, Pruned]]
+"""``(step, run directory -> value on meta-validation)`` -> those that are given up by this step, and why.
+
+The value of a point is what a search would be told were its training to end here: the mean over its seeds of each one's
+best. Called after each meta-validation but the last; and without values where a training begins or goes on.
+"""
+
+
+def keep_all(step: int, values: Mapping[Path, float]) -> Mapping[Path, Pruned]:
+    """Give no point up."""
+    return {}
 
 
 class Open(NamedTuple):
@@ -18,7 +32,7 @@ class Open(NamedTuple):
     Attributes:
         point: which.
         reporter: told of it.
-        members: which members of the program are its seeds.
+        members: which members of the program are its seeds, side by side.
         told: lines for the user.
         facts: what its numbers depend on; its hashes are among them.
     """

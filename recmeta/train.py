@@ -51,11 +51,13 @@ class Progress(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """What a chunk of steps reports: per member, the mean training metrics and the meta-validation metrics."""
+    """What a chunk of steps reports: per member, the mean training metrics, the meta-validation metrics, the best value
+    so far of the one that chooses, and whether it has stopped."""
 
     step: int
     train: dict[str, Float[Array, "S"]]
     validation: dict[str, Float[Array, "S"]]
+    best: Float[Array, "S"]
     stopped: Bool[Array, "S"]
 
 
@@ -236,5 +238,5 @@ def train(
     """
     while int(progress.state.step[0]) < steps and not bool(progress.best.stopped.all()):
         progress, reported, scores = chunk(progress, numbers, problem.train, problem.validation)
-        reported, scores, stopped = jax.device_get((reported, scores, progress.best.stopped))
-        yield progress, Chunk(int(progress.state.step[0]), reported, scores, stopped)
+        reported, scores, best = jax.device_get((reported, scores, (progress.best.value, progress.best.stopped)))
+        yield progress, Chunk(int(progress.state.step[0]), reported, scores, *best)

@@ -228,7 +228,7 @@ def test_tasks_per_second_of_evaluation_are_rows_of_task_scores(settings, monkey
     none = experiment.provenance.Compilations(0, 0.5)
     monkeypatch.setattr(experiment.provenance, "count_compilations", lambda: lambda: none)
     monkeypatch.setattr(experiment.evaluate, "evaluate_learner", timed)
-    monkeypatch.setattr(experiment, "trained", lambda points, work, training: (training.progress, None))
+    monkeypatch.setattr(experiment, "trained", lambda points, work, training, *_: (training, None))
     monkeypatch.setattr(experiment, "check_converged", lambda finite, seeds: None)
     summary = experiment.run(settings("seeds=[0,1]"), [])
     rows = 6 * 2 * 2  # test users, support sizes, seeds

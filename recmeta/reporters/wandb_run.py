@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from recmeta.reporters.files import plain, read_metrics
-from recmeta.types import Reporter, Run, UserError
+from recmeta.types import Pruned, Reporter, Run, UserError
 
 MODES = ("online", "offline", "disabled")
 ERRORS = ("mae", "rmse", "mse", "loss", "logloss", "bias", "bce", "nll", "brier", "ece")
@@ -91,7 +91,7 @@ def wandb(
         nonlocal live
         ending, live = live, None
         if ending is not None:
-            ending.finish(exit_code=0 if error is None else 1)
+            ending.finish(exit_code=0 if error is None or isinstance(error, Pruned) else 1)
 
     return Reporter(start=start, note=lambda text: None, log=log, finish=finish, close=close)
 

@@ -1,8 +1,8 @@
 """The ledger: how many settings of each method were tried, for how long, and whether a comparison was fair.
 
 A *method* is all learners that differ in numbers only (rates, widths, steps, a number that is off). Each of its
-settings that was run counts, a failed one too. A baseline's settings are those of its grid. What was tried elsewhere
-and is in no run directory can't be known.
+settings that was run counts, one that failed or was given up too. A baseline's settings are those of its grid. What was
+tried elsewhere and is in no run directory can't be known.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ class Budget:
         rows: the table's rows that are its settings.
         tried: settings; None where nobody knows.
         failed: how many of these gave no result.
+        pruned: how many a search gave up before their end.
         by: what chooses among them, "mae on meta-validation"; "" where there is nothing to choose.
         chosen: by that; "" where nothing is, or where what was validated on differs.
         edges: settings of which the chosen value is the lowest or the highest that was tried.
-        seconds: of training, with meta-validation, over all its runs. NaN where not recorded, as for baselines.
+        seconds: of training, with meta-validation, over all its runs, those that gave no result too. NaN where not
+            recorded, as for baselines.
     """
 
     method: str
@@ -43,6 +45,7 @@ class Budget:
     rows: Sequence[str]
     tried: int | None
     failed: int
+    pruned: int
     by: str
     chosen: str
     edges: Sequence[str]
@@ -69,10 +72,11 @@ def learner_budgets(
             methods.append(method)
             members.append([label])
     names, _ = labels(methods)
-    lost: list[dict[str, Any]] = []  # a setting that failed on every split is one setting
-    for run in missing:
-        if run.status == "failed" and run.config and (own := identity(run.config)) not in (*lost, *rows.values()):
-            lost.append(own)
+    ended = [run for run in missing if run.status in ("failed", "pruned") and run.config]
+    lost: list[tuple[dict[str, Any], str]] = []  # a setting that failed on every split is one setting
+    for run in ended:
+        if (own := identity(run.config)) not in (*(known for known, _ in lost), *rows.values()):
+            lost.append((own, run.status))
     made = []
     for name, method, some in zip(names, methods, members, strict=True):
         before = [run for run in searched if without_numbers(identity(run.config)) == method]
@@ -84,11 +88,16 @@ def learner_budgets(
         }
         chosen, by = _chosen({label: runs for label, runs in of_setting.items() if runs})
         edges = _edges(settings, chosen) if chosen else []
-        failed = sum(without_numbers(own) == method for own in lost)
-        seconds = sum(run.train_seconds for run in (*before, *(run for label in some for run in learners[label])))
+        failed, pruned = (
+            sum(without_numbers(own) == method for own, status in lost if status == how) for how in ("failed", "pruned")
+        )
+        without = [run for run in ended if without_numbers(identity(run.config)) == method]
+        with_results = (*before, *(run for label in some for run in learners[label]))
+        seconds = sum(run.train_seconds for run in (*with_results, *without))
         said = chosen if len(settings) > 1 else ""
         by = f"{by} on {VALIDATION}" if len(settings) > 1 and by else ""
-        made.append(Budget(name, "learner", some, len(settings) + failed, failed, by, said, edges, seconds))
+        tried = len(settings) + failed + pruned
+        made.append(Budget(name, "learner", some, tried, failed, pruned, by, said, edges, seconds))
     return made
 
 
@@ -114,7 +123,7 @@ def baseline_budgets(runs: Sequence[Finished], names: Sequence[str], shots: int)
     known = 1 if once else None  # what is not in a report had nothing to tune
     return [
         _baseline(name, [said[name] for said in once.values() if name in said], shots)
-        or Budget(name, "baseline", [name], known, 0, "", "", [], float("nan"))
+        or Budget(name, "baseline", [name], known, 0, 0, "", "", [], float("nan"))
         for name in names
     ]
 
@@ -211,6 +220,7 @@ def _baseline(name: str, reports: Sequence[Mapping[str, Any]], shots: int) -> Bu
         rows=[name],
         tried=max(int(report["tried"]) for report in reports),
         failed=0,
+        pruned=0,
         by=f"{reports[0]['by']} on {VALIDATION}" if reports[0].get("by") else "",
         chosen=next(iter(chosen)) if len(chosen) == 1 else f"{len(chosen)} over {many} splits" if chosen else "",
         edges=[edge if many == 1 else f"{edge} in {times} of {many} splits" for edge, times in edges.items()],

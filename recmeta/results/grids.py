@@ -80,7 +80,7 @@ def missing_lines(missing: Sequence[Missing]) -> list[str]:
         return []
     counts = [
         f"{count} {status}"
-        for status in ("failed", "running", "unfinished")
+        for status in ("pruned", "failed", "running", "unfinished")
         if (count := sum(run.status == status for run in missing))
     ]
     lines = [
@@ -180,13 +180,19 @@ def _ablation(table: Table, ablation: Ablation) -> Grid:
     return Grid(f"{table.heading}: without parts of {ablation.full}", head, [full, *body])
 
 
+def _lost(budget: Budget) -> str:
+    """How many of a method's settings gave no result, in words."""
+    counts = [f"{count} {how}" for how, count in (("failed", budget.failed), ("pruned", budget.pruned)) if count]
+    return f" ({', '.join(counts)})" if counts else ""
+
+
 def _ledger(world: str, budgets: Sequence[Budget]) -> Grid:
     """What each method had: the same for all scenarios of a protocol."""
     head = ["method", "settings tried", "chosen", "by", "at the edge of what was tried", "train s"]
     body = [
         [
             one.method,
-            ("unknown" if one.tried is None else str(one.tried)) + (f" ({one.failed} failed)" if one.failed else ""),
+            ("unknown" if one.tried is None else str(one.tried)) + _lost(one),
             one.chosen,
             one.by,
             "; ".join(one.edges),

@@ -88,8 +88,12 @@ def ledger(report: Report) -> str:
         for one in table.budgets:
             words = [one.by, one.chosen, "; ".join(one.edges)]
             tried = "" if one.tried is None else one.tried
-            lines.append([table.heading, one.method, one.kind, tried, one.failed, *words, _plain(one.seconds)])
-    return _csv(["table", "method", "kind", "tried", "failed", "by", "chosen", "edges", "train_seconds"], lines)
+            lines.append(
+                [table.heading, one.method, one.kind, tried, one.failed, one.pruned, *words, _plain(one.seconds)]
+            )
+    return _csv(
+        ["table", "method", "kind", "tried", "failed", "pruned", "by", "chosen", "edges", "train_seconds"], lines
+    )
 
 
 def _all(table: Table) -> list[Judged]:

@@ -21,6 +21,9 @@ LOCK = ".lock"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where there is one: of a thousand configs it takes a tenth of the time."""
 
+PRUNED = "Pruned"
+"""What ``failure.json`` says of a run that a search gave up, where else the kind of error stands."""
+
 MARKERS = ("config.yaml", "summary.json", "failure.json")
 """A directory with any of these is a run's."""
 
@@ -84,7 +87,7 @@ class Missing:
 
     Attributes:
         directory: where it is.
-        status: "failed", "running" (its lock is held), or "unfinished".
+        status: "failed", "pruned" (a search gave it up), "running" (its lock is held), or "unfinished".
         overrides: what was typed, as far as it was recorded.
         reason: why it failed, as far as it was recorded.
         config: the resolved config; empty where it was not written.
@@ -180,8 +183,9 @@ def without_results(directory: Path) -> Missing:
     """What is known of a run that is not complete."""
     failure = _json(directory / "failure.json") if (directory / "failure.json").exists() else {}
     config = read_yaml(directory / "config.yaml") if (directory / "config.yaml").exists() else {}
-    status = "running" if is_held(directory) else "failed" if failure else "unfinished"
-    reason = _line(failure.get("error", "")) if status == "failed" else ""
+    ended = "" if not failure else "pruned" if failure.get("type") == PRUNED else "failed"
+    status = "running" if is_held(directory) else ended or "unfinished"
+    reason = _line(failure.get("error", "")) if status == ended else ""
     overrides = typed(directory) or tuple(failure.get("overrides") or ())
     return Missing(directory, status, overrides, reason, config or {}, read_log(directory))
 

@@ -11,8 +11,9 @@ from recmeta.results.labels import at_key
 from recmeta.results.runs import complete, directories, read_log, read_yaml, typed, without_results
 from recmeta.types import UserError
 
-STATES = ("done", "failed", "running", "unfinished", "missing")
-"""What a point of a sweep may be: unfinished is begun and interrupted, missing is not begun."""
+STATES = ("done", "pruned", "failed", "running", "unfinished", "missing")
+"""What a point of a sweep may be: pruned is given up by a search, unfinished is begun and interrupted, missing is not
+begun."""
 
 SWEEP = "multirun.yaml"
 """What Hydra leaves in a sweep's folder: the line that was typed, last."""
@@ -28,7 +29,7 @@ class Point(NamedTuple):
         state: one of `STATES`.
         directory: of the run; None where it is missing.
         overrides: what was typed, as far as is known.
-        said: of what failed why, of what runs or was interrupted how far it is.
+        said: of what failed or was given up why, of what runs or was interrupted how far it is.
     """
 
     state: str

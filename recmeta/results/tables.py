@@ -199,7 +199,9 @@ def _budgets(
 ) -> list[Budget]:
     """The ledger: learners, baselines, and imported rows, of which nothing is known."""
     rows = {kind: part["row"].unique(maintain_order=True).to_list() for (kind,), part in pooled.group_by("kind")}
-    imported = [Budget(row, "imported", [row], None, 0, "", "", [], float("nan")) for row in rows.get("imported", [])]
+    imported = [
+        Budget(row, "imported", [row], None, 0, 0, "", "", [], float("nan")) for row in rows.get("imported", [])
+    ]
     tuned = baseline_budgets(runs, rows.get("baseline", []), shots)
     return [*learner_budgets(learners, missing, searched), *imported, *tuned]
 

@@ -14,12 +14,12 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from recmeta import cli, experiment, provenance, run_directory, work
-from recmeta.points import Outcome
+from recmeta.points import Outcome, Prune, keep_all
 from recmeta.reporters import console
 from recmeta.reporters.files import to_json, write
 from recmeta.sweeps import groups
 from recmeta.sweeps.chorus import chorus
-from recmeta.types import Reporter, UserError
+from recmeta.types import Pruned, Reporter, UserError
 from recmeta.work import Point, Work
 
 FOLDER = ".fused"
@@ -71,12 +71,13 @@ def returned(composed: Composed, value: float | None) -> JobReturn:
     )  # fmt: skip
 
 
-def run(composed: Sequence[Composed], members: int) -> list[float | None]:
+def run(composed: Sequence[Composed], members: int, prune: Prune = keep_all) -> list[float | None]:
     """Run the points of a sweep; what fails is recorded, and the others go on.
 
     Args:
         composed: the points.
         members: the most seeds, of all points, in one program.
+        prune: gives points up before their end.
 
     Returns:
         Of each point the value on meta-validation, None where there is none.
@@ -87,7 +88,7 @@ def run(composed: Sequence[Composed], members: int) -> list[float | None]:
     # One point that is asked for twice is run once.
     distinct = {point.directory: point for point in planned if point is not None}
     for of_problem in groups.grouped(list(distinct.values()), groups.problem):
-        for point, outcome in _run_problem(of_problem, members):
+        for point, outcome in _run_problem(of_problem, members, prune):
             values[point.directory] = _value(point, outcome)
     return [None if point is None else values.get(point.directory) for point in planned]
 
@@ -107,6 +108,8 @@ def _value(point: Point, outcome: Outcome) -> float | None:
     """The value of a point on meta-validation. Why there is none is recorded, but where another process runs it."""
     if isinstance(outcome, run_directory.Occupied):
         cli.say(f"skipped: {outcome}")
+    elif isinstance(outcome, Pruned):
+        run_directory.record_failure(point.config, point.overrides, outcome, code=0)
     elif isinstance(outcome, Exception):
         cli.record(outcome, point.config, point.overrides)
     else:
@@ -114,7 +117,7 @@ def _value(point: Point, outcome: Outcome) -> float | None:
     return None
 
 
-def _run_problem(points: Sequence[Point], members: int) -> Iterator[tuple[Point, Outcome]]:
+def _run_problem(points: Sequence[Point], members: int, prune: Prune) -> Iterator[tuple[Point, Outcome]]:
     """Run points of one data set and split, which is loaded once."""
     try:
         data, problem = work.load(points[0].parts)
@@ -130,10 +133,10 @@ def _run_problem(points: Sequence[Point], members: int) -> Iterator[tuple[Point,
                 yield from ((point, error) for point in group)
                 continue
             reference = reference or made.reference
-            yield from _run_group(group, made._replace(reference=reference), members)
+            yield from _run_group(group, made._replace(reference=reference), members, prune)
 
 
-def _run_group(points: Sequence[Point], made: Work, members: int) -> Iterator[tuple[Point, Outcome]]:
+def _run_group(points: Sequence[Point], made: Work, members: int, prune: Prune) -> Iterator[tuple[Point, Outcome]]:
     """Run points of one structure: blocks that were interrupted go on, what is left of the others makes new ones."""
     left: list[Point] = []
     for point in points:
@@ -149,10 +152,13 @@ def _run_group(points: Sequence[Point], made: Work, members: int) -> Iterator[tu
     if len(left) < len(points):
         cli.say(f"{len(points) - len(left)} of {len(points)} points are done or refused; {len(left)} are left")
     for block in _interrupted(points, left):
-        yield from _run_block(block, made)
+        yield from _run_block(block, made, prune)
         left = [point for point in left if point not in block]
-    for block in groups.blocks(left, members):
-        yield from _run_block(block, made)
+    # Of a block that was run to its end, by a process that was killed before the search knew.
+    given_up = prune(points[0].config["steps"], {})
+    yield from ((point, given_up[point.directory]) for point in left if point.directory in given_up)
+    for block in groups.blocks([point for point in left if point.directory not in given_up], members):
+        yield from _run_block(block, made, prune)
 
 
 def _interrupted(points: Sequence[Point], left: Sequence[Point]) -> list[list[Point]]:
@@ -171,7 +177,7 @@ def _directory(point: Point) -> Path:
     return point.directory
 
 
-def _run_block(block: Sequence[Point], made: Work) -> Iterator[tuple[Point, Outcome]]:
+def _run_block(block: Sequence[Point], made: Work, prune: Prune) -> Iterator[tuple[Point, Outcome]]:
     """Run points as one program; where it does not fit into memory, one half after the other.
 
     What fails for all of them is the failure of each.
@@ -180,19 +186,20 @@ def _run_block(block: Sequence[Point], made: Work) -> Iterator[tuple[Point, Outc
     try:
         if len(block) == 1:
             where = block[0].directory / run_directory.CHECKPOINTS
-            outcomes = experiment.run_together(block, made, where, clock, compiled)
+            outcomes = experiment.run_together(block, made, where, clock, compiled, prune)
         else:
             folder = block[0].directory.parent / FOLDER / groups.name(block)
             run_directory.make(folder)
             with run_directory.held(folder):
                 write(folder / POINTS, to_json([point.directory.name for point in block]))
-                outcomes = experiment.run_together(block, made, folder / run_directory.CHECKPOINTS, clock, compiled)
+                where = folder / run_directory.CHECKPOINTS
+                outcomes = experiment.run_together(block, made, where, clock, compiled, prune)
                 shutil.rmtree(folder)
     except Exception as error:
         if len(block) > 1 and _is_memory(error):
             cli.say(f"{len(block)} points do not fit into memory; one half after the other")
             for half in groups.halves(block):
-                yield from _run_block(half, made)
+                yield from _run_block(half, made, prune)
             return
         outcomes = [error] * len(block)
     yield from zip(block, outcomes, strict=True)

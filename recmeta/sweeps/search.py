@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from recmeta import run_directory
 from recmeta.reporters.files import to_json, write
+from recmeta.sweeps.pruning import DECIDED, PRUNERS, Judge, judge
 from recmeta.sweeps.space import Space, described, edges, grid, typed
 from recmeta.types import UserError
 
@@ -32,7 +33,12 @@ RECORD = "search.json"
 
 Sampler = Literal["tpe", "cmaes", "random", "grid"]
 
-STATES = {TrialState.COMPLETE: "done", TrialState.FAIL: "failed", TrialState.RUNNING: "unfinished"}
+Pruner = Literal["none", "median", "halving"]
+
+STATES = {
+    TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
+    TrialState.RUNNING: "unfinished",
+}  # fmt: skip
 
 
 class Settings(NamedTuple):
@@ -43,6 +49,7 @@ class Settings(NamedTuple):
         trials: how many there are to be in the end, trial 0 included.
         batch: how many are asked for at a time, and launched together.
         seed: of the sampler.
+        pruner: none, or by what trials are given up before their end: median or halving.
         storage: an Optuna storage URL; None: `STORAGE` beside the runs.
     """
 
@@ -50,6 +57,7 @@ class Settings(NamedTuple):
     trials: int
     batch: int
     seed: int
+    pruner: Pruner
     storage: str | None
 
 
@@ -59,11 +67,13 @@ class Ground(NamedTuple):
     Attributes:
         config: a hash of the configs that it goes over, less what is searched.
         goal: of what is told, "min" or "max".
+        steps: of a training.
         first: trial 0: the default config; None where that is not among what is searched.
     """
 
     config: str
     goal: str
+    steps: int
     first: Mapping[str, Any] | None
 
 
@@ -75,7 +85,8 @@ class Told(NamedTuple):
         directory: of its run.
         reason: why there is no value.
         seconds: that it took, in its share; None where it did not begin.
-        code: the exit code that it makes, 0 where there is a value.
+        code: the exit code that it makes, 0 where nothing failed.
+        pruned: it was given up.
         occupied: another process runs it, so that nothing can be said yet.
     """
 
@@ -84,11 +95,12 @@ class Told(NamedTuple):
     reason: str
     seconds: float | None
     code: int = 0
+    pruned: bool = False
     occupied: bool = False
 
 
-Launch = Callable[[Sequence[Sequence[str]], int], Sequence[Told]]
-"""``(overrides of each point, the number of the first)`` -> what came of each."""
+Launch = Callable[[Sequence[Sequence[str]], int, Judge | None], Sequence[Told]]
+"""``(overrides of each point, the number of the first, what gives points up)`` -> what came of each."""
 
 
 def search(folder: Path, space: Space, settings: Settings, ground: Ground, launch: Launch) -> dict[str, Any]:
@@ -113,7 +125,8 @@ def search(folder: Path, space: Space, settings: Settings, ground: Ground, launc
         planned = _planned(space, settings, ground)
         total = min(settings.trials, len(planned)) if settings.sampler == "grid" else settings.trials
         while batch := _batch(study, space, settings, total, planned):
-            told = launch([typed(trial.params) for trial in batch], batch[0].number)
+            judged = None if settings.pruner == "none" else judge(study, batch, PRUNERS[settings.pruner], ground.steps)
+            told = launch([typed(trial.params) for trial in batch], batch[0].number, judged)
             for trial, said in zip(batch, told, strict=True):
                 _tell(study, trial, said)
             write(folder / RECORD, to_json(recorded(study, space, settings)))
@@ -144,7 +157,7 @@ def _study(folder: Path, space: Space, settings: Settings, ground: Ground) -> op
         ) from error
     identity = {
         "config": ground.config, "searched": described(space), "goal": ground.goal, "sampler": settings.sampler,
-        "seed": settings.seed, "batch": settings.batch,
+        "seed": settings.seed, "batch": settings.batch, "pruner": settings.pruner,
     }  # fmt: skip
     known = study.user_attrs.get("search")
     if known is not None and known != identity:
@@ -204,8 +217,10 @@ def _tell(study: optuna.Study, trial: FrozenTrial, said: Told) -> None:
     same, seconds = (before[0], 0.0) if run and before else (None, said.seconds)
     about = {"run": run, "same_as": same, "seconds": seconds, "reason": said.reason, "code": said.code}
     # Not the trial that was asked for: that may have been in a process that was killed.
-    optuna.trial.Trial(study, trial._trial_id).set_user_attr("about", about)
-    if said.value is None or not np.isfinite(said.value):
+    study._storage.set_trial_user_attr(trial._trial_id, "about", about)
+    if said.pruned:
+        study.tell(trial.number, state=TrialState.PRUNED)  # its value is the last that was reported
+    elif said.value is None or not np.isfinite(said.value):
         study.tell(trial.number, state=TrialState.FAIL)
     else:
         study.tell(trial.number, said.value)
@@ -227,6 +242,7 @@ def recorded(study: optuna.Study, space: Space, settings: Settings) -> dict[str,
         "trials": [
             {
                 "number": trial.number, "state": STATES[trial.state], "params": trial.params, "value": trial.value,
+                "pruned_at": trial.user_attrs.get(DECIDED, [None])[0],
                 **_about(trial),
             }
             for trial in trials

@@ -17,12 +17,14 @@ from optuna.trial import TrialState
 
 from recmeta import cli, provenance, run_directory
 from recmeta.metrics import metric
+from recmeta.points import Prune
 from recmeta.results.labels import at_key
-from recmeta.results.runs import is_held, without_results
+from recmeta.results.runs import PRUNED, is_held, without_results
 from recmeta.sweeps.launch import Composed, compose
+from recmeta.sweeps.pruning import PRUNERS, Judge
 from recmeta.sweeps.search import STATES, Ground, Settings, Told, lines, search
 from recmeta.sweeps.space import COMPARED, EXCEPT, Space, default, each_once, space, typed
-from recmeta.types import UserError
+from recmeta.types import Pruned, UserError
 
 REFUSED = (HydraException, OmegaConfBaseException, ValueError)
 """What Hydra raises where a config can't be composed."""
@@ -47,16 +49,24 @@ def sweep(
         UserError: a setting or a range that is none, trials that can't be compared, or a folder with another search.
     """
     how = checked(settings)
+    if how.pruner != "none" and config.hydra.runtime.choices["hydra/launcher"] != "fused":
+        raise UserError(
+            f"hydra.sweeper.pruner={how.pruner}: needs hydra/launcher=fused, under which trials stand side by side"
+        )
     found = space(arguments, loader)
     configs = _composed_once(loader, config, found)
     check_alike(configs)
+    if how.pruner != "none" and ("steps" in found.searched or len({each["steps"] for each in configs}) > 1):
+        raise UserError(f"hydra.sweeper.pruner={how.pruner}: trials are judged at equal steps: give steps one value")
     ground = _ground(loader, config, found, configs)
 
-    def launch(points: Sequence[Sequence[str]], first: int) -> list[Told]:
+    def launch(points: Sequence[Sequence[str]], first: int, judge: Judge | None) -> list[Told]:
         overrides = [[*found.fixed, *point] for point in points]
         made = [_composed(loader, config, one, number) for number, one in enumerate(overrides, first)]
         sound = [one for one, known in zip(overrides, made, strict=True) if isinstance(known, Composed)]
-        returns = iter(launcher.launch(sound, initial_job_idx=first) if sound else ())
+        # Hydra's launchers know of no pruning; that one of them is not asked for it was checked.
+        more = {"prune": by_directory(made, judge)} if judge else {}
+        returns = iter(launcher.launch(sound, initial_job_idx=first, **more) if sound else ())
         return [told(one, next(returns)) if isinstance(one, Composed) else one for one in made]
 
     if ground.first is None:
@@ -67,6 +77,19 @@ def sweep(
         print(line)
     cli.failed[:] = failures(record)
     return record
+
+
+def by_directory(made: Sequence[Composed | Told], judge: Judge) -> Prune:
+    """A judge of trials as what gives points up: a trial is known by its place, and a point by its run directory."""
+    directories = {
+        place: run_directory.place(one.config) for place, one in enumerate(made) if isinstance(one, Composed)
+    }
+
+    def prune(step: int, values: Mapping[Path, float]) -> Mapping[Path, Pruned]:
+        of_place = {place: values[where] for place, where in directories.items() if where in values}
+        return {directories[place]: why for place, why in judge(step, of_place).items()}
+
+    return prune
 
 
 def _composed_once(loader: Any, config: DictConfig, found: Space) -> list[Mapping[str, Any]]:
@@ -109,7 +132,7 @@ def _ground(loader: Any, config: DictConfig, found: Space, configs: Sequence[Map
     assert isinstance(choices, dict)
     at = {key: choices.get(key, at_key(plain.config, key)) for key in found.searched}
     digest = hashlib.sha256("".join(map(provenance.config_hash, configs)).encode()).hexdigest()
-    return Ground(digest, metric(plain.config["metric"]).goal, default(found, at))
+    return Ground(digest, metric(plain.config["metric"]).goal, plain.config["steps"], default(found, at))
 
 
 def _composed(loader: Any, config: DictConfig, overrides: Sequence[str], number: int) -> Composed | Told:
@@ -130,9 +153,9 @@ def checked(settings: Mapping[str, Any]) -> Settings:
         UserError: one is not.
     """
     how = Settings(**settings)
-    samplers = ("tpe", "cmaes", "random", "grid")
-    if how.sampler not in samplers:
-        raise UserError(f"hydra.sweeper.sampler={how.sampler}: there are {', '.join(samplers)}")
+    for key, there in (("sampler", ("tpe", "cmaes", "random", "grid")), ("pruner", ("none", *PRUNERS))):
+        if (value := getattr(how, key)) not in there:
+            raise UserError(f"hydra.sweeper.{key}={value}: there are {', '.join(there)}")
     if how.storage is not None and not (isinstance(how.storage, str) and "://" in how.storage):
         raise UserError(f"hydra.sweeper.storage={how.storage}: must be an Optuna storage URL, or null")
     for key, least in (("trials", 1), ("batch", 1), ("seed", 0)):
@@ -157,6 +180,8 @@ def told(composed: Composed, returned: JobReturn) -> Told:
     failure = _object(directory / "failure.json")
     reason = failure.get("error") or "it gave no value on meta-validation"
     seconds = without_results(directory).train_seconds
+    if failure.get("type") == PRUNED:
+        return Told(None, directory, reason, seconds, pruned=True)
     return Told(None, directory, reason, seconds, failure.get("code", 1), occupied=is_held(directory))
 
 

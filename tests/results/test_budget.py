@@ -91,6 +91,20 @@ def test_a_failed_setting_counts_once(ridge, config, tmp_path):
     assert (found["learner=ridge"].tried, found["learner=ridge"].failed) == (3, 1)
 
 
+def test_what_a_search_gave_up_counts_with_its_seconds(ridge, config, tmp_path):
+    paths = [ridge(0.1, 0, [[0.9]]), ridge(1, 0, [[0.8]])]
+    directory = tmp_path / "outputs" / "given_up"
+    directory.mkdir()
+    (directory / "config.yaml").write_text(yaml.safe_dump(config(learner_settings={"penalty": 100})))
+    (directory / "failure.json").write_text(json.dumps({"error": "given up at step 10", "type": "Pruned"}))
+    _, before = table(*paths)
+    (directory / "metrics.jsonl").write_text('{"step": 10, "split": "train", "tasks_per_s": [20.0]}\n')
+    _, found = table(*paths, directory)
+    one, other = found["learner=ridge"], before["learner=ridge"]
+    assert (one.tried, one.failed, one.pruned) == (3, 0, 1)
+    assert one.seconds == pytest.approx(other.seconds + 4 * 10 / 20)
+
+
 def test_baselines_say_what_their_summary_does(ridge):
     _, found = table(ridge(1, 0, baselines={"user_item_bias": BIAS | GRID}))
     one = found["user_item_bias"]

@@ -34,6 +34,8 @@ def sweep(make, config, tmp_path):
     failed.mkdir()
     typed = ["learner=ridge", "protocol.shots=[0,5]", "seeds=[0]"]
     (failed / "failure.json").write_text(json.dumps({"error": "out of\nmemory", "overrides": typed}))
+    given_up = begin("e", ["learner=protonet", *typed[1:]])
+    (given_up / "failure.json").write_text(json.dumps({"error": "given up at step 40", "type": "Pruned"}))
     begin("c", ["learner=joint", *typed[1:]])
     begin("d", ["learner=reptile", *typed[1:]])
     (study / "multirun.yaml").write_text(yaml.safe_dump({"hydra": {"overrides": {"task": LINE}}}))
@@ -45,8 +47,9 @@ def test_every_state_is_told(sweep, capsys):
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert main(["status", str(sweep)]) == 0
     counted, *told = capsys.readouterr().out.splitlines()
-    assert counted == "5 points: 1 done, 1 failed, 1 running, 1 unfinished, 1 missing"
+    assert counted == "6 points: 1 done, 1 pruned, 1 failed, 1 running, 1 unfinished, 1 missing"
     assert told == [
+        f"pruned: learner=protonet ({sweep / 'e'}): given up at step 40",
         f"failed: learner=ridge ({sweep / 'b'}): out of memory",
         f"running: learner=joint ({sweep / 'c'}): step 40 of 100",
         f"unfinished: learner=reptile ({sweep / 'd'}): step 40 of 100",

@@ -27,7 +27,7 @@ def launcher(seen, *, die_at=(), fail=lambda rate: False):
     """Runs trials at no cost: the error is least at a rate of 0.1 and a width of 32. ``seen`` are those it ran."""
     died = []
 
-    def launch(points, first):
+    def launch(points, first, judge):
         told = []
         for number, point in enumerate(points, first):
             if number in die_at and number not in died:
@@ -45,21 +45,11 @@ def launcher(seen, *, die_at=(), fail=lambda rate: False):
 
 
 def searched(folder, launch, at=AT, typed=SPACE, config="", **settings):
-    how = Settings(**{"sampler": "random", "trials": 20, "batch": 6, "seed": 0, "storage": None} | settings)
+    how = Settings(
+        **{"sampler": "random", "trials": 20, "batch": 6, "seed": 0, "pruner": "none", "storage": None} | settings
+    )
     found = space(typed)
-    return search(folder, found, how, Ground(config, "min", default(found, at)), launch)
-
-
-@pytest.fixture(autouse=True)
-def unsynced():
-    """A data base that need not outlive the machine: no write waits for the disk."""
-
-    def connected(connection, _):
-        connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", connected)
-    yield
-    event.remove(Engine, "connect", connected)
+    return search(folder, found, how, Ground(config, "min", 100, default(found, at)), launch)
 
 
 @pytest.fixture
@@ -100,7 +90,7 @@ def test_interrupted_three_times_it_is_the_same_search(tmp_path, sampler):
     parts = searched(tmp_path / "parts", launch, sampler=sampler)
     assert points(parts) == points(whole)
     assert [trial["value"] for trial in parts["trials"]] == [trial["value"] for trial in whole["trials"]]
-    assert parts["counts"] == {"done": 20, "failed": 0, "unfinished": 0}
+    assert parts["counts"] == {"done": 20, "pruned": 0, "failed": 0, "unfinished": 0}
     assert len({number for number, *_ in points(parts)}) == 20
 
 
@@ -114,8 +104,8 @@ sys.path.insert(0, {tests!r})
 from test_search import launcher, searched
 seen = []
 inner = launcher(seen)
-def launch(points, first):
-    told = inner(points, first)
+def launch(points, first, judge):
+    told = inner(points, first, judge)
     if first + len(points) > {limit}:
         os.kill(os.getpid(), signal.SIGKILL)
     return told
@@ -189,7 +179,7 @@ def test_what_fails_is_recorded_and_passed_over(tmp_path):
 
 
 def test_a_trial_that_equals_an_earlier_one_takes_no_time_again(tmp_path):
-    def launch(points, first):
+    def launch(points, first, judge):
         return [Told(1.0, tmp_path / point[0], "", 2.0) for point in points]
 
     record = searched(tmp_path, launch, typed=["width=8,16"], trials=8, batch=4)
@@ -262,10 +252,10 @@ def test_one_process_searches_at_a_time(tmp_path):
 
 
 def test_a_trial_that_another_process_runs_is_told_later(tmp_path):
-    def launch(points, first):
+    def launch(points, first, judge):
         return [Told(None, None, "", None, occupied=True) for _ in points]
 
     with pytest.raises(UserError, match="another process runs a trial"):
         searched(tmp_path, launch, trials=2)
     record = searched(tmp_path, launcher([]), trials=2)
-    assert record["counts"] == {"done": 2, "failed": 0, "unfinished": 0}
+    assert record["counts"] == {"done": 2, "pruned": 0, "failed": 0, "unfinished": 0}

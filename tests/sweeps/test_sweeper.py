@@ -46,11 +46,51 @@ def test_a_search_from_start_to_end(small, monkeypatch, capfd, tmp_path, launche
     assert (tmp_path / "found" / record["trials"][0]["run"] / "summary.json").stat().st_mtime_ns == before
 
 
+PRUNED = (
+    "hydra/launcher=fused", "hydra.sweeper.pruner=halving", "hydra.sweeper.sampler=grid", "hydra.sweeper.trials=6",
+    "hydra.sweeper.batch=6", "optimizer=sgd", "optimizer.learning_rate=0.0001,0.001,0.01,0.1,0.2,0.4", "steps=8",
+)  # fmt: skip
+
+
+def test_what_is_worse_is_given_up_early_and_that_is_no_failure(small, monkeypatch, capfd, tmp_path):
+    typed = [*SEARCH, *small, *PRUNED, f"output={tmp_path}", "name=found"]
+    assert call(monkeypatch, *typed) == 0
+    record = json.loads((tmp_path / "found" / RECORD).read_text())
+    assert record["counts"] == {"done": 2, "pruned": 4, "failed": 0, "unfinished": 0}
+    assert "2 done, 4 pruned trials" in capfd.readouterr().out
+    for trial in record["trials"]:
+        directory = tmp_path / "found" / trial["run"]
+        assert (directory / "summary.json").exists() == (trial["state"] == "done")
+        log = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+        best = min(line["mae"][0] for line in log if line["split"] == "validation")
+        assert trial["value"] == pytest.approx(best)
+        assert log[-1]["step"] == (trial["pruned_at"] or 8)
+        assert trial["seconds"] > 0
+    pruned = [point for point in status.points(tmp_path / "found") if point.state == "pruned"]
+    assert len(pruned) == 4
+    assert all(point.said.startswith("given up at step") for point in pruned)
+    assert call(monkeypatch, *typed) == 0
+    assert json.loads((tmp_path / "found" / RECORD).read_text()) == record
+
+
+@pytest.mark.slow
+def test_a_pruned_search_that_is_killed_goes_on_the_same(small, monkeypatch, kill_at, tmp_path):
+    typed = [*SEARCH, *small, *PRUNED, "name=main"]
+    assert call(monkeypatch, *typed, f"output={tmp_path / 'whole'}") == 0
+    for step in (4, 6):
+        kill_at(step, tmp_path / "parts", [*typed, f"output={tmp_path / 'parts'}"])
+    assert call(monkeypatch, *typed, f"output={tmp_path / 'parts'}") == 0
+    whole, parts = (json.loads((tmp_path / name / "main" / RECORD).read_text()) for name in ("whole", "parts"))
+    for one, other in zip(whole["trials"], parts["trials"], strict=True):
+        for key in ("number", "state", "params", "value", "pruned_at", "run"):
+            assert one[key] == other[key]
+
+
 def test_a_trial_that_diverges_is_recorded_and_the_exit_code_is_1(small, monkeypatch, tmp_path):
     typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small, "optimizer=sgd"]
     assert call(monkeypatch, *typed, "optimizer.learning_rate=0.1,1e30", f"output={tmp_path}", "name=found") == 1
     record = json.loads((tmp_path / "found" / RECORD).read_text())
-    assert record["counts"] == {"done": 1, "failed": 1, "unfinished": 0}
+    assert record["counts"] == {"done": 1, "pruned": 0, "failed": 1, "unfinished": 0}
     (failed,) = [trial for trial in record["trials"] if trial["state"] == "failed"]
     assert failed["reason"].startswith("training diverged")
     assert 0 < failed["seconds"] < record["seconds"]
@@ -64,7 +104,7 @@ def test_a_trial_that_does_not_compose_fails_alone(small, monkeypatch, capfd, tm
     typed += ["learner=maml,ridge", "learner.inner_rate=0.1,0.2", f"output={tmp_path}", "name=found"]
     assert call(monkeypatch, *typed) == 2
     record = json.loads((tmp_path / "found" / RECORD).read_text())
-    assert record["counts"] == {"done": 2, "failed": 2, "unfinished": 0}
+    assert record["counts"] == {"done": 2, "pruned": 0, "failed": 2, "unfinished": 0}
     for trial in record["trials"]:
         assert (trial["params"]["learner"], trial["state"]) in (("maml", "done"), ("ridge", "failed"))
         assert trial["state"] == "done" or "no such key; learner has" in trial["reason"]
@@ -121,6 +161,8 @@ def test_an_edited_config_is_another_search(small, monkeypatch, capfd, tmp_path)
         (["optimizer=adam,best"], "no such choice"),
         (["learner.inner_rate=0.1"], "nothing is searched"),
         (["learner.inner_rate=interval(0,1)", "hydra.sweeper.sampler=best"], "there are tpe, cmaes, random, grid"),
+        (["learner.inner_rate=interval(0,1)", "hydra.sweeper.pruner=best"], "there are none, median, halving"),
+        (["learner.inner_rate=interval(0,1)", "hydra.sweeper.pruner=median"], "needs hydra/launcher=fused"),
         (["learner.inner_rate=interval(0,1)", "hydra.sweeper.trials=0"], "must be a whole number from 1 on"),
     ],
 )
@@ -132,7 +174,7 @@ def test_what_is_typed_wrong_is_refused_before_anything_is_written(small, monkey
 
 
 def test_settings_are_checked():
-    known = {"sampler": "tpe", "trials": 1, "batch": 1, "seed": 0, "storage": None}
+    known = {"sampler": "tpe", "trials": 1, "batch": 1, "seed": 0, "pruner": "none", "storage": None}
     assert checked(known)._asdict() == known
     for key, wrong in (("batch", True), ("seed", -1), ("trials", 1.5), ("storage", "search.db")):
         with pytest.raises(UserError, match=rf"hydra\.sweeper\.{key}="):

@@ -1,0 +1,92 @@
+"""Which trials a search gives up before their end, by their values on meta-validation so far.
+
+A trial goes on while it is among the best of all trials of the search, each by its best value by the same step; one
+that was given up, or ended, before stands with what it had. Optuna's pruners judge a trial by those that came before
+it; the trials of a block stand side by side and are judged all at once, so that which comes first has no part in it.
+
+What is reported and what is decided is kept in the search's storage, and what is decided depends on what is reported
+alone: a search that is killed and gone on with decides the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from recmeta.types import Pruned
+
+LEAST = 5
+"""So many trials must be known at a step before one is given up; as in Optuna's pruners."""
+
+FIRST = 1 / 4
+"""So much of a training is done before a trial is given up."""
+
+DECIDED = "pruned"
+"""Of a trial's attributes: the step at which it was given up, and its value there."""
+
+Judge = Callable[[int, Mapping[int, float]], Mapping[int, Pruned]]
+"""``(step, place among the batch -> value)`` -> which of the batch are given up by this step; as `points.Prune`."""
+
+
+def median(done: float) -> float:
+    """The share of all trials that may go on when so much of the training is done: half, from a quarter of it on.
+
+    Not earlier: who learns slowly is behind at first, and the best often is (docs/sweeps.md).
+    """
+    return 1.0 if done < FIRST else 0.5
+
+
+def halving(done: float) -> float:
+    """By successive halving: half from a quarter of the training on, a quarter from half of it on.
+
+    >>> [halving(done) for done in (0.2, 0.25, 0.4, 0.5, 0.9)]
+    [1.0, 0.5, 0.5, 0.25, 0.25]
+    """
+    return 1.0 if done < FIRST else 0.5 ** (1 + math.floor(math.log2(done / FIRST)))
+
+
+PRUNERS: Mapping[str, Callable[[float], float]] = {"median": median, "halving": halving}
+
+
+def judge(study: optuna.Study, batch: Sequence[FrozenTrial], share: Callable[[float], float], steps: int) -> Judge:
+    """What judges the trials of a batch while they run.
+
+    Args:
+        study: in which values and decisions are kept.
+        batch: the trials.
+        share: of all trials that may go on, by how much of the training is done.
+        steps: of a whole training.
+    """
+    sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+
+    def judged(step: int, values: Mapping[int, float]) -> Mapping[int, Pruned]:
+        known = study.get_trials(deepcopy=False)
+        for place, value in values.items():
+            # What was reported before a kill stands, and so does what was decided by it.
+            if step not in known[batch[place].number].intermediate_values:
+                study._storage.set_trial_intermediate_value(batch[place]._trial_id, step, value)
+        known = study.get_trials(deepcopy=False)
+        values_by = {trial.number: by(step, trial.intermediate_values) for trial in known}
+        last = {number: sign * value for number, value in values_by.items() if value is not None}
+        for place in values if len(last) >= LEAST else ():
+            number = batch[place].number
+            better = sum(value < last[number] for value in last.values())
+            if DECIDED not in known[number].user_attrs and better >= share(step / steps) * len(last):
+                study._storage.set_trial_user_attr(batch[place]._trial_id, DECIDED, [step, sign * last[number]])
+        known = study.get_trials(deepcopy=False)
+        decided = {place: known[trial.number].user_attrs.get(DECIDED) for place, trial in enumerate(batch)}
+        return {place: Pruned(*said) for place, said in decided.items() if said and said[0] <= step}
+
+    return judged
+
+
+def by(step: int, curve: Mapping[int, float]) -> float | None:
+    """The latest value of a curve by a step; None where there is none.
+
+    >>> by(250, {300: 0.7, 100: 0.9, 200: 0.8}), by(50, {100: 0.9})
+    (0.8, None)
+    """
+    return curve[max(known)] if (known := [at for at in curve if at <= step]) else None
