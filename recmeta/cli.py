@@ -97,12 +97,16 @@ class AroundSweep(Callback):
 
 
 def recorded(folder: Path) -> Iterator[Failure]:
-    """What failed of a folder's last sweep: what was written down since it began."""
+    """What failed of a folder's last sweep: what was written down since it began.
+
+    Not what a search gave up, whose code is 0, nor a run that was killed before its sweep wrote down a code.
+    """
     sweep = folder / "multirun.yaml"
     for path in sorted(folder.glob("*/failure.json")):
         if sweep.exists() and path.stat().st_mtime_ns >= sweep.stat().st_mtime_ns:
             said = json.loads(path.read_text(encoding="utf-8"))
-            yield Failure(f"{' '.join(said['overrides'])}: {said['error']}", said["code"])
+            if code := said.get("code"):
+                yield Failure(f"{' '.join(said['overrides'])}: {said['error']}", code)
 
 
 def _values(config: DictConfig, key: str) -> list[str]:

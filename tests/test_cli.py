@@ -192,4 +192,7 @@ def test_failures_of_other_processes_are_read_unless_they_are_of_an_earlier_swee
     assert list(cli.recorded(tmp_path)) == []  # no sweep
     (tmp_path / "multirun.yaml").touch()
     os.utime(tmp_path / "multirun.yaml", ns=(5 * 10**8, 5 * 10**8))
+    for name, code in (("given_up", {"code": 0}), ("killed", {})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "failure.json").write_text(json.dumps({"error": "", "overrides": []} | code))
     assert list(cli.recorded(tmp_path)) == [cli.Failure("learner=new: it broke", 2)]

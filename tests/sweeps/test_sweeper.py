@@ -57,7 +57,9 @@ def test_what_is_worse_is_given_up_early_and_that_is_no_failure(small, monkeypat
     assert call(monkeypatch, *typed) == 0
     record = json.loads((tmp_path / "found" / RECORD).read_text())
     assert record["counts"] == {"done": 2, "pruned": 4, "failed": 0, "unfinished": 0}
-    assert "2 done, 4 pruned trials" in capfd.readouterr().out
+    said = capfd.readouterr()
+    assert "2 done, 4 pruned trials" in said.out
+    assert "failed" not in said.err
     for trial in record["trials"]:
         directory = tmp_path / "found" / trial["run"]
         assert (directory / "summary.json").exists() == (trial["state"] == "done")
