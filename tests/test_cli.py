@@ -1,5 +1,6 @@
 """What is typed wrong ends in one line on standard error, exit code 2, and nothing written."""
 
+import json
 import os
 import sys
 
