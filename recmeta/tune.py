@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
@@ -28,6 +29,7 @@ class Tuned(NamedTuple):
         settings: the value of each setting at each of the problem's support sizes ``[C]``.
         tried: how many combinations of settings.
         by: the metric that chose; None where there was nothing to choose.
+        seconds: that fitting and trying took, compiling included.
     """
 
     baseline: Baseline
@@ -35,6 +37,7 @@ class Tuned(NamedTuple):
     settings: Mapping[str, Float[np.ndarray, "C"]]
     tried: int
     by: str | None
+    seconds: float
 
 
 def tune_baselines(
@@ -52,6 +55,7 @@ def tune_baselines(
     ranking = next((each for each in metrics if each.reads == "score" and not each.shows), None)
 
     def tune(baseline: Baseline) -> Tuned:
+        begin = time.monotonic()
         state = baseline.fit(problem)
         by = metric if baseline.rates or metric.reads == "score" else ranking
         names = list(baseline.grid)
@@ -62,7 +66,8 @@ def tune_baselines(
             values = _try(baseline, state, names, combinations, problem, by)
             chosen = combinations[np.nanargmin(values if by.goal == "min" else -values, axis=0)]
         settings = dict(zip(names, chosen.T, strict=True))
-        return Tuned(baseline, state, settings, len(combinations), by.name if names and by else None)
+        seconds = time.monotonic() - begin
+        return Tuned(baseline, state, settings, len(combinations), by.name if names and by else None, seconds)
 
     return {name: tune(baseline) for name, baseline in baselines.items()}
 
@@ -175,12 +180,13 @@ def fold_baselines(
 def settings_report(tuned: Mapping[str, Tuned], shots: Sequence[int]) -> dict[str, dict]:
     """What was chosen for each baseline that has settings, and from what.
 
-    The number tried, the metric, the grid, and under its own name each setting's value by shots.
+    The number tried, the metric, the seconds, the grid, and under its own name each setting's value by shots.
     """
     return {
         name: {
             "tried": each.tried,
             "by": each.by,
+            "seconds": each.seconds,
             "grid": {setting: list(values) for setting, values in each.baseline.grid.items()},
             "shots": list(shots),
             **{setting: np.asarray(values, float).tolist() for setting, values in each.settings.items()},

@@ -152,7 +152,8 @@ def test_baseline_table(problem, scored):
     assert report["user_item_bias"]["shots"] == [0, 1, 3, 5]
     assert len(report["user_item_bias"]["user_shrinkage"]) == 4
     for name, said in report.items():
-        assert set(said) - {"tried", "by", "grid", "shots"} == set(said["grid"]) == set(BASELINES[name].grid)
+        assert set(said) - {"tried", "by", "seconds", "grid", "shots"} == set(said["grid"]) == set(BASELINES[name].grid)
+        assert said["seconds"] > 0
         assert said["tried"] == math.prod(map(len, said["grid"].values()))
         for setting, values in said["grid"].items():
             assert all(min(abs(value - tried) for tried in values) < 1e-5 * value for value in said[setting] if value)

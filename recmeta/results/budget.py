@@ -36,8 +36,8 @@ class Budget:
         by: what chooses among them, "mae on meta-validation"; "" where there is nothing to choose.
         chosen: by that; "" where nothing is, or where what was validated on differs.
         edges: settings of which the chosen value is the lowest or the highest that was tried.
-        seconds: of training, with meta-validation, over all its runs, those that gave no result too. NaN where not
-            recorded, as for baselines.
+        seconds: of training, with meta-validation, over all its runs, those that gave no result too; of a baseline, of
+            fitting it and trying its settings, over all splits. NaN where not recorded.
     """
 
     method: str
@@ -118,8 +118,11 @@ def baseline_budgets(runs: Sequence[Finished], names: Sequence[str], shots: int)
         names: the baselines of the table.
         shots: the table's support size.
     """
-    # The split is told by its hash; runs of one split fit the same baselines.
-    once = {run.hashes["protocol"]: run.summary["baselines"] for run in runs if "baselines" in run.summary}
+    # The split is told by its hash; runs of one split fit the same baselines, each of them those that it names.
+    once: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        if "baselines" in run.summary:
+            once.setdefault(run.hashes["protocol"], {}).update(run.summary["baselines"])
     known = 1 if once else None  # what is not in a report had nothing to tune
     return [
         _baseline(name, [said[name] for said in once.values() if name in said], shots)
@@ -224,7 +227,7 @@ def _baseline(name: str, reports: Sequence[Mapping[str, Any]], shots: int) -> Bu
         by=f"{reports[0]['by']} on {VALIDATION}" if reports[0].get("by") else "",
         chosen=next(iter(chosen)) if len(chosen) == 1 else f"{len(chosen)} over {many} splits" if chosen else "",
         edges=[edge if many == 1 else f"{edge} in {times} of {many} splits" for edge, times in edges.items()],
-        seconds=float("nan"),
+        seconds=sum(report.get("seconds", float("nan")) for report in reports),
     )
 
 

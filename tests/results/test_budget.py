@@ -126,6 +126,14 @@ def test_baselines_that_choose_otherwise_on_other_splits(ridge):
     ]
 
 
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_baselines_that_another_run_of_the_split_tried(ridge, order):
+    """A learner's run without baselines beside a run of the baselines alone."""
+    tuned = {"user_item_bias": BIAS | GRID | {"seconds": 2.5}}
+    _, found = table(*(ridge(place, 0, baselines=one) for place, one in enumerate([tuned, {}][order])))
+    assert (found["user_item_bias"].tried, found["user_item_bias"].seconds) == (4, 2.5)
+
+
 def test_a_verdict_on_unequal_budgets_is_marked(ridge):
     made, _ = table(ridge(1, 0.2, baselines={"user_item_bias": BIAS}))
     verdict, said = made.verdicts
