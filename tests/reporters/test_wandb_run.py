@@ -240,3 +240,29 @@ def test_a_key_in_netrc_is_found_without_asking(monkeypatch, tmp_path):
 def test_flattened_leaves():
     nested = {"a": {"ci95": None, "b": True, "c": None, "list": [1]}, "text": "t"}
     assert dict(flattened(nested)) == {"a/b": True, "text": "t"}
+
+
+@pytest.mark.slow
+def test_a_fused_sweep_is_a_group_and_each_of_its_points_a_run(small, tmp_path):
+    """Points of one program, live beside each other: each W&B run holds what its own directory does."""
+    typed = ["reporter=default" if each.startswith("reporter") else each for each in small]
+    line = ["-m", "hydra/launcher=fused", *typed, f"output={tmp_path}", "name=sweep", "learner.weight_scale=0.1,0.3"]
+    env = os.environ | {"WANDB_MODE": "offline"}
+    subprocess.run([sys.executable, "-m", "recmeta", *line, "seeds=[0],[1]"], check=True, env=env)
+    points = set()
+    for path in tmp_path.rglob("summary.json"):
+        (record_of_run,) = offline_runs(path.parent)
+        found = list(records(record_of_run))
+        (run,) = (record.run for record in found if record.HasField("run"))
+        assert (run.run_group, run.job_type) == ("sweep", "sweep")
+        config, read = told(run.config.update), json.loads(path.read_text())
+        (seed,) = config["seeds"]
+        points.add((config["learner"]["weight_scale"], seed))
+        name = f"validation/mae/seed{seed}"
+        history = [row for record in found if name in (row := told(record.history.item))]
+        written = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
+        validated = [line for line in written if line["split"] == "validation"]
+        assert [(row["step"], row[name]) for row in history] == [(line["step"], *line["mae"]) for line in validated]
+        known = {key: value for record in found for key, value in told(record.summary.update).items()}
+        assert known["metric/value"] == read["metric"]["value"]
+    assert points == {(scale, seed) for scale in (0.1, 0.3) for seed in (0, 1)}
