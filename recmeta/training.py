@@ -96,7 +96,7 @@ def trained(
         if cold := size not in programs:
             lowered = chunk.lower(begun, numbers, work.problem.train, work.problem.validation)
             programs[size] = lowered.compile()
-            if there > 1:
+            if there > 1 and len(programs) == 1:  # a smaller one needs no more
                 train.check_memory(programs[size])
         for progress, reported in train.train(begun, programs[size], numbers, work.problem, steps=config["steps"]):
             training, seconds = training._replace(progress=progress), clock()

@@ -128,7 +128,7 @@ def search(folder: Path, space: Space, settings: Settings, ground: Ground, launc
             judged = None if settings.pruner == "none" else judge(study, batch, PRUNERS[settings.pruner], ground.steps)
             told = launch([typed(trial.params) for trial in batch], batch[0].number, judged)
             for trial, said in zip(batch, told, strict=True):
-                _tell(study, trial, said)
+                _tell(study, trial, said, batch[0].number)
             write(folder / RECORD, to_json(recorded(study, space, settings)))
             if any(said.occupied for said in told):
                 raise UserError(
@@ -207,13 +207,15 @@ def sampler(settings: Settings, number: int) -> BaseSampler:
     return TPESampler(seed=seed) if settings.sampler == "tpe" else RandomSampler(seed=seed)
 
 
-def _tell(study: optuna.Study, trial: FrozenTrial, said: Told) -> None:
-    """Tell what came of a trial, unless that is not known yet."""
+def _tell(study: optuna.Study, trial: FrozenTrial, said: Told, first: int) -> None:
+    """Tell what came of a trial, unless that is not known yet; ``first`` is the number of its batch's first."""
     if said.occupied:
         return
     run = said.directory and said.directory.name
-    before = [other.number for other in study.get_trials(deepcopy=False)[: trial.number] if _about(other)["run"] == run]
-    # What was run for an earlier trial took no time again.
+    earlier = study.get_trials(deepcopy=False)[: trial.number]
+    # What was run for an earlier trial, or beside it, took no time again; what gave no result is run again.
+    once = [other for other in earlier if other.state == TrialState.COMPLETE or other.number >= first]
+    before = [other.number for other in once if _about(other)["run"] == run]
     same, seconds = (before[0], 0.0) if run and before else (None, said.seconds)
     about = {"run": run, "same_as": same, "seconds": seconds, "reason": said.reason, "code": said.code}
     # Not the trial that was asked for: that may have been in a process that was killed.

@@ -190,6 +190,15 @@ def test_a_trial_that_equals_an_earlier_one_takes_no_time_again(tmp_path):
     assert record["seconds"] == 2 * len(set(runs)) == 4
 
 
+def test_what_failed_is_run_again_for_a_later_trial_that_equals_it(tmp_path):
+    def launch(points, first, judge):
+        return [Told(None, tmp_path / point[0], "diverged", 2.0, 1) for point in points]
+
+    record = searched(tmp_path, launch, typed=["width=8,16"], trials=8, batch=4)
+    runs = [trial["run"] for trial in record["trials"]]
+    assert record["seconds"] == 2 * (len(set(runs[:4])) + len(set(runs[4:])))
+
+
 def test_where_all_fail_there_is_no_best(tmp_path):
     record = searched(tmp_path, launcher([], fail=lambda rate: True), trials=3)
     assert (record["best"], record["edges"]) == (None, [])
