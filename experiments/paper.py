@@ -66,7 +66,8 @@ def _interval(cell: dict | None) -> str:
 
 def build(folder: Path, out: Path, name: str) -> Iterator[Path]:
     """The files of one folder of results."""
-    results = pl.read_csv(folder / "results.csv", infer_schema_length=None)
+    lines = pl.read_csv(folder / "results.csv", infer_schema_length=None)
+    results = lines.filter(pl.col("status") == "complete")  # the others are runs that are missing
     grids = list(table_of(results))
     if (folder / "comparisons.csv").exists():
         grids += comparisons_of(pl.read_csv(folder / "comparisons.csv", infer_schema_length=None))
@@ -88,7 +89,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("paper"))
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(asked.experiments.glob("*/results/**/results.csv")):
+    found = sorted(asked.experiments.glob("*/results/**/results.csv"))
+    if not found:
+        parser.error(f"{asked.experiments}: holds no results")
+    for path in found:
         parts = path.parent.relative_to(asked.experiments).parts
         name = "-".join(part for part in parts if part != "results")
         print(*build(path.parent, asked.out, name), sep="\n")

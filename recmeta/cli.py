@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,17 +94,22 @@ class AroundSweep(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """A process's own failures are known; those of others stand in the points' directories."""
         if not failed:
-            failed.extend(recorded(Path(config.hydra.sweep.dir)))
+            for output, name in product(_values(config, "output"), _values(config, "name")):
+                failed.extend(recorded(Path(output) / name, Path(config.hydra.sweep.dir)))
 
 
-def recorded(folder: Path) -> Iterator[Failure]:
-    """What failed of a folder's last sweep: what was written down since it began.
+def recorded(folder: Path, sweep: Path) -> Iterator[Failure]:
+    """What failed in a folder since a sweep began, by what was written down.
 
     Not what a search gave up, whose code is 0, nor a run that was killed before its sweep wrote down a code.
+
+    Args:
+        folder: of runs.
+        sweep: where Hydra left the sweep's line as it began.
     """
-    sweep = folder / "multirun.yaml"
+    begun = sweep / "multirun.yaml"
     for path in sorted(folder.glob("*/failure.json")):
-        if sweep.exists() and path.stat().st_mtime_ns >= sweep.stat().st_mtime_ns:
+        if begun.exists() and path.stat().st_mtime_ns >= begun.stat().st_mtime_ns:
             said = json.loads(path.read_text(encoding="utf-8"))
             if code := said.get("code"):
                 yield Failure(f"{' '.join(said['overrides'])}: {said['error']}", code)

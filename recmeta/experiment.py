@@ -129,13 +129,17 @@ def hold(points: Sequence[Point], work: Work, into: Points, stack: ExitStack) ->
         members = slice(first, first + len(point.config["seeds"]))
         first = members.stop
         try:
-            there = standing(point, work)
-            if there.summary is not None:
-                into.outcomes[place] = there.summary
-                continue
-            reporter = reporter_of(point)
-            run_directory.make(point.directory)
-            unlocked = stack.enter_context(run_directory.held(point.directory))
+            there = standing(point, work)  # what is refused makes no directory
+            with ExitStack() as lock:
+                if there.summary is None:
+                    reporter = reporter_of(point)
+                    run_directory.make(point.directory)
+                    unlocked = lock.enter_context(run_directory.held(point.directory))
+                    there = standing(point, work)  # again: until now, another process may have run it
+                if there.summary is not None:
+                    into.outcomes[place] = there.summary
+                    continue
+                stack.push(lock.pop_all())
         except UserError as error:
             into.outcomes[place] = error
             continue

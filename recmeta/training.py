@@ -15,7 +15,7 @@ from jaxtyping import Int, PyTree
 
 from recmeta import checkpoint, phases, provenance, train
 from recmeta.points import Open, Points, Prune, each
-from recmeta.types import MakeLearner, Numbers
+from recmeta.types import MakeLearner, Numbers, UserError
 from recmeta.work import Point, Work
 
 
@@ -88,6 +88,7 @@ def trained(
     places, warm = np.arange(len(whole.best.stopped)), []
     programs: dict[int, Any] = {}  # by their size
     give_up(points, training.step, {}, prune)
+    each(points, partial(check_in_step, training))
     while points.opened:
         clock, there = provenance.stopwatch(), len(points.opened)
         training, places = closed_up(points, training, places)
@@ -106,7 +107,7 @@ def trained(
             each(points, partial(log, reported, stopped, tasks / seconds))
             if reported.step < config["steps"]:
                 give_up(points, reported.step, values(points, reported), prune)
-            put(whole, places, progress)
+            put(whole, points, places, progress)
             training.save(reported.step, whole)
             stopped, clock, cold = reported.stopped, provenance.stopwatch(), False
             if len(points.opened) < there:
@@ -141,6 +142,20 @@ def give_up(points: Points, step: int, values: Mapping[Path, float], prune: Prun
     each(points, leave)
 
 
+def check_in_step(training: Training, one: Open) -> None:
+    """Refuse to go on with a point whose block went on without it: all members of a program are at one step.
+
+    Raises:
+        UserError: so.
+    """
+    steps = np.asarray(training.progress.state.step)[one.members]
+    if (steps != training.step).any():
+        raise UserError(
+            f"{one.point.directory} left a block that is at step {training.step}, and was last kept at {steps.min()}; "
+            "the same command, once more, runs it from the start"
+        )
+
+
 def closed_up(
     points: Points, training: Training, places: Int[np.ndarray, "S"]
 ) -> tuple[Training, Int[np.ndarray, "R"]]:
@@ -171,10 +186,14 @@ def closed_up(
     return training._replace(progress=progress, numbers=numbers), places[chosen]
 
 
-def put(whole: train.Progress, places: Int[np.ndarray, "S"], progress: train.Progress) -> None:
-    """Write the progress of some members into that of all, on the host. Those that are gone stay as they were."""
+def put(whole: train.Progress, points: Points, places: Int[np.ndarray, "S"], progress: train.Progress) -> None:
+    """Write the progress of open points' members into that of all, on the host.
+
+    Those that are gone stay as they were, and so behind: a block that resumes tells them by that.
+    """
+    open_ones = [place for one in points.opened.values() for place in range(one.members.start, one.members.stop)]
     for kept, now in zip(jax.tree.leaves(whole), jax.tree.leaves(progress), strict=True):
-        kept[places] = checkpoint.to_numpy(now)
+        kept[places[open_ones]] = checkpoint.to_numpy(now)[open_ones]
 
 
 def log(reported: train.Chunk, stopped: Any, rate: float, one: Open) -> None:

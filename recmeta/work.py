@@ -26,7 +26,6 @@ class Point(NamedTuple):
         overrides: what was typed.
         parts: made of the config, and checked.
         directory: of the run.
-        before: what is there already.
         multirun: whether it is one of a sweep's.
     """
 
@@ -34,7 +33,6 @@ class Point(NamedTuple):
     overrides: Sequence[str]
     parts: build.Parts
     directory: Path
-    before: run_directory.Before
     multirun: bool
 
 
@@ -88,7 +86,8 @@ def plan(config: Config, overrides: Sequence[str], *, multirun: bool) -> Point:
     """Make the components of a config, and look where its run is to be."""
     parts = build.build(config)
     directory = run_directory.place(config)
-    return Point(config, overrides, parts, directory, run_directory.read(directory, config), multirun)
+    run_directory.read(directory, config)  # what can't be read is refused before the data are
+    return Point(config, overrides, parts, directory, multirun)
 
 
 def load(parts: build.Parts) -> tuple[Interactions, Problem]:
@@ -155,13 +154,14 @@ def hashes(point: Point, work: Work) -> dict[str, str]:
 
 
 def standing(point: Point, work: Work) -> Standing:
-    """Whether a point is done, or to be resumed, or to be started over.
+    """Whether a point is done, or to be resumed, or to be started over: now, since other processes may run it too.
 
     Raises:
         UserError: where its directory holds a run of other data, or it can't begin with its start.
     """
     begun = phases.check(work.start, work.shapes, point.config["seeds"], work.hashes) if work.start else []
-    fresh = run_directory.starts_over(point.before, work.hashes, force=point.config["force"])
-    told = [] if fresh else run_directory.differences(point.before, work.hashes, point.directory)
-    summary = None if fresh else point.before.summary
+    before = run_directory.read(point.directory, point.config)
+    fresh = run_directory.starts_over(before, work.hashes, force=point.config["force"])
+    told = [] if fresh else run_directory.differences(before, work.hashes, point.directory)
+    summary = None if fresh else before.summary
     return Standing(summary, fresh, told if summary else [*told, *begun])

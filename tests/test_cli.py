@@ -190,10 +190,10 @@ def test_failures_of_other_processes_are_read_unless_they_are_of_an_earlier_swee
         path = tmp_path / name / "failure.json"
         path.write_text(f'{{"error": "it broke", "code": {at + 1}, "overrides": ["learner={name}"]}}')
         os.utime(path, ns=(at * 10**9, at * 10**9))
-    assert list(cli.recorded(tmp_path)) == []  # no sweep
+    assert list(cli.recorded(tmp_path, tmp_path)) == []  # no sweep
     (tmp_path / "multirun.yaml").touch()
     os.utime(tmp_path / "multirun.yaml", ns=(5 * 10**8, 5 * 10**8))
     for name, code in (("given_up", {"code": 0}), ("killed", {})):
         (tmp_path / name).mkdir()
         (tmp_path / name / "failure.json").write_text(json.dumps({"error": "", "overrides": []} | code))
-    assert list(cli.recorded(tmp_path)) == [cli.Failure("learner=new: it broke", 2)]
+    assert list(cli.recorded(tmp_path, tmp_path)) == [cli.Failure("learner=new: it broke", 2)]

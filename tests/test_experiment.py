@@ -11,7 +11,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta import experiment, run_directory, schema
+from recmeta import experiment, provenance, run_directory, schema, work
 from recmeta.summary import attainable
 from recmeta.types import Diverged, UserError
 
@@ -143,6 +143,26 @@ def logged(config: dict) -> bytes:
 
 
 CHANGED = r"holds a run of other data: the data changed since; force=true"
+
+
+def test_what_another_process_finished_in_the_meantime_is_not_run_again(settings, monkeypatch):
+    """Between looking and locking, too."""
+    config = settings("learner=none")
+    point = work.plan(config, [], multirun=True)
+    made = work.assemble(config, point.parts, *work.load(point.parts))
+    reporter_of, path = experiment.reporter_of, run_directory.place(config) / "summary.json"
+
+    def in_between(point):
+        monkeypatch.setattr(experiment, "reporter_of", reporter_of)
+        experiment.run(config, [])
+        monkeypatch.setattr(experiment, "start", None)  # nothing more may start
+        return reporter_of(point)
+
+    monkeypatch.setattr(experiment, "reporter_of", in_between)
+    clock, compiled = provenance.stopwatch(), provenance.count_compilations()
+    for _ in range(2):
+        (outcome,) = experiment.run_together([point], made, path.parent / "checkpoints", clock, compiled)
+        assert outcome == strict(path)
 
 
 def test_other_data_under_the_same_config_is_not_skipped(table):

@@ -95,7 +95,7 @@ def test_every_line_of_what_survives_makes_a_run(table):
             typed_there = point(lines.search_line(PLAN, EFFORT, table, learner, Path("out")))
             build.build(OmegaConf.to_container(compose("config", typed_there), resolve=True))
         baselines = ["learner=none", f"baselines=[{','.join(PLAN['baselines'])}]"]
-        line = lines.test_line(PLAN, EFFORT | {"splits": 1}, table, baselines, Path("out"))
+        line = lines.test_line(PLAN, EFFORT | {"splits": 1}, table, "baselines", baselines, Path("out"))
         build.build(OmegaConf.to_container(compose("config", settings(line)), resolve=True))
 
 
@@ -117,6 +117,17 @@ def test_what_survives_from_end_to_end_and_again(tmp_path):
     assert all((tmp_path / path).read_bytes() == content for path, content in files.items())
 
 
+@pytest.mark.slow
+def test_what_survives_leaves_out_what_fails_and_keeps_no_part_of_a_table(tmp_path):
+    (tmp_path / "plan.yaml").write_text(TINY.replace("weight_scale=tag", "no_such_setting=tag"))
+    line = [sys.executable, REBUILD, "--plan", "plan.yaml", "--output", "out", "--results", "kept"]
+    ended = subprocess.run(line, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "no finished search that found anything; ridge is left out" in ended.stderr
+    assert "user_item_bias" in ended.stdout, "the others go on"
+    assert not (tmp_path / "kept").exists()
+
+
 # --- paper --------------------------------------------------------------------------------------------------------
 
 RESULTS = """status,table,bucket,row,kind,metric,mean,lo,hi,tasks,seeds,splits,mark
@@ -128,6 +139,7 @@ complete,"T, K = 3",,a_mean,baseline,mae,0.75,0.65,0.85,9,0,1,≈
 complete,"T, K = 3",,a_mean,baseline,auc,,,,9,0,1,
 complete,"T, K = 3",K = 0,a_mean,baseline,mae,0.75,0.65,0.85,9,0,1,
 complete,"T, K = 3",K = 3,a_mean,baseline,mae,0.75,0.65,0.85,9,0,1,
+failed,,,out/broken,,,,,,,,,
 """
 COMPARISONS = """table,bucket,row,reference,metric,difference,lo,hi,p,p_corrected,correction
 "T, K = 3",,ridge,a_mean,mae,-0.05,-0.09,-0.01,0.02,0.04,holm
@@ -145,6 +157,7 @@ def test_tables_and_figures_from_committed_results_alone(tmp_path, monkeypatch):
         "some-one.tex", "some-one-shots.pdf", "some-one-shots.png"
     }  # fmt: skip
     said = (tmp_path / "p" / "some-one.tex").read_text()
+    assert "None" not in said
     assert r"ridge & \textbf{0.700} [0.600, 0.800] & 0.800 [0.700, 0.900] & 9 \\" in said
     assert r"a\_mean & 0.750$^{\approx}$ [0.650, 0.850] & -- & 9 \\" in said
     assert r"ridge & $-$0.050 [$-$0.090, $-$0.010] & 0.040 \\" in said

@@ -81,6 +81,8 @@ def test_points_in_other_processes_fail_as_in_this_one(small, tmp_path):
     assert ended.returncode == 1
     assert "optimizer.learning_rate=1e+30: training diverged" in ended.stderr.splitlines()[-1]
     assert len(list(tmp_path.rglob("summary.json"))) == len(list(tmp_path.rglob("failure.json"))) == 1
+    elsewhere = subprocess.run([*command, "name=a,b", "optimizer.learning_rate=1e30"], capture_output=True)
+    assert elsewhere.returncode == 1
     assert subprocess.run([*command, "optimizer.learning_rate=0.001,0.002"], capture_output=True).returncode == 0
 
 

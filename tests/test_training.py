@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from recmeta import experiment, provenance, schema, train, work
-from recmeta.types import Pruned
+from recmeta.types import Pruned, UserError
 
 RATES = (0.003, 0.01, 0.03, 0.1, 0.2)
 AT = {0: 2, 2: 4, 1: 6, 4: 6}
@@ -124,3 +124,26 @@ def test_interrupted_it_goes_on_with_those_that_are_left(points, sizes, monkeypa
     found = run(some, made, where, prune)
     assert sizes == [*chunks[:end], *chunks[end - 1 :]], "the chunk that was not saved is run again"
     assert found[3]["scores"] == expected[3]["scores"], "to the last digit"
+
+
+def test_who_had_left_does_not_go_on_with_a_block_that_did(points, tmp_path):
+    """Interrupted after four of five were given up, and gone on with by a line that gives none up."""
+    whole, made = points("whole")
+    expected = run(whole, made, tmp_path / "checkpoints" / "whole")
+    some, made = points("some")
+    prune, where = given_up(some), tmp_path / "checkpoints" / "some"
+
+    def interrupted(step, values):
+        if step == 8:
+            raise KeyboardInterrupt
+        return prune(step, values)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(some, made, where, interrupted)
+    some, made = points("some")
+    found = run(some, made, where)
+    close(found[3], expected[3])
+    for place in AT:
+        assert isinstance(found[place], UserError)
+        assert "left a block that is at step 6, and was last kept at" in str(found[place])
+        assert not (some[place].directory / "summary.json").exists()

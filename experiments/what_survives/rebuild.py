@@ -5,20 +5,20 @@
     python experiments/what_survives/rebuild.py --dry-run            # the command lines alone
 
 Every step is a command line of recmeta that can be typed by hand, and that skips what is done. `plan.yaml` says what is
-tried; the tables are written to `results/` beside it.
+tried; a table that is whole is written to `results/` beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,80 +33,94 @@ SMALL = ("results.csv", "comparisons.csv", "budget.csv")
 """What of a report is kept in the repository."""
 
 
+def into(output: Path, name: str, settings: Sequence[str], *sweeper: str) -> list[str]:
+    """A command line whose folder is named by its settings: with another plan it is another one."""
+    mark = hashlib.sha256("\n".join(settings).encode()).hexdigest()[:8]
+    where = [f"output={output}", f"name={name}-{mark}", "reporter=quiet"]
+    return ["-m", "hydra/launcher=fused", *where, *settings, *sweeper]
+
+
+def folder(line: Sequence[str]) -> Path:
+    """Where a command line's runs are."""
+    typed = dict(text.split("=", 1) for text in line if "=" in text)
+    return Path(typed["output"]) / typed["name"]
+
+
 def search_line(plan: Plan, effort: Effort, table: str, learner: str, output: Path) -> list[str]:
     """The search of a learner's settings, on the meta-validation of one split, with one seed."""
-    own, how = plan["learners"][learner], [f"hydra.sweeper.{key}={effort[key]}" for key in ("trials", "batch")]
-    return [
-        "-m", "hydra/sweeper=optuna", "hydra/launcher=fused", f"output={output / 'search'}", f"name={table}-{learner}",
-        "reporter=quiet", *plan["all"], *plan["tables"][table]["fixed"], *own["fixed"], "seeds=[0]", "baselines=[]",
-        *plan["searched"], *own["searched"], *how,
-    ]  # fmt: skip
+    own = plan["learners"][learner]
+    settings = [*plan["all"], *plan["tables"][table]["fixed"], *own["fixed"], "seeds=[0]", "baselines=[]"]
+    settings += [*plan["searched"], *own["searched"]]
+    how = [f"hydra.sweeper.{key}={effort[key]}" for key in ("trials", "batch")]
+    return into(output / "search", f"{table}-{learner}", settings, "hydra/sweeper=optuna", *how)
 
 
-def test_line(plan: Plan, effort: Effort, table: str, what: Sequence[str], output: Path) -> list[str]:
+def test_line(plan: Plan, effort: Effort, table: str, name: str, what: Sequence[str], output: Path) -> list[str]:
     """The test of a method, with all seeds on all splits."""
-    seeds = ",".join(map(str, plan["seeds"]))
-    over = (
-        [f"protocol.seed={','.join(map(str, range(effort['splits'])))}"]
-        if plan["tables"][table].get("splits", True)
-        else []
-    )
-    return [
-        "-m", "hydra/launcher=fused", f"output={output}", f"name={table}", "reporter=quiet", *plan["all"],
-        *plan["tables"][table]["fixed"], *what, f"seeds=[{seeds}]", *over,
-    ]  # fmt: skip
+    settings = [*plan["all"], *plan["tables"][table]["fixed"], *what, f"seeds=[{','.join(map(str, plan['seeds']))}]"]
+    if plan["tables"][table].get("splits", True):
+        settings.append(f"protocol.seed={','.join(map(str, range(effort['splits'])))}")
+    return into(output, f"{table}-{name}", settings)
 
 
-def chosen(plan: Plan, effort: Effort, table: str, learner: str, output: Path) -> list[str]:
-    """What a search found best, as it is typed. Trials that diverged are part of it.
+def chosen(effort: Effort, searched: Path) -> list[str]:
+    """What a search found best, as it is typed; nothing where it is not done, or found nothing.
 
-    Raises:
-        SystemExit: it is not done, or found nothing.
+    Trials that diverged are part of it.
     """
-    path = output / "search" / f"{table}-{learner}" / "search.json"
-    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"best": None, "trials": []}
-    if len(record["trials"]) < effort["trials"] or not record["best"]:
-        raise SystemExit(f"{path}: no finished search that found anything; see what its command line says")
-    return [*plan["learners"][learner]["fixed"], "baselines=[]", *record["best"]["typed"]]
+    path = searched / "search.json"
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    done = record and len(record["trials"]) >= effort["trials"] and not record["counts"]["unfinished"]
+    return record["best"]["typed"] if done and record["best"] else []
 
 
-def report_line(table: str, metric: str, learners: Sequence[str], output: Path) -> list[str]:
+def report_line(tested: Sequence[Path], searched: Sequence[Path], metric: str, out: Path) -> list[str]:
     """The tables of what was tested, judged by a metric, with what was searched in their ledger."""
-    searched = [str(output / "search" / f"{table}-{learner}") for learner in learners]
-    out = output / "report" / table / metric
-    return [str(output / table), "--metric", metric, "--by", "shots", "--searched", *searched, "--out", str(out)]
+    judged = ["--metric", metric, "--by", "shots", "--searched", *map(str, searched)]
+    return [*map(str, tested), *judged, "--out", str(out)]
 
 
-def run(module: str, dry: bool, line: Sequence[str]) -> bool:
-    """Run a command line of recmeta; whether it succeeded. A dry run prints it."""
+def run(module: str, line: Sequence[str], dry: bool) -> int:
+    """Run a command line of recmeta, and give its exit code. A dry run prints it alone."""
     print(shlex.join(["python", "-m", module, *line]), flush=True)
-    return dry or subprocess.run([sys.executable, "-m", module, *line], check=False).returncode == 0
+    return 0 if dry else subprocess.run([sys.executable, "-m", module, *line], check=False).returncode
 
 
 def rebuild(plan: Plan, effort: Effort, table: str, output: Path, jobs: int, dry: bool) -> bool:
-    """Make one table; whether all of it succeeded."""
+    """Make one table; whether all of it succeeded. A learner that fails is left out, and the others go on."""
     learners = plan["tables"][table]["learners"]
-    recmeta = partial(run, "recmeta", dry)
+    searches = {learner: search_line(plan, effort, table, learner, output) for learner in learners}
 
-    def one(learner: str) -> bool:
-        recmeta(search_line(plan, effort, table, learner, output))
-        what = [*plan["learners"][learner]["fixed"], "..."] if dry else chosen(plan, effort, table, learner, output)
-        return recmeta(test_line(plan, effort, table, what, output))
+    def tested(name: str, what: Sequence[str]) -> Path | None:
+        line = test_line(plan, effort, table, name, what, output)
+        return folder(line) if run("recmeta", line, dry) == 0 else None
 
-    baselines = [f"baselines=[{','.join(plan['baselines'])}]", "learner=none"]
-    done = [recmeta(test_line(plan, effort, table, baselines, output))]
+    def one(learner: str) -> Path | None:
+        code, searched = run("recmeta", searches[learner], dry), folder(searches[learner])
+        best = ["..."] if dry else chosen(effort, searched)
+        if code == 2 or not best:
+            print(f"{searched}: no finished search that found anything; {learner} is left out", file=sys.stderr)
+            return None
+        return tested(learner, [*plan["learners"][learner]["fixed"], "baselines=[]", *best])
+
+    found = [tested("baselines", ["learner=none", f"baselines=[{','.join(plan['baselines'])}]"])]
     with ThreadPoolExecutor(jobs) as pool:
-        done += pool.map(one, learners)
-    done += [run("recmeta.results", dry, report_line(table, by, learners, output)) for by in plan["judged_by"]]
-    return all(done)
+        found += pool.map(one, learners)
+    there = [path for path in found if path is not None]
+    reports = [
+        report_line(there, [folder(line) for line in searches.values()], metric, output / "report" / table / metric)
+        for metric in plan["judged_by"]
+    ]
+    codes = [run("recmeta.results", line, dry) for line in reports]
+    return None not in found and not any(codes)
 
 
-def kept(table: str, judged_by: Sequence[str], output: Path, results: Path) -> Iterator[Path]:
+def keep(table: str, judged_by: Sequence[str], output: Path, results: Path) -> None:
     """Copy what of a table's reports is small to where it is committed."""
     for metric in judged_by:
         (results / table / metric).mkdir(parents=True, exist_ok=True)
         for name in SMALL:
-            yield Path(shutil.copy(output / "report" / table / metric / name, results / table / metric / name))
+            shutil.copy(output / "report" / table / metric / name, results / table / metric / name)
 
 
 def main() -> int:
@@ -126,9 +140,10 @@ def main() -> int:
             parser.error(f"{name}: the plan has {', '.join(known)}")
     effort, complete = plan["presets"][asked.preset], True
     for table in asked.table or plan["tables"]:
-        complete &= rebuild(plan, effort, table, asked.output, asked.jobs, asked.dry_run)
-        if not asked.dry_run:
-            print(*kept(table, plan["judged_by"], asked.output, asked.results), sep="\n", flush=True)
+        done = rebuild(plan, effort, table, asked.output, asked.jobs, asked.dry_run)
+        if done and not asked.dry_run:
+            keep(table, plan["judged_by"], asked.output, asked.results)
+        complete &= done
     return 0 if complete else 1
 
 

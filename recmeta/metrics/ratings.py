@@ -18,7 +18,7 @@ def mae_rounded(view: View) -> Float[Array, ""]:
     """Mean absolute error, in label units, of predictions that are rounded to the nearest label that there is.
 
     Absolute error is least for a median, which of whole stars is a whole star: an expected label, however good, pays
-    for standing between two of them. Beside `mae`, this tells a better prediction from one that is made for the metric.
+    for standing between two of them. This takes that cost away; not what a median gains elsewhere on skewed labels.
     """
     levels = jnp.asarray(view.levels, view.prediction.dtype)
     nearest = levels[jnp.argmin(jnp.abs(view.prediction[:, None] - levels), axis=1)]

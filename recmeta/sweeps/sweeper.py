@@ -175,8 +175,11 @@ def told(composed: Composed, returned: JobReturn) -> Told:
     except Exception as error:  # the job's own: Hydra keeps it, and raises it here
         failed = cli.failure(error)
         return Told(None, directory, failed.line, None, failed.code)
+    summary = _object(directory / "summary.json")
+    if value is None:  # another process may have run it, and be done by now
+        value = summary.get("validation", {}).get("value")
     if value is not None:
-        return Told(value, directory, "", _object(directory / "summary.json").get("speed", {}).get("wall_s"))
+        return Told(value, directory, "", summary.get("speed", {}).get("wall_s"))
     failure = _object(directory / "failure.json")
     reason = failure.get("error") or "it gave no value on meta-validation"
     seconds = without_results(directory).train_seconds

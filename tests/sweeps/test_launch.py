@@ -288,6 +288,6 @@ def test_a_number_that_is_null_is_another_structure(small, monkeypatch, tmp_path
 
 
 def test_blocks():
-    points = [launch.Point({"seeds": [0] * seeds}, (), None, Path(), None, True) for seeds in (1, 2, 5, 1)]  # pyright: ignore
+    points = [launch.Point({"seeds": [0] * seeds}, (), None, Path(), True) for seeds in (1, 2, 5, 1)]  # pyright: ignore
     assert [len(block) for block in groups.blocks(points, 3)] == [2, 1, 1]
     assert [len(block) for block in groups.blocks(points, 100)] == [4]
