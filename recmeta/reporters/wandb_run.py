@@ -18,7 +18,7 @@ from recmeta.reporters.files import plain, read_metrics
 from recmeta.types import Pruned, Reporter, Run, UserError
 
 MODES = ("online", "offline", "disabled")
-ERRORS = ("mae", "rmse", "mse", "loss", "logloss", "bias", "bce", "nll", "brier", "ece")
+ERRORS = ("mae", "mae_rounded", "rmse", "mse", "loss", "logloss", "bias", "bce", "nll", "brier", "ece")
 """Metrics that are better when lower; all others are when higher."""
 
 ARTIFACTS: Mapping[str, str] = {"task_scores": "task_scores.parquet", "checkpoint": "checkpoints"}

@@ -22,7 +22,7 @@ from recmeta.statistics import (
 )
 from recmeta.types import UserError
 
-LOWER = ("mae", "rmse", "mse", "logloss", "bias", "brier", "ece")
+LOWER = ("mae", "mae_rounded", "rmse", "mse", "logloss", "bias", "brier", "ece")
 """Metrics that are better when lower, whatever stands behind an @."""
 
 HIGHER = (
