@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from recmeta import build, schema
@@ -126,6 +128,36 @@ def test_what_survives_leaves_out_what_fails_and_keeps_no_part_of_a_table(tmp_pa
     assert "no finished search that found anything; ridge is left out" in ended.stderr
     assert "user_item_bias" in ended.stdout, "the others go on"
     assert not (tmp_path / "kept").exists()
+
+
+# --- the lines of READMEs -----------------------------------------------------------------------------------------
+
+LINES = [
+    (path.parent.name, line)
+    for path in sorted(EXPERIMENTS.glob("*/README.md"))
+    for line in path.read_text(encoding="utf-8").splitlines()
+    if line.startswith("python -m recmeta -m")
+]
+
+
+@pytest.mark.parametrize(("name", "line"), LINES, ids=[f"{name}-{at}" for at, (name, _) in enumerate(LINES)])
+def test_every_line_of_a_readme_makes_a_run(name, line):
+    """Each choice of it once; and into a folder of its experiment's name."""
+    typed_there = shlex.split(line)[3:]
+    assert f"name={name}" in typed_there
+    parsed = OverridesParser.create().parse_overrides(settings(typed_there))
+    values = {
+        one.get_key_element(): list(one.sweep_string_iterator()) if one.is_sweep_override() else [one.input_line]
+        for one in parsed
+    }
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        for place in range(max(map(len, values.values()))):
+            point = [
+                some[0] if some[0].startswith(f"{key}=") else f"{key}={some[min(place, len(some) - 1)]}"
+                for key, some in values.items()
+            ]
+            build.build(OmegaConf.to_container(compose("config", point), resolve=True))
 
 
 # --- paper --------------------------------------------------------------------------------------------------------
