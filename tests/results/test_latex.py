@@ -21,7 +21,7 @@ def test_best_is_bold_others_are_marked_and_nothing_is_a_dash(make, config, tmp_
     path = make("a", config(), {"model": BASE, "item_mean": near, "popularity": np.full(20, NAN), "random": BASE + 1})
     runs, _ = find([path])
     how = Judging()
-    lost = [Missing(tmp_path / "b", "failed", ("learner=maml",), "out of memory", {})]
+    lost = [Missing(tmp_path / "b", "failed", ("learner=maml",), "out of memory", {}, [])]
     text = latex(Report(tabulate(runs, how), [], lost, how))
     head, *body = rows(text)[:5]
     assert head[:3] == ["method", "mae", "ndcg@5"]
