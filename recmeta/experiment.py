@@ -130,12 +130,14 @@ def hold(points: Sequence[Point], work: Work, into: Points, stack: ExitStack) ->
         first = members.stop
         try:
             there = standing(point, work)  # what is refused makes no directory
+            if there.summary is not None:
+                into.outcomes[place] = there.summary
+                continue
+            reporter = reporter_of(point)
+            run_directory.make(point.directory)
             with ExitStack() as lock:
-                if there.summary is None:
-                    reporter = reporter_of(point)
-                    run_directory.make(point.directory)
-                    unlocked = lock.enter_context(run_directory.held(point.directory))
-                    there = standing(point, work)  # again: until now, another process may have run it
+                unlocked = lock.enter_context(run_directory.held(point.directory))
+                there = standing(point, work)  # again: until now, another process may have run it
                 if there.summary is not None:
                     into.outcomes[place] = there.summary
                     continue
