@@ -9,17 +9,19 @@ document that loads booktabs, and where it was made with ``--by shots`` also ``N
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from math import isnan
+from collections.abc import Iterator, Mapping
+from math import nan
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from recmeta.results.figures import save
 from recmeta.results.figures.curves import shots_curve
 from recmeta.results.figures.frames import MOST
-from recmeta.results.grids import NOTHING, Grid
+from recmeta.results.grids import Grid, interval
 from recmeta.results.latex import latex_table
+from recmeta.results.tables import Cell
 from recmeta.statistics import number
 
 HERE = Path(__file__).parent
@@ -33,7 +35,7 @@ def table_of(results: pl.DataFrame) -> Iterator[Grid]:
         for at, ((row,), cells) in enumerate(part.group_by("row", maintain_order=True)):
             of = {cell["metric"]: cell for cell in cells.iter_rows(named=True)}
             marks |= {(at, 1 + metrics.index(name)): cell["mark"] for name, cell in of.items() if cell["mark"]}
-            body.append([str(row), *(_interval(of.get(name)) for name in metrics), str(cells["tasks"][0])])
+            body.append([str(row), *(interval(_cell(of.get(name))) for name in metrics), str(cells["tasks"][0])])
         yield Grid(str(title), ["method", *metrics, "tasks"], body, marks)
 
 
@@ -42,7 +44,7 @@ def comparisons_of(comparisons: pl.DataFrame) -> Iterator[Grid]:
     for (title,), part in comparisons.filter(pl.col("bucket").is_null()).group_by("table", maintain_order=True):
         first = part.row(0, named=True)
         body = [
-            [line["row"], _interval(line | {"mean": line["difference"]}), number(line["p_corrected"])]
+            [line["row"], interval(_cell(line, "difference")), number(line["p_corrected"])]
             for line in part.iter_rows(named=True)
         ]
         head = ["method", f"{first['metric']}, less {first['reference']}", f"p ({first['correction']})"]
@@ -58,10 +60,10 @@ def by_shots(results: pl.DataFrame) -> pl.DataFrame:
     return known.filter(pl.col("row").is_in(best.to_list()))
 
 
-def _interval(cell: dict | None) -> str:
-    if cell is None or cell["mean"] is None or isnan(cell["mean"]):
-        return NOTHING
-    return f"{number(cell['mean'])} [{number(cell['lo'])}, {number(cell['hi'])}]"
+def _cell(line: Mapping[str, Any] | None, mean: str = "mean") -> Cell:
+    """What a line of a csv says; empty fields are no numbers."""
+    values = (line and line[key] for key in (mean, "lo", "hi"))
+    return Cell(*(nan if value is None else value for value in values))
 
 
 def build(folder: Path, out: Path, name: str) -> Iterator[Path]:

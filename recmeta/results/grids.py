@@ -106,7 +106,7 @@ def _grids(table: Table) -> Iterator[Grid]:
     """The main table, the one by support size where there are several, the ledger, and what else was asked for."""
     head = ["", "method", *table.metrics, "tasks", "seeds", "splits"]
     body = [
-        [row.mark, row.label, *(_cell(row.cells[name]) for name in table.metrics), *counts]
+        [row.mark, row.label, *(interval(row.cells[name]) for name in table.metrics), *counts]
         for row in table.rows
         for counts in [(str(row.tasks), str(row.seeds or NOTHING), str(row.splits))]
     ]
@@ -160,7 +160,7 @@ def _ablation(table: Table, ablation: Ablation) -> Grid:
             one.row,
             ablation.changed[one.row],
             number(cells[one.row].mean),
-            _cell(Cell(*one.comparison[:3])),
+            interval(Cell(*one.comparison[:3])),
             number(one.comparison.p),
             number(one.p),
             str(one.comparison.n),
@@ -207,7 +207,7 @@ def _buckets(title: str, table: Table, bucketed: Bucketed) -> Grid:
     head = ["method", *(f"{bucket} (n={tasks})" for bucket, tasks in bucketed.tasks.items())]
     nothing = Cell(float("nan"), float("nan"), float("nan"))
     body = [
-        [row.label, *(_cell(bucketed.cells[row.label].get(bucket, nothing)) for bucket in bucketed.tasks)]
+        [row.label, *(interval(bucketed.cells[row.label].get(bucket, nothing)) for bucket in bucketed.tasks)]
         for row in table.rows
     ]
     return Grid(title, head, body)
@@ -228,7 +228,12 @@ def justified(head: Sequence[str]) -> list[str]:
     return ["l" if name in WORDS else "r" for name in head]
 
 
-def _cell(cell: Cell) -> str:
+def interval(cell: Cell) -> str:
+    """A mean with its interval, where it has one, as text.
+
+    >>> interval(Cell(0.75, 0.7, 0.8)), interval(Cell(0.75, float("nan"), float("nan")))
+    ('0.750 [0.700, 0.800]', '0.750')
+    """
     if isnan(cell.lo):
         return number(cell.mean)
     return f"{number(cell.mean)} [{number(cell.lo)}, {number(cell.hi)}]"
