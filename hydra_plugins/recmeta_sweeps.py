@@ -6,7 +6,7 @@ What they do is in `recmeta.sweeps`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
@@ -17,6 +17,30 @@ from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from recmeta.points import Prune
+
+
+class Keeping:
+    """Hydra's loader of configs, which keeps what it composes of points.
+
+    Hydra composes all of them to see that they are legal, and throws them away: a launcher may be elsewhere.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self.loader, self.kept = loader, {}
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is Hydra's own."""
+        return getattr(self.loader, name)
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Compose a point, as Hydra's own does."""
+        composed = self.loader.load_sweep_config(master_config=master_config, sweep_overrides=sweep_overrides)
+        return self.kept.setdefault(tuple(sweep_overrides), composed)
+
+    def take(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
+        """What was composed of a point, to do with as one likes. A second time it is composed anew."""
+        there = self.kept.pop(tuple(sweep_overrides), None)
+        return there or self.loader.load_sweep_config(master_config, list(sweep_overrides))
 
 
 class FusedLauncher(Launcher):
@@ -31,7 +55,8 @@ class FusedLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra."""
-        self.context, self.config = hydra_context, config
+        self.loader, self.config = Keeping(hydra_context.config_loader), config
+        hydra_context.config_loader = cast(Any, self.loader)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, prune: Prune | None = None
@@ -45,7 +70,7 @@ class FusedLauncher(Launcher):
         """
         from recmeta.sweeps import launch  # here: Hydra imports this module at every start
 
-        composed: Any = launch.compose(self.context.config_loader, self.config, job_overrides, initial_job_idx)
+        composed: Any = launch.compose(self.loader.take, self.config, job_overrides, initial_job_idx)
         values = launch.run(composed, self.members, prune or launch.keep_all)
         return [launch.returned(each, value) for each, value in zip(composed, values, strict=True)]
 
@@ -69,7 +94,7 @@ class OptunaSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra."""
-        self.context, self.config = hydra_context, config
+        self.loader, self.config = hydra_context.config_loader, config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -85,4 +110,4 @@ class OptunaSweeper(Sweeper):
                 raise
             raise UserError("hydra/sweeper=optuna needs a library: pip install 'recmeta[sweeps]'") from error
         typed = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
-        return sweeper.sweep(self.context.config_loader, self.config, self.launcher, self.settings, typed)
+        return sweeper.sweep(self.loader, self.config, self.launcher, self.settings, typed)

@@ -126,11 +126,20 @@ def _values(config: DictConfig, key: str) -> list[str]:
 
 
 def configure_jax() -> None:
-    """Keep compiled programs on disk between runs, in the user's cache unless JAX_COMPILATION_CACHE_DIR says where."""
+    """Keep compiled programs on disk between runs, in the user's cache unless JAX_COMPILATION_CACHE_DIR says where; and
+    make each core of a CPU that this process may use a device, unless JAX_NUM_CPU_DEVICES or XLA_FLAGS say how many."""
     where = os.environ.get("JAX_COMPILATION_CACHE_DIR", platformdirs.user_cache_dir("recmeta/jax"))
     jax.config.update("jax_compilation_cache_dir", where)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    told = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if jax.config.jax_num_cpu_devices < 0 and not told:
+        jax.config.update("jax_num_cpu_devices", cores())
+
+
+def cores() -> int:
+    """How many cores this process may use; all, where a system doesn't say which."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def say(line: str) -> None:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from recmeta.evaluate import learner_predictions, learner_scores
 from recmeta.measure import measure, rank
+from recmeta.members import devices, over_members, placed
 from recmeta.metrics import Metric
 from recmeta.types import Batch, Learner, MakeLearner, Numbers, Objective, Params, Problem, Tasks
 
@@ -82,7 +83,7 @@ def start(
         state = TrainState(params, optimizer(numbers).init(params), key, zero)
         return Progress(state, Best(jax.tree.map(jnp.copy, params), worst, zero, jnp.array(False)))
 
-    return jax.jit(jax.vmap(one))(numbers, jnp.array(seeds, jnp.uint32))
+    return placed(jax.jit(jax.vmap(one))(numbers, jnp.array(seeds, jnp.uint32)))
 
 
 def start_with(params: Params, progress: Progress, optimizer: MakeOptimizer, numbers: Numbers) -> Progress:
@@ -96,7 +97,7 @@ def start_with(params: Params, progress: Progress, optimizer: MakeOptimizer, num
     """
     opt_state = jax.jit(jax.vmap(lambda numbers, params: optimizer(numbers).init(params)))(numbers, params)
     state = progress.state._replace(params=params, opt_state=opt_state)
-    return Progress(state, progress.best._replace(params=jax.tree.map(jnp.copy, params)))
+    return placed(Progress(state, progress.best._replace(params=jax.tree.map(jnp.copy, params))))
 
 
 def make_chunk(
@@ -114,7 +115,7 @@ def make_chunk(
 ) -> Any:
     """Compile-ready chunk: ``steps`` outer steps, then meta-validation, then the choice of the best so far.
 
-    The members are a vmapped axis, tasks are drawn inside, and nothing returns to the host in between.
+    The members are dealt out to the devices, tasks are drawn inside, and nothing returns to the host in between.
 
     Args:
         learner, objective, optimizer, problem: the parts, or what makes them.
@@ -160,8 +161,8 @@ def make_chunk(
         sound = (jnp.isfinite(predictions.score) | ~validation.task.query.mask).all()
         return {name: jnp.where(sound, jnp.nanmean(values), jnp.nan) for name, values in scores.items()}
 
-    def one(progress: Progress, numbers: Numbers, shares: Array, tasks: Tasks, validation: Batch):
-        state, best = progress
+    def one(member: tuple[Progress, Numbers], shares: Array, tasks: Tasks, validation: Batch):
+        (state, best), numbers = member
         learned = learner(numbers)
         even = 2 * (state.step + jnp.arange(steps))
         keys = jax.vmap(partial(jax.random.fold_in, state.key))(even)
@@ -177,13 +178,17 @@ def make_chunk(
         # One number for all members, which are at the same step: were it mapped, a learner that branches on it would
         # compute both branches.
         shares = (progress.state.step[0] + jnp.arange(steps)) / total
-        return jax.vmap(one, (0, 0, None, None, None))(progress, numbers, shares, tasks, validation)
+        return over_members(one, (progress, numbers), shares, tasks, validation)
 
     return jax.jit(chunk, donate_argnums=0)
 
 
-def check_memory(program: Any) -> None:
+def check_memory(program: Any, members: int) -> None:
     """Refuse a compiled program that needs more memory than is free: on a CPU the system would end the process.
+
+    Args:
+        program: compiled; it says what one device needs.
+        members: how many it has.
 
     Raises:
         MemoryError: saying how much.
@@ -192,6 +197,8 @@ def check_memory(program: Any) -> None:
     if needs is None or free is None:
         return
     needed = needs.temp_size_in_bytes + needs.output_size_in_bytes - needs.alias_size_in_bytes
+    if jax.default_backend() == "cpu":  # where all devices share the memory
+        needed *= len(devices(members))
     if needed > free:
         raise MemoryError(f"a program needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, PyTree
 
-from recmeta import checkpoint, phases, provenance, train
+from recmeta import checkpoint, members, phases, provenance, train
 from recmeta.points import Open, Points, Prune, each
 from recmeta.types import MakeLearner, Numbers, UserError
 from recmeta.work import Point, Work
@@ -46,7 +46,7 @@ def begin(points: Sequence[Point], work: Work, where: Path, fresh: bool, stack: 
         return None
     checkpoints = checkpoint.open(where, fresh=fresh)
     stack.callback(checkpoints.close)
-    numbers, seeds = members(points)
+    numbers, seeds = numbered(points)
     progress = train.start(work.learner, work.optimizer, numbers, seeds, work.parts.metric.goal)
     if work.start:
         params = phases.graft(work.start, progress.state.params, seeds)
@@ -55,7 +55,7 @@ def begin(points: Sequence[Point], work: Work, where: Path, fresh: bool, stack: 
     return Training(work.learner, work.optimizer, numbers, progress, step, checkpoints.save, where)
 
 
-def members(points: Sequence[Point]) -> tuple[Numbers, list[int]]:
+def numbered(points: Sequence[Point]) -> tuple[Numbers, list[int]]:
     """The numbers and the seed of every member of a program: the seeds of one point after the other's."""
     seeds = [(point.parts.numbers, seed) for point in points for seed in point.config["seeds"]]
     numbers = jax.tree.map(lambda *each: jnp.array(each, jnp.float32), *(numbers for numbers, _ in seeds))
@@ -93,13 +93,16 @@ def trained(
         clock, there = provenance.stopwatch(), len(points.opened)
         training, places = closed_up(points, training, places)
         begun, numbers, size = training.progress, training.numbers, len(places)
+        problem = work.problem._replace(
+            train=members.shared(work.problem.train, size), validation=members.shared(work.problem.validation, size)
+        )
         stopped, tasks = np.asarray(begun.best.stopped), config["batch"] * config["eval_every"] * seeds(points)
         if cold := size not in programs:
-            lowered = chunk.lower(begun, numbers, work.problem.train, work.problem.validation)
+            lowered = chunk.lower(begun, numbers, problem.train, problem.validation)
             programs[size] = lowered.compile()
             if there > 1 and len(programs) == 1:  # a smaller one needs no more
-                train.check_memory(programs[size])
-        for progress, reported in train.train(begun, programs[size], numbers, work.problem, steps=config["steps"]):
+                train.check_memory(programs[size], size)
+        for progress, reported in train.train(begun, programs[size], numbers, problem, steps=config["steps"]):
             training, seconds = training._replace(progress=progress), clock()
             warm += [] if cold else [(tasks, seconds)]
             spent(there)
@@ -161,7 +164,8 @@ def closed_up(
 ) -> tuple[Training, Int[np.ndarray, "R"]]:
     """Put the members of open points side by side, in a program of the same size, or half of it, a quarter, …
 
-    What is left of it is filled with members of points that are gone, which have stopped.
+    What is left of it, so that all devices have the same number, is filled with members that have stopped: of points
+    that are gone, or copies.
 
     Args:
         points: their `Open.members` become those of the new program.
@@ -171,18 +175,20 @@ def closed_up(
     there = np.zeros(len(places), bool)
     for one in points.opened.values():
         there[one.members] = True
-    if there.all():
-        return training, places
     size = len(places)
     while 2 * there.sum() <= size:
         size = (size + 1) // 2
-    chosen, first = np.argsort(~there, kind="stable")[:size], 0
+    size = members.even(size)
+    if there.all() and size == len(places):
+        return training, places
+    chosen, first = np.resize(np.argsort(~there, kind="stable"), size), 0
     for place, one in points.opened.items():
-        members = slice(first, first + one.members.stop - one.members.start)
-        points.opened[place], first = one._replace(members=members), members.stop
+        own = slice(first, first + one.members.stop - one.members.start)
+        points.opened[place], first = one._replace(members=own), own.stop
     progress, numbers = jax.tree.map(lambda leaf: leaf[chosen], (training.progress, training.numbers))
     stopped = progress.best.stopped | (jnp.arange(size) >= first)
     progress = progress._replace(best=progress.best._replace(stopped=stopped))
+    progress, numbers = members.placed((progress, numbers))
     return training._replace(progress=progress, numbers=numbers), places[chosen]
 
 

@@ -6,6 +6,8 @@ import platformdirs
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("WANDB_MODE", "disabled")
+# Members of a program are dealt out to devices; in a run of its own each core is one.
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 # Compilations outlive the session: the second run of the suite skips nearly all of them.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", platformdirs.user_cache_dir("recmeta/jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

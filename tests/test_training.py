@@ -72,8 +72,8 @@ def test_points_that_are_given_up_leave_and_the_others_are_as_they_would_be(poin
     sizes.clear()
     some, made = points("some")
     found = run(some, made, tmp_path / "checkpoints" / "some", given_up(some))
-    # Of ten members eight are left, six, and two: in a program of three.
-    assert sizes == [(2, 10), (4, 10), (6, 10), (8, 3), (10, 3), (12, 3)]
+    # Of ten members eight are left, six, and two: in a program of three, and one more for the second device.
+    assert sizes == [(2, 10), (4, 10), (6, 10), (8, 4), (10, 4), (12, 4)]
     close(found[3], whole[3])
     assert [(found[place].step, str(found[place])) for place in (0, 4)] == [
         (step, f"given up at step {step}, with 0.5000 on meta-validation") for step in (2, 6)

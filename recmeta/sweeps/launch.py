@@ -29,6 +29,9 @@ POINTS = "points.json"
 """The names of a block's run directories, in the order of its members."""
 
 
+Load = Callable[[DictConfig, list[str]], DictConfig]
+
+
 class Composed(NamedTuple):
     """One point as Hydra composes it: its config as plain values and with Hydra's own part, and what was typed."""
 
@@ -37,11 +40,11 @@ class Composed(NamedTuple):
     overrides: Sequence[str]
 
 
-def compose(loader: Any, config: DictConfig, overrides: Sequence[Sequence[str]], first: int) -> list[Composed]:
+def compose(load: Load, config: DictConfig, overrides: Sequence[Sequence[str]], first: int) -> list[Composed]:
     """Compose every point.
 
     Args:
-        loader: Hydra's.
+        load: what Hydra composes one with.
         config: the sweep's.
         overrides: of each point.
         first: the number of the first.
@@ -51,7 +54,7 @@ def compose(loader: Any, config: DictConfig, overrides: Sequence[Sequence[str]],
     before = instance.cfg
     try:
         for number, typed in enumerate(overrides, first):
-            composed = loader.load_sweep_config(config, list(typed))
+            composed = load(config, list(typed))
             with open_dict(composed):
                 composed.hydra.job.id = composed.hydra.job.num = number
                 instance.set_config(composed)

@@ -100,7 +100,7 @@ def _composed_once(loader: Any, config: DictConfig, found: Space) -> list[Mappin
     configs, errors = [], []
     for point in each_once(found):
         try:
-            (one,) = compose(loader, config, [[*found.fixed, *typed(point)]], 0)
+            (one,) = compose(loader.load_sweep_config, config, [[*found.fixed, *typed(point)]], 0)
             configs.append(one.config)
         except MissingConfigException:
             raise
@@ -127,7 +127,7 @@ def check_alike(configs: Sequence[Mapping[str, Any]]) -> None:
 
 def _ground(loader: Any, config: DictConfig, found: Space, configs: Sequence[Mapping[str, Any]]) -> Ground:
     """What a search stands on: the same for the same configs, however they are typed."""
-    (plain,) = compose(loader, config, [found.fixed], 0)
+    (plain,) = compose(loader.load_sweep_config, config, [found.fixed], 0)
     choices = OmegaConf.to_container(plain.hydra.runtime.choices)
     assert isinstance(choices, dict)
     at = {key: choices.get(key, at_key(plain.config, key)) for key in found.searched}
@@ -138,7 +138,7 @@ def _ground(loader: Any, config: DictConfig, found: Space, configs: Sequence[Map
 def _composed(loader: Any, config: DictConfig, overrides: Sequence[str], number: int) -> Composed | Told:
     """A trial's config; where it can't be composed, what is told of it: it fails, and the others go on."""
     try:
-        (one,) = compose(loader, config, [overrides], number)
+        (one,) = compose(loader.load_sweep_config, config, [overrides], number)
     except REFUSED as error:
         said = cli.explain(error)
         cli.say(f"{' '.join(overrides)}: {said}")

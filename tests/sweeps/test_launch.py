@@ -157,7 +157,7 @@ def test_blocks_hold_so_many_seeds(small, monkeypatch, tmp_path):
 def test_what_does_not_fit_is_halved(small, monkeypatch, capfd, tmp_path):
     sizes = []
 
-    def check(program):
+    def check(program, members):
         sizes.append(1)
         if len(sizes) == 1:
             raise MemoryError("no room")

@@ -1,0 +1,45 @@
+"""The members of a program on two devices (tests/conftest.py): dealt out evenly, each on its own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from recmeta.members import devices, even, gathered, over_members, placed, shared
+
+
+def test_as_many_devices_as_can_have_the_same_number_each():
+    assert [len(devices(number)) for number in (1, 2, 3, 4, 5)] == [1, 2, 1, 2, 1]
+
+
+def test_filled_up_so_that_no_device_is_left_without():
+    assert [even(number) for number in (1, 2, 3, 4, 5)] == [1, 2, 4, 4, 6]
+
+
+@pytest.mark.parametrize("number", [1, 3, 4])
+def test_each_gets_what_it_would_alone_wherever_it_is(number):
+    key = jax.random.split(jax.random.key(0), number)
+    rows = jnp.arange(6.0).reshape(3, 2)
+
+    def one(member, rows):
+        return {"drawn": rows @ jax.random.normal(member["key"], (2,)) * member["scale"], "key": member["key"]}
+
+    members = {"key": key, "scale": jnp.arange(1.0, 1 + number)}
+    found = jax.jit(lambda members, rows: over_members(one, members, rows))(placed(members), shared(rows, number))
+    assert len(found["drawn"].sharding.device_set) == len(devices(number))
+    for place in range(number):
+        alone = one(jax.tree.map(lambda leaf, place=place: leaf[place], members), rows)
+        np.testing.assert_allclose(found["drawn"][place], alone["drawn"], rtol=1e-6)
+        assert (jax.random.key_data(found["key"][place]) == jax.random.key_data(key[place])).all()
+
+
+def test_gathered_is_on_one_device():
+    there = gathered(placed(jnp.arange(4)))
+    assert there.devices() == {jax.local_devices()[0]}
+    np.testing.assert_array_equal(there, np.arange(4))
+
+
+def test_what_a_branch_leaves_out_is_not_computed_for_a_member():
+    """One after the other on a CPU: a branch by a member's own number stays one."""
+    one = lambda member: jax.lax.cond(member > 0, lambda: jnp.sin(member), lambda: 0.0)  # noqa: E731
+    assert "cond[" in str(jax.make_jaxpr(lambda members: over_members(one, members))(jnp.arange(4.0)))
