@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from jaxtyping import PyTree
 AXIS = "member"
 
 
-def devices(number: int) -> Sequence[jax.Device]:
+def devices(number: int) -> Sequence[Any]:
     """As many devices as can have the same number of members each."""
     there = jax.local_devices()
     most = min(number, len(there))
