@@ -133,7 +133,7 @@ def configure_jax() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     told = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if jax.config.read("jax_num_cpu_devices") < 0 and not told:
+    if jax.config.values["jax_num_cpu_devices"] < 0 and not told:
         jax.config.update("jax_num_cpu_devices", cores())
 
 

@@ -163,6 +163,7 @@ class DataSpec:
         like: the label from which a row counts as liked.
         levels: the distinct labels seen in meta-train, ascending (at most 20; else evenly spaced over the range).
         support: the most support rows a task has; query: the most query rows.
+        rows: how many labelled rows meta-train has.
     """
 
     context: tuple[Field, ...]
@@ -174,6 +175,7 @@ class DataSpec:
     levels: tuple[float, ...]
     support: int
     query: int
+    rows: int
 
 
 # --- tasks, on the device -----------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def cut():
 
     settings = {
         "task": "user", "seed": 0, "order": "random", "shots": (0, 1, 3, 5), "train_shots": None, "query": 4,
-        "headline": None, "min_history": None, "max_history": None, "test": 0.2, "validation": 0.2,
+        "train_query": None, "headline": None, "min_history": None, "max_history": None, "test": 0.2, "validation": 0.2,
         "validation_draws": 2, "candidates": "query", "sampled": None, "labels": "rating",
     }  # fmt: skip
     return lambda data, **changed: user_cold(data, **settings | changed)

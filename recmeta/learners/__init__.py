@@ -24,6 +24,7 @@ from recmeta.learners.protonet import protonet
 from recmeta.learners.relation import relation
 from recmeta.learners.reptile import reptile
 from recmeta.learners.ridge import ridge
+from recmeta.learners.rlfm import rlfm
 from recmeta.learners.set_transformer import set_transformer
 from recmeta.learners.tanp import tanp
 from recmeta.learners.zero_shot import zero_shot
@@ -53,6 +54,7 @@ __all__ = [
     "relation",
     "reptile",
     "ridge",
+    "rlfm",
     "set_transformer",
     "tanp",
     "zero_shot",

@@ -44,7 +44,7 @@ def assemble(
             every task presents its entity as a new one.
         candidates, sampled, seed: what a query row is ranked among; see `recmeta.protocols.candidates`.
     """
-    width = max(episodes.query, *(picks.query.shape[1] for picks in plan.test.values()))
+    width = max(episodes.train_query, *(picks.query.shape[1] for picks in plan.test.values()))
     data, notes = _prepared(data, plan.train.row)
     spec, tables = _fit(data, plan.train.row, episodes, width, known)
     # What else decides which numbers may stand in one table; the manifest is of rows alone.
@@ -58,7 +58,7 @@ def assemble(
     def ranked(picks: Picks) -> Candidates:
         return make_candidates(data, plan.train, picks, candidates, number=sampled, seed=seed)
 
-    shapes = {"support": episodes.support, "query": episodes.query}
+    shapes = {"support": episodes.support, "query": episodes.train_query, "least": episodes.query}
     return Problem(
         spec=spec,
         split=split,
@@ -115,6 +115,7 @@ def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: Episodes, que
         levels=tuple(map(float, levels)),
         support=episodes.support,
         query=query,
+        rows=len(rows),
     )
     return spec, {"contexts": contexts, "entities": ids | entities}
 

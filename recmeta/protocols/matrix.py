@@ -52,6 +52,7 @@ def matrix(
     shots: Shots,
     train_shots: TrainShots,
     query: Count,
+    train_query: Count | None,
     headline: int | None,
     min_history: Count | None,
     max_history: Count | None,
@@ -77,7 +78,7 @@ def matrix(
         scenarios: what to test on: name -> state.
         selection: the state that meta-validation is made of; None for the first scenario's.
         known: whether a user's own id is an input (unknown where the user is cold).
-        task, seed, order, shots, train_shots, query, headline, validation_draws, candidates, sampled,
+        task, seed, order, shots, train_shots, query, train_query, headline, validation_draws, candidates, sampled,
             labels: see `user_cold`.
         min_history, max_history: the fewest and the most rows of a task in its state. None: as few as the largest
             support and the query need; no upper limit. Below that, a short task has a short support.
@@ -88,7 +89,9 @@ def matrix(
         UserError: where a state that is asked for has too few tasks.
     """
     data = labelled(turned(interactions, task), labels)
-    episodes = make_episodes(data, order=order, shots=shots, train_shots=train_shots, query=query, headline=headline)
+    episodes = make_episodes(
+        data, order=order, shots=shots, train_shots=train_shots, query=query, headline=headline, train_query=train_query
+    )
     users, items = (
         roles_by_hash(side.ids, np.unique(codes), seed=seed, side=name, test=test, validation=validation)
         for side, codes, name, test, validation in (

@@ -38,6 +38,7 @@ class Episodes(NamedTuple):
         shots: support sizes to evaluate at, ascending.
         train_shots: support sizes to train at.
         query: the most query rows of a task.
+        train_query: the same in training.
         headline: the support size that summaries are at.
     """
 
@@ -45,6 +46,7 @@ class Episodes(NamedTuple):
     shots: tuple[int, ...]
     train_shots: tuple[int, ...]
     query: int
+    train_query: int
     headline: int
 
     @property
@@ -92,7 +94,7 @@ class Plan(NamedTuple):
 
 def make_episodes(
     data: Interactions, *, order: Order, shots: Sequence[int], train_shots: Sequence[int] | None, query: int,
-    headline: int | None,
+    headline: int | None, train_query: int | None = None,
 ) -> Episodes:  # fmt: skip
     """Fill in what was left to a default, and check what was said.
 
@@ -101,6 +103,7 @@ def make_episodes(
         order, shots, query: see `Episodes`.
         train_shots: None for all of ``shots`` above 0.
         headline: None for the largest of ``shots``.
+        train_query: None for ``query``.
 
     Raises:
         UserError: where they contradict each other or the data.
@@ -119,7 +122,9 @@ def make_episodes(
         raise UserError(
             f"protocol.train_shots={list(train_shots)}: none may be above the largest of protocol.shots, {largest}"
         )
-    return Episodes(order, tuple(sorted(set(shots))), train_shots, query, headline)
+    if train_query is not None and train_query < query:
+        raise UserError(f"protocol.train_query={train_query}: must be no less than protocol.query={query}")
+    return Episodes(order, tuple(sorted(set(shots))), train_shots, query, train_query or query, headline)
 
 
 def turned(data: Interactions, task: Side) -> Interactions:

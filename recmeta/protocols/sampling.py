@@ -54,34 +54,45 @@ def distinct(key: PRNGKeyArray, count: Int[Array, ""], number: int) -> Int[Array
     return drawn
 
 
-def anywhere(key: PRNGKeyArray, size: Int[Array, ""], support: int, query: int) -> tuple[Array, Array]:
+def anywhere(key: PRNGKeyArray, size: Int[Array, ""], support: int, query: int, least: int) -> tuple[Array, Array]:
     """Positions of support and query rows from anywhere in a history of ``size`` rows, and which there are.
 
-    The query comes first: of a short history it is the support that is cut.
+    The first ``least`` go to the query, the next ones to the support, the last to the query again: of a short history
+    the query is cut before the support, but not below that.
     """
     drawn = distinct(key, size, query + support)
     there = jnp.arange(query + support) < size
-    return jnp.roll(drawn, support), jnp.roll(there, support)
+
+    def laid_out(values: Array) -> Array:
+        first, shown, more = jnp.split(values, [least, least + support])
+        return jnp.concatenate([shown, first, more])
+
+    return laid_out(drawn), laid_out(there)
 
 
-def stretch(key: PRNGKeyArray, size: Int[Array, ""], support: int, query: int) -> tuple[Array, Array]:
-    """Positions of a stretch of a history, the start uniform: the support, and right after it the query."""
+def stretch(key: PRNGKeyArray, size: Int[Array, ""], support: int, query: int, least: int) -> tuple[Array, Array]:
+    """Positions of a stretch of a history, the start uniform: the support, and right after it the query.
+
+    Of a short history the query is cut before the support, but not below ``least`` rows.
+    """
     length = jnp.minimum(size, support + query)
     start = jax.random.randint(key, (), 0, size - length + 1)
-    shown = jnp.arange(support)
-    asked = length - query + jnp.arange(query)
-    there = jnp.concatenate([shown < length - query, asked >= 0])
-    return start + jnp.concatenate([shown, asked]), there
+    cut = jnp.clip(length - least, 0, support)
+    shown, asked = jnp.arange(support), cut + jnp.arange(query)
+    return start + jnp.concatenate([shown, asked]), jnp.concatenate([shown < cut, asked < length])
 
 
-POSITIONS: dict[str, Callable[[PRNGKeyArray, Array, int, int], tuple[Array, Array]]] = {
+POSITIONS: dict[str, Callable[[PRNGKeyArray, Array, int, int, int], tuple[Array, Array]]] = {
     "random": anywhere,
     "time": stretch,
 }
 """Order of a task's rows -> how rows are drawn: anywhere, or a stretch of the entity's history."""
 
 
-def draw(key: PRNGKeyArray, tasks: Tasks, number: int, *, order: str, support: int, query: int, shots: tuple[int, ...]):
+def draw(
+    key: PRNGKeyArray, tasks: Tasks, number: int, *, order: str, support: int, query: int, least: int,
+    shots: tuple[int, ...],
+) -> Draw:  # fmt: skip
     """Draw tasks uniformly, with replacement, and from each its support and query rows.
 
     Args:
@@ -89,12 +100,13 @@ def draw(key: PRNGKeyArray, tasks: Tasks, number: int, *, order: str, support: i
         tasks: where to draw from.
         number: how many tasks.
         order: a key of `POSITIONS`.
-        support, query: the most rows of each; a shorter history has a shorter support.
+        support, query: the most rows of each; a shorter history has fewer.
+        least: how many of them are the query's before the support has any.
         shots: the support sizes to draw from, uniformly; none above ``support``.
     """
     key_task, key_rows, key_shots = jax.random.split(key, 3)
     task = jax.random.randint(key_task, (number,), 0, tasks.size.shape[0])
-    positions = jax.vmap(lambda key, size: POSITIONS[order](key, size, support, query))
+    positions = jax.vmap(lambda key, size: POSITIONS[order](key, size, support, query, least))
     position, there = positions(jax.random.split(key_rows, number), tasks.size[task])
     size = jax.random.choice(key_shots, jnp.array(shots), (number,))
     place = jnp.arange(support + query)

@@ -36,6 +36,7 @@ def temporal(
     shots: Shots,
     train_shots: TrainShots,
     query: Count,
+    train_query: Count | None,
     headline: int | None,
     min_history: Count | None,
     max_history: Count | None,
@@ -54,7 +55,7 @@ def temporal(
         interactions: the clean data set, with times.
         task: "user", or "item": see `user_cold`.
         cut, validation_cut: the moments, as shares of the rows in time order.
-        shots, train_shots, query, headline, min_history, max_history, candidates, sampled,
+        shots, train_shots, query, train_query, headline, min_history, max_history, candidates, sampled,
             labels: see `user_cold`.
 
     Raises:
@@ -63,7 +64,15 @@ def temporal(
     if validation_cut >= cut:
         raise UserError(f"protocol.validation_cut={validation_cut:g}: must be below protocol.cut={cut:g}")
     data = labelled(turned(interactions, task), labels)
-    episodes = make_episodes(data, order="time", shots=shots, train_shots=train_shots, query=query, headline=headline)
+    episodes = make_episodes(
+        data,
+        order="time",
+        shots=shots,
+        train_shots=train_shots,
+        query=query,
+        headline=headline,
+        train_query=train_query,
+    )
     least = history_limits(episodes.support + query, query, min_history, max_history)
     # `make_episodes` has refused data without times.
     when: np.ndarray = np.asarray(data.time)

@@ -38,6 +38,7 @@ def user_cold(
     shots: Shots,
     train_shots: TrainShots,
     query: Count,
+    train_query: Count | None,
     headline: int | None,
     min_history: Count | None,
     max_history: Count | None,
@@ -64,6 +65,8 @@ def user_cold(
         shots: support sizes to evaluate at; supports are nested, the query is the same for all.
         train_shots: support sizes to train at, one drawn per visit; None for all of ``shots`` above 0.
         query: rows per query.
+        train_query: the most in training: all the others of a history, up to so many. A model of each item learns from
+            every row that it is asked for, so that more of them train it faster than more visits. None: ``query``.
         headline: the support size that summaries are at; None for the largest.
         min_history, max_history: users with fewer or more rows are left out, and counted. None: as few as the largest
             support and the query need; no upper limit. Below that, a short history has a short support.
@@ -78,7 +81,9 @@ def user_cold(
         UserError: where no split is possible: too few users, no time to order by, a history too short.
     """
     data = labelled(turned(interactions, task), labels)
-    episodes = make_episodes(data, order=order, shots=shots, train_shots=train_shots, query=query, headline=headline)
+    episodes = make_episodes(
+        data, order=order, shots=shots, train_shots=train_shots, query=query, headline=headline, train_query=train_query
+    )
     least = history_limits(episodes.support + query, query, min_history, max_history)
     everyone = histories(data)
     left = between(everyone, least, max_history)

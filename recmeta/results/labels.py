@@ -8,7 +8,7 @@ from typing import Any
 INCIDENTAL = ("name", "output", "force", "reporter", "hydra", "seeds", "metrics", "baselines")
 """Root keys that make no other method: names and paths, how often it is repeated, and what is measured beside it."""
 
-TRAINING = ("train_shots", "validation_draws", "headline")
+TRAINING = ("train_shots", "train_query", "validation_draws", "headline")
 """Settings of a protocol that training or its model selection reads; test tasks and what is asked of them are the same
 whatever they are. They tell methods apart, not tables."""
 

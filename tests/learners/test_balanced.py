@@ -65,7 +65,7 @@ def step_of(rows, level, growth):
         score=lambda params, encoding: jnp.broadcast_to(params["scorer"]["level"], len(encoding.row)),
         widths=(1, 1),
     )
-    spec = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 5.0), 4, 1)
+    spec = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 5.0), 4, 1, 100)
     learner = balanced(spec=spec, model=model, objective=mse(), **SETTINGS | {"inner_steps": 1, "inner_rate": 0.1})
     with jax.enable_x64():
         params = to_double(learner.init(jax.random.key(0)))

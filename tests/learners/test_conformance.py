@@ -46,6 +46,7 @@ LEARNERS = {
     "ridge": partial(learners.ridge, level_scale=0.5, weight_scale=0.5),
     "bayes": partial(learners.bayes, level_scale=0.5, weight_scale=0.5),
     "fold_in": partial(learners.fold_in, rank=2, trains="episodes", level_penalty=2.0, penalty=2.0, item_penalty=0.1),
+    "rlfm": partial(learners.rlfm, rank=2, scale=0.3),
     "knn": partial(learners.knn, k=2),
     "logistic": partial(learners.logistic, inner_steps=2, level_scale=1.0, weight_scale=0.5),
     "matching": partial(learners.matching, values="residual", width=3, temperature=0.5),

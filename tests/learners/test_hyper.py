@@ -12,7 +12,7 @@ from recmeta.objectives import mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support, UserError
 from tests.learners.conftest import network
 
-SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 5, 3)
+SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 5, 3, 100)
 A, B = 8, 6
 
 

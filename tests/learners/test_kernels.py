@@ -127,7 +127,7 @@ def test_inputs_that_stay_are_known_from_the_program():
 @pytest.fixture(scope="module")
 def wide():
     """A model of wide layers, and one task's encoding and support of ten rows."""
-    spec = DataSpec((Field("u", "categorical", 5),), (Field("id", "categorical", 9),), 1, 5, 3, 4, (1, 5), 10, 4)
+    spec = DataSpec((Field("u", "categorical", 5),), (Field("id", "categorical", 9),), 1, 5, 3, 4, (1, 5), 10, 4, 100)
 
     def make(width):
         return make_model(partial(features, width=width), partial(mlp, hidden=(width, width)), spec, mse())

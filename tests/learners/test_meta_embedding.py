@@ -15,7 +15,7 @@ from recmeta.scorers import mlp
 from recmeta.types import Batch, DataSpec, Query, Support, Task
 from tests.learners.conftest import BILINEAR, network, off_start
 
-SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 5, 3)
+SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 5, 3, 100)
 RATE = 0.3
 
 

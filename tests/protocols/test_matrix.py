@@ -10,8 +10,9 @@ from recmeta.types import UserError
 STATES = {"w_w": "w_w", "c_w": "c_w", "w_c": "w_c", "c_c": "c_c"}
 SETTINGS = {
     "scenarios": STATES, "selection": None, "known": False, "task": "user", "seed": 0, "order": "random",
-    "shots": (0, 1), "train_shots": None, "query": 1, "headline": None, "min_history": None, "max_history": None,
-    "test_users": 0.3, "validation_users": 0.2, "test_items": 0.3, "validation_items": 0.2, "test_pairs": 0.2,
+    "shots": (0, 1), "train_shots": None, "query": 1, "train_query": None, "headline": None,
+    "min_history": None, "max_history": None, "test_users": 0.3, "validation_users": 0.2, "test_items": 0.3,
+    "validation_items": 0.2, "test_pairs": 0.2,
     "validation_pairs": 0.2, "validation_draws": 1, "candidates": "query", "sampled": None, "labels": "rating",
 }  # fmt: skip
 

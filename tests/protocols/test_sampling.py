@@ -5,6 +5,7 @@ from itertools import permutations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy.stats import chi2
 
 from recmeta.protocols.sampling import anywhere, distinct, stretch
@@ -33,7 +34,7 @@ def test_distinct_can_draw_all_there_is(key):
 
 def test_a_stretch_is_consecutive_and_its_start_uniform(key):
     keys = jax.random.split(key, 4000)
-    position, there = jax.vmap(lambda key: stretch(key, jnp.int32(7), 3, 1))(keys)
+    position, there = jax.vmap(lambda key: stretch(key, jnp.int32(7), 3, 1, 1))(keys)
     np.testing.assert_array_equal(np.diff(position, axis=1), 1)
     assert bool(there.all())
     counts = np.bincount(position[:, 0])
@@ -41,11 +42,19 @@ def test_a_stretch_is_consecutive_and_its_start_uniform(key):
     assert goodness(counts) < chi2.isf(1e-4, 3)
 
 
-def test_of_a_short_history_the_support_is_cut(key):
-    for draw in (anywhere, stretch):
-        position, there = draw(key, jnp.int32(5), 4, 3)
-        assert there.tolist() == [True, True, False, False, True, True, True]
-        assert sorted(position[there].tolist()) == [0, 1, 2, 3, 4]
+@pytest.mark.parametrize("draw", [anywhere, stretch])
+@pytest.mark.parametrize(
+    ("size", "support", "query"),
+    [(12, 4, 6), (9, 4, 5), (7, 4, 3), (5, 2, 3), (3, 0, 3), (2, 0, 2)],  # of at most 4 and 6, and first 3 to ask for
+)
+def test_of_a_short_history_the_query_is_cut_and_then_the_support(key, draw, size, support, query):
+    position, there = draw(key, jnp.int32(size), 4, 6, 3)
+    assert there.tolist() == [place < support for place in range(4)] + [place < query for place in range(6)]
+    taken = position[there].tolist()
+    assert len(set(taken)) == support + query
+    assert set(taken) <= set(range(size))
+    if draw is stretch:
+        assert np.diff(taken).tolist() == [1] * (support + query - 1)
 
 
 def test_draws_are_uniform_over_tasks_and_shots_and_differ_between_keys(problem):

@@ -12,7 +12,7 @@ from recmeta.types import UserError
 
 SETTINGS = {
     "task": "user", "cut": 0.7, "validation_cut": 0.5, "shots": (0, 1, 3), "train_shots": None, "query": 2,
-    "headline": None, "min_history": None, "max_history": None,
+    "train_query": None, "headline": None, "min_history": None, "max_history": None,
     "candidates": "query", "sampled": None, "labels": "rating",
 }  # fmt: skip
 

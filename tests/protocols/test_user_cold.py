@@ -268,6 +268,7 @@ def test_history_limits(data, cut):
     [
         ({"headline": 2}, "protocol.headline=2"),
         ({"train_shots": (6,)}, "protocol.train_shots"),
+        ({"train_query": 3}, "protocol.train_query"),
         ({"min_history": 4}, "must be above protocol.query=4"),
         ({"max_history": 5}, "protocol.max_history=5"),
         ({"shots": (0, 13)}, "0 of 42 users"),

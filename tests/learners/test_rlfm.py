@@ -1,0 +1,159 @@
+"""The user's posterior and the bound against numpy and against a joint Gaussian; what the gradient is of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from recmeta.learners.rlfm import Rows, bound, divergence, infer, rlfm
+from recmeta.objectives import mse
+from recmeta.types import Batch, DataSpec, Encoding, Field, Model, Query, Support, Task
+
+RANK, NOISE, ROWS = 2, 0.7, 100
+SPEC = DataSpec((), (Field("id", "categorical", 5),), 1, 5, 3.4, 4, (), 4, 3, ROWS)
+MODEL = Model(
+    init=lambda key: {"tables": {"t": jnp.ones((5, 1))}, "encoder": {}, "scorer": {"w": jnp.ones(4)}},
+    # An id that is read would show: every id has a row of its own.
+    encode=lambda params, context, support, x: Encoding(
+        context["c"][None],
+        jnp.column_stack([(support.x if x is None else x)["v"], params["tables"]["t"][(x or support.x)["id"]]]),
+    ),
+    score=lambda params, encoding: encoding.row[:, 0],
+    widths=(1, 4),
+)
+
+
+@pytest.fixture(autouse=True)
+def double():
+    """All of it in double precision."""
+    with jax.enable_x64():
+        yield
+
+
+@pytest.fixture
+def drawn(double):
+    """Support rows of one user, one of them not there: prior mean, items' posteriors, labels less their mean, mask."""
+    rng = np.random.default_rng(0)
+    rows = Rows(jnp.array(rng.normal(size=(4, 1 + RANK))), jnp.array(rng.uniform(0.1, 0.5, (4, 1 + RANK))))
+    return jnp.array(rng.normal(size=RANK)), rows, jnp.array(rng.normal(size=4)), jnp.array([True, True, False, True])
+
+
+@pytest.fixture
+def made(double, key):
+    """The learner, and parameters away from where they start."""
+    learner, rng = rlfm(spec=SPEC, model=MODEL, objective=mse(), rank=RANK, scale=0.3), np.random.default_rng(1)
+    moved = lambda leaf: jnp.float64(leaf) + 0.3 * rng.normal(size=leaf.shape)  # noqa: E731
+    return learner, jax.tree.map(moved, learner.init(key))
+
+
+def task_of(ids, labels, mask, asked, there):
+    rng = np.random.default_rng(2)
+    v = rng.normal(size=(5, 3))
+    x = lambda ids: {"v": jnp.array(v[ids]), "id": jnp.array(ids)}  # noqa: E731
+    support = Support(x(ids), jnp.array(labels), jnp.array(mask))
+    return Task({"c": jnp.array([2.0])}, support, Query(x(asked), jnp.array(there)))
+
+
+def test_where_items_are_known_the_posterior_is_that_of_the_joint_gaussian(drawn):
+    prior, (items, _), target, mask = drawn
+    mean, covariance = infer(prior, Rows(items, jnp.zeros_like(items)), target, mask, jnp.array(NOISE))
+    bias, v = items[mask, 0], items[mask, 1:]
+    gain = v.T @ np.linalg.inv(v @ v.T + NOISE * np.eye(3))  # of the labels, in which the vector is integrated out
+    np.testing.assert_allclose(mean, prior + gain @ (target[mask] - bias - v @ prior), rtol=1e-10)
+    np.testing.assert_allclose(covariance, np.eye(RANK) - gain @ v, rtol=1e-10)
+
+
+def test_where_items_are_known_the_bound_is_the_evidence(drawn):
+    prior, (items, _), target, mask = drawn
+    known = Rows(items, jnp.zeros_like(items))
+    lost = bound(prior, known, target, mask, jnp.array(NOISE)) - entropy(prior, known, target, mask)
+    bias, v = np.asarray(items)[mask, 0], np.asarray(items)[mask, 1:]
+    evidence = multivariate_normal(bias + v @ prior, v @ v.T + NOISE * np.eye(3)).logpdf(target[mask])
+    np.testing.assert_allclose(lost, -evidence, rtol=1e-10)
+
+
+def test_the_bound_is_an_expectation_under_the_items_posteriors(drawn):
+    """With the user's posterior as it is: the mean over many draws of items of the log joint density."""
+    prior, rows, target, mask = drawn
+    user, covariance = infer(prior, rows, target, mask, jnp.array(NOISE))
+    rng = np.random.default_rng(3)
+    items = np.asarray(rows.mean) + np.sqrt(rows.variance) * rng.normal(size=(200_000, *rows.mean.shape))
+    vectors = rng.multivariate_normal(user, covariance, len(items))
+    error = np.asarray(target) - items[:, :, 0] - np.einsum("snr,sr->sn", items[:, :, 1:], vectors)
+    lost = (np.log(2 * np.pi * NOISE) + error**2 / NOISE)[:, mask].sum(1) / 2
+    apart = (((vectors - np.asarray(prior)) ** 2).sum(1) + RANK * np.log(2 * np.pi)) / 2
+    np.testing.assert_allclose(bound(*drawn, jnp.array(NOISE)), (lost + apart).mean(), rtol=5e-3)
+
+
+def test_the_users_posterior_is_the_best_there_is(drawn):
+    """So that its gradient need not be taken: the gradient of the whole bound, entropy and all, is the same."""
+    prior, rows, target, mask = drawn
+
+    def whole(prior, mean, noise):
+        rows_ = Rows(mean, rows.variance)
+        user, covariance = infer(prior, rows_, target, mask, noise)
+        error = target - mean[:, 0] - mean[:, 1:] @ user
+        spread = jnp.einsum("nr,rs,ns->n", mean[:, 1:], covariance, mean[:, 1:]) + rows.variance[:, 0]
+        spread += rows.variance[:, 1:] @ (user**2 + jnp.diag(covariance))
+        lost = jnp.where(mask, (jnp.log(2 * jnp.pi * noise) + (error**2 + spread) / noise) / 2, 0).sum()
+        apart = (jnp.square(user - prior).sum() + jnp.trace(covariance) - jnp.linalg.slogdet(covariance)[1]) / 2
+        return lost + apart
+
+    of_all = jax.grad(whole, (0, 1, 2))(prior, rows.mean, jnp.array(NOISE))
+    held = jax.grad(lambda p, m, n: bound(p, Rows(m, rows.variance), target, mask, n), (0, 1, 2))
+    for a, b in zip(of_all, held(prior, rows.mean, jnp.array(NOISE)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def entropy(prior, rows, target, mask):
+    covariance = infer(prior, rows, target, mask, jnp.array(NOISE))[1]
+    return (np.linalg.slogdet(covariance)[1] + RANK * (1 + np.log(2 * np.pi))) / 2
+
+
+def test_divergence_of_gaussians():
+    mean, share, variance = np.array([[0.3, -0.2]]), np.array([[0.5, 1.5]]), np.array([0.4, 0.9])
+    expected = sum(
+        (np.log(v / (s * v)) + (s * v + m**2) / v - 1) / 2 for m, s, v in zip(mean[0], share[0], variance, strict=True)
+    )
+    np.testing.assert_allclose(divergence(*map(jnp.array, (mean, np.log(share), variance))), expected, rtol=1e-10)
+
+
+def test_a_new_item_is_what_its_features_say(made):
+    learner, params = made
+    task = task_of([1, 2, 3, 4], [4.0, 3.0, 2.0, 5.0], [True] * 4, [0, 1, 2], [True] * 3)
+    score = learner.predict(learner.adapt(params, task.context, task.support), task.query)
+    own = params["items"]
+    user = learner.adapt(params, task.context, task.support).mean
+    # Unknown ids have the zero vector in an encoder; the model of this file has a row for 0, so that reading it shows.
+    row = jnp.concatenate([task.query.x["v"][0], params["tables"]["t"][0]])
+    prior = own["prior"] + row @ own["features"]
+    np.testing.assert_allclose(score[0], 3.4 + prior[0] + prior[1:] @ user, rtol=1e-10)
+
+
+def test_its_gradient_is_of_the_bound_per_row_and_of_the_items_divergence_per_row_of_meta_train(made, key):
+    learner, params = made
+    first = task_of([1, 2, 3, 4], [4.0, 3.0, 2.0, 5.0], [True, True, True, False], [3, 1, 2], [True, False, False])
+    second = task_of([2, 2, 1, 1], [1.0, 3.0, 2.0, 5.0], [True, False, False, False], [3, 4, 2], [True, True, True])
+    tasks = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, second)
+    label = jnp.array([[3.0, 0.0, 0.0], [2.0, 4.0, 1.0]])
+    gradient, _ = learner.meta_grad(params, Batch(tasks, label), key)
+    direction = jax.tree.map(lambda leaf: jnp.array(np.random.default_rng(5).normal(size=leaf.shape)), params)
+    at = lambda step: learner.meta_grad(  # noqa: E731
+        jax.tree.map(lambda p, d: p + step * d, params, direction), Batch(tasks, label), key
+    )[1]["loss"]
+    # The value is of a user's posterior that is held; of the bound with its entropy it has the same slope.
+    held = sum(float((g * d).sum()) for g, d in zip(*map(jax.tree.leaves, (gradient, direction)), strict=True))
+
+    def entropies(step):
+        moved = jax.tree.map(lambda p, d: p + step * d, params, direction)
+        total = 0.0
+        for task, labels in ((first, label[0]), (second, label[1])):
+            x = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), dict(task.support.x), dict(task.query.x))
+            mask = jnp.concatenate([task.support.mask, task.query.mask])
+            seen = Support(x, jnp.concatenate([task.support.y, labels]), mask)
+            total += np.linalg.slogdet(learner.adapt(moved, task.context, seen).covariance)[1] / 2
+        return total / 8  # rows that are there
+
+    whole = lambda step: float(at(step)) - entropies(step)  # noqa: E731
+    np.testing.assert_allclose((whole(1e-5) - whole(-1e-5)) / 2e-5, held, rtol=1e-6)
