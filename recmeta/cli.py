@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,7 +135,8 @@ def configure_jax() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     told = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if jax.config.values["jax_num_cpu_devices"] < 0 and not told:
-        jax.config.update("jax_num_cpu_devices", cores())
+        with suppress(RuntimeError):  # where JAX is in use already, it has its devices
+            jax.config.update("jax_num_cpu_devices", cores())
 
 
 def cores() -> int:

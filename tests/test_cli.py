@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -197,3 +198,24 @@ def test_failures_of_other_processes_are_read_unless_they_are_of_an_earlier_swee
         (tmp_path / name).mkdir()
         (tmp_path / name / "failure.json").write_text(json.dumps({"error": "", "overrides": []} | code))
     assert list(cli.recorded(tmp_path, tmp_path)) == [cli.Failure("learner=new: it broke", 2)]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "len(os.sched_getaffinity(0))"),
+        ({"JAX_NUM_CPU_DEVICES": "3"}, "3"),
+        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, "3"),
+    ],
+)
+def test_each_core_that_may_be_used_is_a_device_unless_it_is_said_otherwise(environment, expected):
+    program = f"""
+import os
+import jax
+from recmeta import cli
+cli.configure_jax()
+assert len(jax.devices()) == {expected}, jax.devices()
+cli.configure_jax()  # too late to change anything, and no error
+"""
+    kept = {name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
+    subprocess.run([sys.executable, "-c", program], check=True, env=kept | environment)

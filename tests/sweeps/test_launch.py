@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from recmeta import experiment, provenance, run_directory, train
 from recmeta.__main__ import main
@@ -220,6 +221,20 @@ def test_a_failed_point_ends_a_sweep_with_1_after_all_others(
     assert len(runs(tmp_path)) == 1
     (failure,) = tmp_path.rglob("failure.json")
     assert json.loads(failure.read_text())["error"].startswith(reason)
+
+
+def test_each_point_is_composed_once(small, monkeypatch, tmp_path):
+    """Hydra's sweeper composes all of them too, to see that they are legal; one that is typed twice is one more."""
+    composed, load = [], ConfigLoaderImpl.load_sweep_config
+
+    def count(self, master_config, sweep_overrides):
+        composed.append(tuple(sweep_overrides))
+        return load(self, master_config, sweep_overrides)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", count)
+    assert call(monkeypatch, *FUSED, *small, "learner=none", "protocol.seed=0,1,1", f"output={tmp_path}") == 0
+    assert len(composed) == 4
+    assert len(runs(tmp_path)) == 2
 
 
 def test_what_is_done_is_not_done_again(small, monkeypatch, capfd, tmp_path):
