@@ -30,7 +30,7 @@ class Keeping:
 
     def __getattr__(self, name: str) -> Any:
         """All else is Hydra's own."""
-        return getattr(self.loader, name)
+        return getattr(vars(self).get("loader"), name)
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """Compose a point, as Hydra's own does."""
@@ -40,7 +40,7 @@ class Keeping:
     def take(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         """What was composed of a point, to do with as one likes. A second time it is composed anew."""
         there = self.kept.pop(tuple(sweep_overrides), None)
-        return there or self.loader.load_sweep_config(master_config, list(sweep_overrides))
+        return self.loader.load_sweep_config(master_config, list(sweep_overrides)) if there is None else there
 
 
 class FusedLauncher(Launcher):

@@ -21,6 +21,7 @@ def job(config: DictConfig) -> float | None:
     """
     from recmeta import experiment
 
+    cli.configure_jax()  # here too: a launcher may have started this process
     hydra_config = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(hydra_config.overrides.task)  # as typed: unresolved
     multirun = hydra_config.mode == RunMode.MULTIRUN

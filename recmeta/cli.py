@@ -139,9 +139,15 @@ def configure_jax() -> None:
             jax.config.update("jax_num_cpu_devices", cores())
 
 
-def cores() -> int:
-    """How many cores this process may use; all, where a system doesn't say which."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """How many cores this process may use; all, where a system doesn't say which.
+
+    Args:
+        quota: where Linux says what share of the cores a container may use.
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed, _, period = quota.read_text(encoding="ascii").partition(" ") if quota.exists() else ("max", "", "")
+    return there if allowed == "max" else max(1, min(there, round(int(allowed) / int(period))))
 
 
 def say(line: str) -> None:

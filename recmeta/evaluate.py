@@ -13,7 +13,6 @@ import polars as pl
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from recmeta.measure import Predictions, Scored, fold, mean_over_tasks, per_task, rank, task_scores
-from recmeta.members import gathered, over_members, placed, shared
 from recmeta.metrics import Metric
 from recmeta.metrics.lists import Aggregate
 from recmeta.types import (
@@ -169,14 +168,15 @@ def evaluate_learner(
     """
     spec, shots = problem.spec, jnp.array(problem.shots)
     ranking = [metric for metric in metrics if metric.reads == "score"]
-    members = gathered((params, numbers))
+    members = (params, numbers)
 
     def nth(members: tuple[Params, Numbers], place: Array) -> tuple[Params, Learner]:
         params, numbers = jax.tree.map(lambda values: values[place], members)
         return params, learner(numbers)
 
-    def test(member: tuple[Params, Numbers], batch: Batch):
-        params, made = member[0], learner(member[1])
+    @jax.jit
+    def test(members: tuple[Params, Numbers], place: Array, batch: Batch):
+        params, made = nth(members, place)
         depths = jnp.arange(made.steps + 1)
         predictions = learner_predictions(made, objective, spec, params, batch, shots, depths)
         full = jax.tree.map(lambda values: values[:, -1], predictions)
@@ -196,8 +196,8 @@ def evaluate_learner(
         score = lambda task, query: learner_scores(made, params, headline, task, query)[0]  # noqa: E731
         return fold(aggregates, score, batch, candidates, entities)
 
-    def tested(scenario: str, batch: Batch, place: Array, predicted: Any) -> Tested:
-        full, error, change = jax.tree.map(lambda values: values[place], predicted)
+    def tested(scenario: str, batch: Batch, place: Array) -> Tested:
+        full, error, change = test(members, place, batch)
         scores: Any = scored(full, batch)
         at_once = {}
         if candidates := problem.candidates.get(scenario):
@@ -206,18 +206,12 @@ def evaluate_learner(
             at_once = folded(*catalogue) if aggregates else {}
         return jax.device_get(Tested(scores, error, change, at_once))
 
-    @jax.jit
-    def predicted(dealt: tuple[Params, Numbers], batch: Batch):
-        return over_members(test, dealt, batch)
-
-    # Scored in turns: memory does not grow with their number.
-    number = len(jax.tree.leaves(params)[0])
-    found = {}
-    for scenario, batch in problem.test.items():
-        at_once = gathered(predicted(placed((params, numbers)), shared(batch, number)))
-        each = [tested(scenario, batch, place, at_once) for place in jnp.arange(number)]
-        found[scenario] = jax.tree.map(lambda *values: np.stack(values), *each)
-    return found
+    # In turns: memory does not grow with their number, and the tests of one are work enough for a device.
+    places = jnp.arange(len(jax.tree.leaves(params)[0]))
+    return {
+        scenario: jax.tree.map(lambda *each: np.stack(each), *(tested(scenario, batch, place) for place in places))
+        for scenario, batch in problem.test.items()
+    }
 
 
 def learner_report(

@@ -15,11 +15,12 @@ import jax
 import numpy as np
 
 from recmeta import checkpoint, evaluate, provenance, run_directory, train
+from recmeta.members import gathered
 from recmeta.points import Open, Outcome, Points, Prune, close_all, each, keep_all
 from recmeta.reporters import compose, files
 from recmeta.summary import Learned, settings_lines, summarised, validated, verdicts
 from recmeta.training import Training, begin, trained
-from recmeta.types import Diverged, Params, Reporter, Run, UserError
+from recmeta.types import Diverged, Numbers, Params, Reporter, Run, UserError
 from recmeta.work import Config, Point, Work, assemble, hashes, load, plan, standing
 
 
@@ -211,7 +212,10 @@ def measured(
         finite = np.isfinite(best[0])
         each(points, lambda one: check_converged(finite[one.members].tolist(), one.point.config["seeds"]))
         if points.opened:
-            tested, speed["eval_tasks_per_s"] = test(work, training, progress.best.params)
+            # Open points come first; what stands behind them fills the program up.
+            last = max(one.members.stop for one in points.opened.values())
+            params, numbers = jax.tree.map(lambda leaf: leaf[:last], gathered((progress.best.params, training.numbers)))
+            tested, speed["eval_tasks_per_s"] = test(work, training, params, numbers)
             learned = partial(report, work, tested, best)
             whole = jax.tree.map(checkpoint.to_numpy, progress)
     if not points.opened:
@@ -255,7 +259,7 @@ def report(
     return Learned(frame, aggregates, adaptation, validated(value, step, work.parts.metric))
 
 
-def test(work: Work, training: Training, params: Params) -> tuple[dict[str, evaluate.Tested], float]:
+def test(work: Work, training: Training, params: Params, numbers: Numbers) -> tuple[dict[str, evaluate.Tested], float]:
     """Test every member, and say how fast: a row of task scores is a task adapted to at one support size by one seed;
     the shallower depths are part of what it costs."""
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
@@ -264,7 +268,7 @@ def test(work: Work, training: Training, params: Params) -> tuple[dict[str, eval
         work.objective,
         work.problem,
         params,
-        training.numbers,
+        numbers,
         work.parts.metrics,
         work.parts.aggregates,
         work.scored,

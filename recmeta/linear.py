@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def solve_positive(matrix: Float[Array, "K K"], target: Float[Array, "K"]) -> Float[Array, "K"]:
-    """Solve ``matrix @ x = target`` for a symmetric positive definite matrix; differentiable, any order.
+def solve_positive(matrix: Float[Array, "K K"], target: Float[Array, "K *m"]) -> Float[Array, "K *m"]:
+    """Solve ``matrix @ x = target`` for a symmetric positive definite matrix, and one target or many; differentiable,
+    any order.
 
     Gauss-Jordan elimination, which needs no pivoting on such a matrix. Not LAPACK's Cholesky: batches of small systems
     are its worst case, and two batched calls at a time can lock the CPU runtime, since each waits inside a worker
@@ -24,6 +25,7 @@ def solve_positive(matrix: Float[Array, "K K"], target: Float[Array, "K"]) -> Fl
             pivot = rows[i] / rows[i, i]
             return rows - jnp.outer(rows[:, i].at[i].add(-1), pivot)
 
-        return jax.lax.fori_loop(0, len(matrix), column, jnp.column_stack([matrix, target]))[:, -1]
+        solved = jax.lax.fori_loop(0, len(matrix), column, jnp.column_stack([matrix, target]))[:, len(matrix) :]
+        return solved.reshape(target.shape)
 
     return jax.lax.custom_linear_solve(lambda x: matrix @ x, target, eliminate, symmetric=True)

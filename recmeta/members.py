@@ -21,17 +21,18 @@ def devices(number: int) -> Sequence[Any]:
 
 
 def even(number: int) -> int:
-    """How many members a program has where there are ``number``: filled up, so that no device is left without.
+    """How many members a program has where there are ``number``: filled up, so that as many devices as can be have the
+    same, and none has more than it would have had.
 
     >>> even(1)
     1
     """
-    each = min(number, len(jax.local_devices()))
-    return -(-number // each) * each
+    each = -(-number // len(jax.local_devices()))
+    return each * -(-number // each)
 
 
 def placed(members: PyTree) -> PyTree:
-    """Put members, arrays ``[S, ...]``, on the devices where `over_members` has them."""
+    """Put members, arrays ``[S, ...]``, on the devices where `over_devices` has them."""
     mesh = _mesh(len(jax.tree.leaves(members)[0]))
     return jax.device_put(members, NamedSharding(mesh, PartitionSpec(AXIS)))
 
@@ -46,31 +47,31 @@ def gathered(members: PyTree) -> PyTree:
     return jax.device_put(members, jax.local_devices()[0])
 
 
-def over_members(one: Callable[..., PyTree], members: PyTree, *values: PyTree) -> PyTree:
-    """``one(member, *values)`` of every member, stacked.
-
-    On an accelerator the members of a device are a vmapped axis. On a CPU, where every core is a device
-    (`recmeta.cli.configure_jax`), they go one after the other: side by side they would not be faster, for the cores
-    are busy, and slower from where their parameters and activations together are larger than the cache.
+def over_devices(on_device: Callable[..., PyTree], members: PyTree, *values: PyTree) -> PyTree:
+    """``on_device(members, *values)`` of each device's members, put together again.
 
     Args:
-        one: pure.
+        on_device: pure; of members, arrays ``[s, ...]``, to arrays ``[s, ...]``.
         members: arrays ``[S, ...]``.
         values: the same for all.
     """
     mesh = _mesh(len(jax.tree.leaves(members)[0]))
-
-    def of_device(members: PyTree, values: PyTree) -> PyTree:
-        if mesh.devices[0].platform == "cpu":
-            return jax.lax.map(lambda member: one(member, *values), members)
-        return jax.vmap(lambda member: one(member, *values))(members)
-
     if mesh.size == 1:
-        return of_device(members, values)
-    dealt = PartitionSpec(AXIS)
-    return jax.shard_map(
-        of_device, mesh=mesh, in_specs=(dealt, PartitionSpec()), out_specs=dealt, check_vma=False
-    )(members, values)  # fmt: skip
+        return on_device(members, *values)
+    dealt, same = PartitionSpec(AXIS), [PartitionSpec()] * len(values)
+    return jax.shard_map(on_device, mesh=mesh, in_specs=(dealt, *same), out_specs=dealt, check_vma=False)(
+        members, *values
+    )
+
+
+def each(one: Callable[[PyTree], PyTree], members: PyTree) -> PyTree:
+    """``one(member)`` of every member of a device, stacked.
+
+    On an accelerator they are a vmapped axis. On a CPU, where every core is a device (`recmeta.cli.configure_jax`),
+    they go one after the other: side by side they would not be faster, for the core is busy, and are slower from where
+    their parameters and activations together are larger than the cache.
+    """
+    return jax.lax.map(one, members) if jax.default_backend() == "cpu" else jax.vmap(one)(members)
 
 
 def _mesh(number: int) -> Mesh:

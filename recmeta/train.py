@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from recmeta.evaluate import learner_predictions, learner_scores
 from recmeta.measure import measure, rank
-from recmeta.members import devices, over_members, placed
+from recmeta.members import devices, each, over_devices, placed
 from recmeta.metrics import Metric
 from recmeta.types import Batch, Learner, MakeLearner, Numbers, Objective, Params, Problem, Tasks
 
@@ -26,7 +27,7 @@ class TrainState(NamedTuple):
     """One member's training; with a leading axis ``S``, that of all members of a program.
 
     A member is a seed with its own `Numbers`. A lone run has one for each of its seeds; points of a sweep that share a
-    program have theirs side by side.
+    program have theirs beside each other.
     """
 
     params: Params
@@ -174,11 +175,14 @@ def make_chunk(
         best = choose(best, state, scores[metric.name], sign, None if patience is None else patience * steps)
         return Progress(state, best), jax.tree.map(jnp.mean, reported), scores
 
-    def chunk(progress: Progress, numbers: Numbers, tasks: Tasks, validation: Batch):
+    def on_device(members: tuple[Progress, Numbers], tasks: Tasks, validation: Batch):
         # One number for all members, which are at the same step: were it mapped, a learner that branches on it would
         # compute both branches.
-        shares = (progress.state.step[0] + jnp.arange(steps)) / total
-        return over_members(one, (progress, numbers), shares, tasks, validation)
+        shares = (members[0].state.step[0] + jnp.arange(steps)) / total
+        return each(lambda member: one(member, shares, tasks, validation), members)
+
+    def chunk(progress: Progress, numbers: Numbers, tasks: Tasks, validation: Batch):
+        return over_devices(on_device, (progress, numbers), tasks, validation)
 
     return jax.jit(chunk, donate_argnums=0)
 
@@ -243,7 +247,8 @@ def train(
     Yields:
         The progress after each chunk (valid until the next is asked for), and what to report.
     """
-    while int(progress.state.step[0]) < steps and not bool(progress.best.stopped.all()):
+    # Read on the host: an array that lies on several devices is not computed with.
+    while np.asarray(progress.state.step)[0] < steps and not np.asarray(progress.best.stopped).all():
         progress, reported, scores = chunk(progress, numbers, problem.train, problem.validation)
         reported, scores, best = jax.device_get((reported, scores, (progress.best.value, progress.best.stopped)))
-        yield progress, Chunk(int(progress.state.step[0]), reported, scores, *best)
+        yield progress, Chunk(int(np.asarray(progress.state.step)[0]), reported, scores, *best)

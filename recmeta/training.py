@@ -87,15 +87,18 @@ def trained(
     whole = jax.tree.map(lambda leaf: np.array(checkpoint.to_numpy(leaf)), training.progress)
     places, warm = np.arange(len(whole.best.stopped)), []
     programs: dict[int, Any] = {}  # by their size
+    on: Sequence[Any] = ()
+    shown: Any = None  # meta-train and meta-validation, on these devices
     give_up(points, training.step, {}, prune)
     each(points, partial(check_in_step, training))
     while points.opened:
         clock, there = provenance.stopwatch(), len(points.opened)
         training, places = closed_up(points, training, places)
         begun, numbers, size = training.progress, training.numbers, len(places)
-        problem = work.problem._replace(
-            train=members.shared(work.problem.train, size), validation=members.shared(work.problem.validation, size)
-        )
+        if members.devices(size) != on:
+            on, shown = members.devices(size), None  # let go of before there are others
+            shown = members.shared((work.problem.train, work.problem.validation), size)
+        problem = work.problem._replace(train=shown[0], validation=shown[1])
         stopped, tasks = np.asarray(begun.best.stopped), config["batch"] * config["eval_every"] * seeds(points)
         if cold := size not in programs:
             lowered = chunk.lower(begun, numbers, problem.train, problem.validation)
@@ -185,7 +188,8 @@ def closed_up(
     for place, one in points.opened.items():
         own = slice(first, first + one.members.stop - one.members.start)
         points.opened[place], first = one._replace(members=own), own.stop
-    progress, numbers = jax.tree.map(lambda leaf: leaf[chosen], (training.progress, training.numbers))
+    gathered = members.gathered((training.progress, training.numbers))
+    progress, numbers = jax.tree.map(lambda leaf: leaf[chosen], gathered)
     stopped = progress.best.stopped | (jnp.arange(size) >= first)
     progress = progress._replace(best=progress.best._replace(stopped=stopped))
     progress, numbers = members.placed((progress, numbers))

@@ -44,14 +44,16 @@ def make_problem(users: int = 2000, rows: int = 40) -> Problem:
     def table(fields: tuple[Field, ...], number: int):
         return {field.name: jnp.asarray(rng.integers(field.size, size=number)) for field in fields}
 
-    spec = DataSpec(side("u", CONTEXT), side("i", ROW), 1.0, 5.0, 3.5, 4.0, (1.0, 2.0, 3.0, 4.0, 5.0), SUPPORT, QUERY)
+    spec = DataSpec(
+        side("u", CONTEXT), side("i", ROW), 1.0, 5.0, 3.5, 4.0, (1.0, 2.0, 3.0, 4.0, 5.0), SUPPORT, QUERY, users * rows
+    )
     start, size = jnp.arange(users) * rows, jnp.full(users, rows)
     item, label = rng.integers(3000, size=users * rows), rng.integers(1, 6, users * rows)
     tasks = Tasks(
         jnp.arange(users), start, size, jnp.asarray(item), jnp.asarray(label, jnp.float32),
         table(spec.context, users), table(spec.row, 3000),
     )  # fmt: skip
-    draw = partial(sampling.draw, order="random", support=SUPPORT, query=QUERY, shots=(SUPPORT,))
+    draw = partial(sampling.draw, order="random", support=SUPPORT, query=QUERY, least=QUERY, shots=(SUPPORT,))
     gather = partial(sampling.gather, support=SUPPORT)
     validation = gather(tasks, draw(jax.random.key(0), tasks, 8))
     return Problem(spec, Split(None, "", {}, {}), tasks, draw, gather, validation, {}, {}, (SUPPORT,), SUPPORT)

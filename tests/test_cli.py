@@ -200,10 +200,18 @@ def test_failures_of_other_processes_are_read_unless_they_are_of_an_earlier_swee
     assert list(cli.recorded(tmp_path, tmp_path)) == [cli.Failure("learner=new: it broke", 2)]
 
 
+@pytest.mark.parametrize(("quota", "most"), [("max 100000", None), ("150000 100000", 2), ("50000 100000", 1)])
+def test_a_container_may_use_fewer_cores_than_there_are(monkeypatch, tmp_path, quota, most):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert cli.cores(tmp_path / "cpu.max") == (most or 8)
+    assert cli.cores(tmp_path / "nowhere") == 8
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, "len(os.sched_getaffinity(0))"),
+        ({}, "cli.cores()"),
         ({"JAX_NUM_CPU_DEVICES": "3"}, "3"),
         ({"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, "3"),
     ],

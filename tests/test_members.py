@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.members import devices, even, gathered, over_members, placed, shared
+from recmeta.members import devices, each, even, gathered, over_devices, placed, shared
 
 
 def test_as_many_devices_as_can_have_the_same_number_each():
@@ -14,6 +14,12 @@ def test_as_many_devices_as_can_have_the_same_number_each():
 
 def test_filled_up_so_that_no_device_is_left_without():
     assert [even(number) for number in (1, 2, 3, 4, 5)] == [1, 2, 4, 4, 6]
+
+
+def test_none_has_more_than_it_would_have_had(monkeypatch):
+    monkeypatch.setattr(jax, "local_devices", lambda: [None] * 16)
+    assert {number: even(number) for number in (15, 17, 20, 33, 48)} == {15: 15, 17: 18, 20: 20, 33: 33, 48: 48}
+    assert [len(devices(even(number))) for number in (15, 17, 20, 33, 48)] == [15, 9, 10, 11, 16]
 
 
 @pytest.mark.parametrize("number", [1, 3, 4])
@@ -25,7 +31,9 @@ def test_each_gets_what_it_would_alone_wherever_it_is(number):
         return {"drawn": rows @ jax.random.normal(member["key"], (2,)) * member["scale"], "key": member["key"]}
 
     members = {"key": key, "scale": jnp.arange(1.0, 1 + number)}
-    found = jax.jit(lambda members, rows: over_members(one, members, rows))(placed(members), shared(rows, number))
+    on_device = lambda members, rows: each(lambda member: one(member, rows), members)  # noqa: E731
+    program = jax.jit(lambda members, rows: over_devices(on_device, members, rows))
+    found = program(placed(members), shared(rows, number))
     assert len(found["drawn"].sharding.device_set) == len(devices(number))
     for place in range(number):
         alone = one(jax.tree.map(lambda leaf, place=place: leaf[place], members), rows)
@@ -42,4 +50,4 @@ def test_gathered_is_on_one_device():
 def test_what_a_branch_leaves_out_is_not_computed_for_a_member():
     """One after the other on a CPU: a branch by a member's own number stays one."""
     one = lambda member: jax.lax.cond(member > 0, lambda: jnp.sin(member), lambda: 0.0)  # noqa: E731
-    assert "cond[" in str(jax.make_jaxpr(lambda members: over_members(one, members))(jnp.arange(4.0)))
+    assert "cond[" in str(jax.make_jaxpr(lambda members: each(one, members))(jnp.arange(4.0)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, NamedTuple
 
 import jax
@@ -53,26 +52,27 @@ def rlfm(
         covariance = (1 + sum over support E[v v'] / s^2)^-1
         mean = covariance (prior mean + sum over support E[v (label - mean - b)] / s^2).
 
-    Trained by the negative evidence lower bound of all rows of meta-train users, per row: the user's posterior at its
-    best and held there (expectation), a gradient step in items, priors and noise (maximisation). Nothing is tuned to
-    how many ratings there are, and no penalty has to be chosen: variances say what is known of whom. It is squared
-    error of labels, whatever the objective.
+    Trained by the negative evidence lower bound, per row: the user's posterior at its best and held there
+    (expectation), a gradient step in items, priors and noise (maximisation). No penalty has to be chosen: variances say
+    what is known of whom. It is squared error of labels, whatever the objective. A visit shows up to the support and
+    ``protocol.train_query`` rows of a user; where histories are longer, rows of those who rate much count for less.
 
     What is changed: the paper draws from the posterior of users and items in turn; here it is a product of Gaussians,
     updated by stochastic gradients. Its discount of a user's and an item's bias is one of the factors and a bias. There
     is no scorer. A user's id is not read.
 
-    Costs O(K rank^2 + rank^3) per task. It learns most from many rows per visit: `protocol.train_query`.
+    Costs O(K rank^2 + rank^3) per task.
 
     Args:
         spec, model, objective: given by `recmeta.build`.
         rank: the number of factors.
-        scale: standard deviation that items' factors start with around their prior mean, in labels.
+        scale: standard deviation that items' factors start with around their prior mean, in units of a quarter of the
+            label range, which is where the noise's starts.
 
     Reference: Agarwal and Chen, Regression-based latent factor models, KDD 2009, equations 1 to 5; the bound is that of
     Lim and Teh, Variational Bayesian approach to movie rating prediction, KDD Cup 2007.
     """
-    width = rank + 1
+    width, quarter = rank + 1, (spec.high - spec.low) / 4
     known = next(field.size for field in spec.row if field.name == "id")
 
     def init(key: PRNGKeyArray) -> Params:
@@ -80,22 +80,22 @@ def rlfm(
         params = {name: part for name, part in model.init(key_model).items() if name != "scorer"}
         context, row = model.widths
         # At first all users differ in their level, which is the first factor, and in nothing else.
-        level = jnp.zeros(width).at[1].set(0.4)
+        level, start = jnp.zeros(width).at[1].set(0.4 * quarter), scale * quarter
         return params | {
             "users": {"features": jnp.zeros((context, rank))},
             "items": {
-                "mean": scale * jax.random.normal(key_item, (known, width)).at[:, 0].set(0),
+                "mean": start * jax.random.normal(key_item, (known, width)).at[:, 0].set(0),
                 "log_share": jnp.full((known, width), -2.0),
                 "features": jnp.zeros((row, width)),
                 "prior": level,
-                "log_scale": jnp.full(width, jnp.log(scale)),
+                "log_scale": jnp.full(width, jnp.log(start)),
             },
-            "log_noise": jnp.log(jnp.array((spec.high - spec.low) / 4)),
+            "log_noise": jnp.log(jnp.array(quarter)),
         }
 
     def items(params: Params, context: Features, support: Support, x: Features) -> Rows:
         own, there = params["items"], (x["id"] > 0)[:, None]
-        encoding = model.encode(params, context, unseen(support), blind(x))
+        encoding = model.encode(params, blind(context), unseen(support), blind(x))
         prior, variance = own["prior"] + encoding.row @ own["features"], jnp.exp(2 * own["log_scale"])
         # Of an item that meta-train has not seen, the prior is all that is known.
         apart = jnp.where(there, own["mean"][x["id"]], 0)
@@ -152,16 +152,17 @@ def infer(
     mean, variance = (jnp.where(mask[:, None], values, 0) for values in rows)
     bias, factors, one = mean[:, 0], mean[:, 1:], jnp.eye(len(prior))
     precision = one + (factors.T @ factors + jnp.diag(variance[:, 1:].sum(0))) / noise
-    covariance = jax.vmap(partial(solve_positive, precision))(one)
+    covariance = solve_positive(precision, one)
     return covariance @ (prior + factors.T @ jnp.where(mask, target - bias, 0) / noise), covariance
 
 
 def bound(
     prior: Float[Array, "r"], rows: Rows, target: Float[Array, "K"], mask: Bool[Array, "K"], noise: Float[Array, ""]
 ) -> Float[Array, ""]:
-    """A user's negative evidence lower bound, given the items' posteriors, less the entropy of its own posterior.
+    """A user's negative evidence lower bound, given the items' posteriors, without the entropy of the user's own.
 
-    That is the best there is: its change changes nothing, and its gradient is not taken.
+    That posterior is the bound's minimum, so that to first order its change changes nothing: it is held, and the
+    gradient is that of the whole bound.
     """
     user, covariance = jax.lax.stop_gradient(infer(prior, rows, target, mask, noise))
     (bias, factors), variance = (rows.mean[:, 0], rows.mean[:, 1:]), rows.variance

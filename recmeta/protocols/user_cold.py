@@ -65,8 +65,9 @@ def user_cold(
         shots: support sizes to evaluate at; supports are nested, the query is the same for all.
         train_shots: support sizes to train at, one drawn per visit; None for all of ``shots`` above 0.
         query: rows per query.
-        train_query: the most in training: all the others of a history, up to so many. A model of each item learns from
-            every row that it is asked for, so that more of them train it faster than more visits. None: ``query``.
+        train_query: the most in training: up to so many of those that are not drawn for the support, also where the
+            support is shown in part. A model of each item learns from every row that it is asked for, so that more of
+            them train it faster than more visits do. None: ``query``.
         headline: the support size that summaries are at; None for the largest.
         min_history, max_history: users with fewer or more rows are left out, and counted. None: as few as the largest
             support and the query need; no upper limit. Below that, a short history has a short support.

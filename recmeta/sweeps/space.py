@@ -28,7 +28,7 @@ COMPARED = ("seeds", "metric", "dataset", "cleaning", "protocol")
 UNSEARCHED = (*COMPARED, *WITHOUT_EFFECT)
 """Root keys that no search goes over: these, and those that change no number."""
 
-EXCEPT = ("protocol.train_shots",)
+EXCEPT = ("protocol.train_shots", "protocol.train_query")
 """What of them a search may go over: it is training's alone."""
 
 Value = str | float

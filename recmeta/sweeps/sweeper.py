@@ -51,7 +51,7 @@ def sweep(
     how = checked(settings)
     if how.pruner != "none" and config.hydra.runtime.choices["hydra/launcher"] != "fused":
         raise UserError(
-            f"hydra.sweeper.pruner={how.pruner}: needs hydra/launcher=fused, under which trials stand side by side"
+            f"hydra.sweeper.pruner={how.pruner}: needs hydra/launcher=fused, under which trials are one program"
         )
     found = space(arguments, loader)
     configs = _composed_once(loader, config, found)
