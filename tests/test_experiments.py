@@ -140,16 +140,20 @@ LINES = [
 ]
 
 
+def choices(one):
+    """What is typed for a key, each choice by itself; of a range to search its lower end."""
+    if one.is_interval_sweep():
+        return [str(one.value().start)]
+    return list(one.sweep_string_iterator()) if one.is_sweep_override() else [one.input_line]
+
+
 @pytest.mark.parametrize(("name", "line"), LINES, ids=[f"{name}-{at}" for at, (name, _) in enumerate(LINES)])
 def test_every_line_of_a_readme_makes_a_run(name, line):
     """Each choice of it once; and into a folder of its experiment's name."""
     typed_there = shlex.split(line)[3:]
     assert f"name={name}" in typed_there
     parsed = OverridesParser.create().parse_overrides(settings(typed_there))
-    values = {
-        one.get_key_element(): list(one.sweep_string_iterator()) if one.is_sweep_override() else [one.input_line]
-        for one in parsed
-    }
+    values = {one.get_key_element(): choices(one) for one in parsed}
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         for place in range(max(map(len, values.values()))):
