@@ -87,8 +87,7 @@ def trained(
     whole = jax.tree.map(lambda leaf: np.array(checkpoint.to_numpy(leaf)), training.progress)
     places, warm = np.arange(len(whole.best.stopped)), []
     programs: dict[int, Any] = {}  # by their size
-    on: Sequence[Any] = ()
-    shown: Any = None  # meta-train and meta-validation, on these devices
+    on, problem = (), work.problem
     give_up(points, training.step, {}, prune)
     each(points, partial(check_in_step, training))
     while points.opened:
@@ -96,9 +95,9 @@ def trained(
         training, places = closed_up(points, training, places)
         begun, numbers, size = training.progress, training.numbers, len(places)
         if members.devices(size) != on:
-            on, shown = members.devices(size), None  # let go of before there are others
-            shown = members.shared((work.problem.train, work.problem.validation), size)
-        problem = work.problem._replace(train=shown[0], validation=shown[1])
+            on, problem = members.devices(size), work.problem  # what lies on other devices is let go of first
+            shown, validation = members.shared((problem.train, problem.validation), size)
+            problem = problem._replace(train=shown, validation=validation)
         stopped, tasks = np.asarray(begun.best.stopped), config["batch"] * config["eval_every"] * seeds(points)
         if cold := size not in programs:
             lowered = chunk.lower(begun, numbers, problem.train, problem.validation)

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from recmeta.learners.dropoutnet import without_ids
 from recmeta.learners.episode import pool, unless_shallow
-from recmeta.learners.zero_shot import unseen
+from recmeta.learners.gaussian import Gaussian, divergence
+from recmeta.learners.zero_shot import blind, unseen
 from recmeta.linear import solve_positive
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
@@ -127,8 +127,9 @@ def rlfm(
 
         def loss(params: Params) -> Array:
             all_lost, rows = jax.vmap(lost, (None, 0, 0))(params, batch.task, batch.label)
-            own = params["items"]
-            apart = divergence(own["mean"], own["log_share"], jnp.exp(2 * own["log_scale"]))
+            own, log_prior = params["items"], 2 * params["items"]["log_scale"]
+            posterior = Gaussian(own["mean"], own["log_share"] + log_prior)
+            apart = divergence(posterior, Gaussian(jnp.zeros(width), log_prior))
             return all_lost.sum() / jnp.maximum(rows.sum(), 1) + apart / spec.rows
 
         value, gradient = jax.value_and_grad(loss)(params)
@@ -172,24 +173,3 @@ def bound(
     lost = (jnp.log(2 * jnp.pi * noise) + (jnp.square(error) + spread) / noise) / 2
     apart = (jnp.square(user - prior).sum() + jnp.trace(covariance) + len(prior) * jnp.log(2 * jnp.pi)) / 2
     return jnp.where(mask, lost, 0).sum() + apart
-
-
-def divergence(
-    mean: Float[Array, "n d"], log_share: Float[Array, "n d"], variance: Float[Array, "d"]
-) -> Float[Array, ""]:
-    """Kullback-Leibler divergence of the items' posteriors from their prior.
-
-    Args:
-        mean: how far theirs are from the prior's.
-        log_share: log of their variance over the prior's.
-        variance: the prior's.
-
-    >>> float(divergence(jnp.zeros((2, 3)), jnp.zeros((2, 3)), jnp.ones(3)))
-    0.0
-    """
-    return (jnp.square(mean) / variance + jnp.exp(log_share) - 1 - log_share).sum() / 2
-
-
-def blind(x: Features) -> Features:
-    """Features without the id."""
-    return without_ids(x, jnp.array(False))

@@ -11,14 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners import dense
 from recmeta.learners.episode import pool, unless_shallow
+from recmeta.learners.gaussian import Gaussian, divergence
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
-
-
-class Gaussian(NamedTuple):
-    """A normal distribution with independent dimensions."""
-
-    mean: Float[Array, "z"]
-    log_variance: Float[Array, "z"]
 
 
 class Code(NamedTuple):
@@ -182,13 +176,6 @@ def clustering(assignment: Float[Array, "T k"]) -> Float[Array, ""]:
     sharp = jnp.square(assignment) / assignment.sum(0)
     sharp = jax.lax.stop_gradient(sharp / sharp.sum(-1, keepdims=True))
     return (jax.scipy.special.xlogy(sharp, sharp) - sharp * jnp.log(assignment)).sum(-1).mean()
-
-
-def divergence(posterior: Gaussian, prior: Gaussian) -> Float[Array, ""]:
-    """KL(posterior || prior), summed over dimensions."""
-    ratio = posterior.log_variance - prior.log_variance
-    apart = jnp.square(posterior.mean - prior.mean) * jnp.exp(-prior.log_variance)
-    return 0.5 * (jnp.exp(ratio) + apart - 1 - ratio).sum()
 
 
 def decode(process: Params, rows: Float[Array, "n d"], code: Code) -> Float[Array, "n"]:

@@ -36,10 +36,10 @@ def zero_shot(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
 
     def adapt(params, context, support, depth=None) -> Adapted:
         del depth
-        return Adapted(params, _blind(context), unseen(support))
+        return Adapted(params, blind(context), unseen(support))
 
     def predict(fast: Adapted, query: Query) -> Float[Array, "n"]:
-        return score(fast, query._replace(x=_blind(query.x)))
+        return score(fast, query._replace(x=blind(query.x)))
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         del key
@@ -59,5 +59,6 @@ def unseen(support: Support) -> Support:
     return support._replace(mask=jnp.zeros_like(support.mask))
 
 
-def _blind(x: Features) -> Features:
+def blind(x: Features) -> Features:
+    """Features without the id."""
     return without_ids(x, jnp.array(False))

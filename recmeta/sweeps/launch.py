@@ -28,8 +28,8 @@ FOLDER = ".fused"
 POINTS = "points.json"
 """The names of a block's run directories, in the order of its members."""
 
-
 Load = Callable[[DictConfig, list[str]], DictConfig]
+"""Composes a point of a sweep's config and the point's overrides."""
 
 
 class Composed(NamedTuple):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from recmeta.learners.rlfm import Rows, bound, divergence, infer, rlfm
+from recmeta.learners.gaussian import Gaussian, divergence
+from recmeta.learners.rlfm import Rows, bound, infer, rlfm
 from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Field, Model, Query, Support, Task
 
@@ -116,7 +117,8 @@ def test_divergence_of_gaussians():
     expected = sum(
         (np.log(v / (s * v)) + (s * v + m**2) / v - 1) / 2 for m, s, v in zip(mean[0], share[0], variance, strict=True)
     )
-    np.testing.assert_allclose(divergence(*map(jnp.array, (mean, np.log(share), variance))), expected, rtol=1e-10)
+    posterior, prior = Gaussian(mean, np.log(share * variance)), Gaussian(np.zeros(2), np.log(variance))
+    np.testing.assert_allclose(divergence(*jax.tree.map(jnp.array, (posterior, prior))), expected, rtol=1e-10)
 
 
 def test_a_new_item_is_what_its_features_say(made):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recmeta.learners import tanp
-from recmeta.learners.tanp import Gaussian, assign, clustering, divergence
+from recmeta.learners.gaussian import Gaussian, divergence
+from recmeta.learners.tanp import assign, clustering
 from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Model, Query, Support, Task
 
