@@ -19,30 +19,6 @@ if TYPE_CHECKING:
     from recmeta.points import Prune
 
 
-class Keeping:
-    """Hydra's loader of configs, which keeps what it composes of points.
-
-    Hydra composes all of them to see that they are legal, and throws them away: a launcher may be elsewhere.
-    """
-
-    def __init__(self, loader: Any) -> None:
-        self.loader, self.kept = loader, {}
-
-    def __getattr__(self, name: str) -> Any:
-        """All else is Hydra's own."""
-        return getattr(vars(self).get("loader"), name)
-
-    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Compose a point, as Hydra's own does."""
-        composed = self.loader.load_sweep_config(master_config=master_config, sweep_overrides=sweep_overrides)
-        return self.kept.setdefault(tuple(sweep_overrides), composed)
-
-    def take(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
-        """What was composed of a point, to do with as one likes. A second time it is composed anew."""
-        there = self.kept.pop(tuple(sweep_overrides), None)
-        return self.loader.load_sweep_config(master_config, list(sweep_overrides)) if there is None else there
-
-
 class FusedLauncher(Launcher):
     """Runs the points of a sweep together, those of one structure as one compiled program.
 
@@ -55,6 +31,8 @@ class FusedLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra."""
+        from recmeta.sweeps.composing import Keeping  # here: Hydra imports this module at every start
+
         self.loader, self.config = Keeping(hydra_context.config_loader), config
         hydra_context.config_loader = cast(Any, self.loader)
 
