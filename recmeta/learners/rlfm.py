@@ -43,23 +43,27 @@ def rlfm(
 ) -> Learner:
     """Infer a new user's vector from the support, under priors that are learned from all users and all items.
 
-    A label is ``mean + b_i + u . v_i + noise``. A user's vector is Gaussian around what the user's features say, with
-    covariance 1; an item's bias and vector are Gaussian around what the item's features say, with one learned variance
-    per number. What features say is linear in their representations, ids left out. An item of which there is much data
-    is far from that, a new one is there. The user's posterior is exact, given the items', which are independent
-    Gaussians: with W = [b, V] the support's item vectors and s^2 the variance of the noise,
+    A label is ``mean + b_i + u . v_i + noise``. A user's vector is Gaussian around what the user's features say and
+    what was rated, whatever the ratings, with covariance 1; an item's bias and vector are Gaussian around what the
+    item's features say, with one learned variance per number. What features say is linear in their representations,
+    ids left out. An item of which there is much data is far from that, a new one is there. The user's posterior is
+    exact, given the items', which are independent Gaussians: with W = [b, V] the support's item vectors, x the user's
+    features and s^2 the variance of the noise,
 
+        prior mean = B x + C (sum over support E[w] - c) / (K + k)
         covariance = (1 + sum over support E[v v'] / s^2)^-1
         mean = covariance (prior mean + sum over support E[v (label - mean - b)] / s^2).
 
     Trained by the negative evidence lower bound, per row: the user's posterior at its best and held there
-    (expectation), a gradient step in items, priors and noise (maximisation). No penalty has to be chosen: variances say
-    what is known of whom. It is squared error of labels, whatever the objective. A visit shows up to the support and
-    ``protocol.train_query`` rows of a user; where histories are longer, rows of those who rate much count for less.
+    (expectation), a gradient step in items, priors (B, C, c and k are of the users') and noise (maximisation). No
+    penalty has to be chosen: variances say what is known of whom. It is squared error of labels, whatever the
+    objective. A visit shows the support, and learns from it and up to ``protocol.train_query`` rows besides; where
+    histories are longer, rows of those who rate much count for less.
 
     What is changed: the paper draws from the posterior of users and items in turn; here it is a product of Gaussians,
-    updated by stochastic gradients. Its discount of a user's and an item's bias is one of the factors and a bias. There
-    is no scorer. A user's id is not read.
+    updated by stochastic gradients. Its discount of a user's and an item's bias is one of the factors and a bias. That
+    it matters what was rated is from constrained matrix factorisation, where each item has a second vector for that:
+    here it is the item's own, under one map for all. There is no scorer. A user's id is not read.
 
     Costs O(K rank^2 + rank^3) per task.
 
@@ -70,7 +74,8 @@ def rlfm(
             label range, which is where the noise's starts.
 
     Reference: Agarwal and Chen, Regression-based latent factor models, KDD 2009, equations 1 to 5; the bound is that of
-    Lim and Teh, Variational Bayesian approach to movie rating prediction, KDD Cup 2007.
+    Lim and Teh, Variational Bayesian approach to movie rating prediction, KDD Cup 2007; what was rated, Salakhutdinov
+    and Mnih, Probabilistic matrix factorization, NIPS 2007, section 4.
     """
     width, quarter = rank + 1, (spec.high - spec.low) / 4
     known = next(field.size for field in spec.row if field.name == "id")
@@ -82,7 +87,12 @@ def rlfm(
         # At first all users differ in their level, which is the first factor, and in nothing else.
         level, start = jnp.zeros(width).at[1].set(0.4 * quarter), scale * quarter
         return params | {
-            "users": {"features": jnp.zeros((context, rank))},
+            "users": {
+                "features": jnp.zeros((context, rank)),
+                "rated": jnp.zeros((width, rank)),
+                "centre": level,
+                "log_doubt": jnp.log(jnp.array(10.0)),
+            },
             "items": {
                 "mean": start * jax.random.normal(key_item, (known, width)).at[:, 0].set(0),
                 "log_share": jnp.full((known, width), -2.0),
@@ -101,17 +111,20 @@ def rlfm(
         apart = jnp.where(there, own["mean"][x["id"]], 0)
         return Rows(prior + apart, variance * jnp.where(there, jnp.exp(own["log_share"][x["id"]]), 1))
 
-    def prior_of(params: Params, context: Features, support: Support) -> Float[Array, "r"]:
-        encoding = model.encode(params, blind(context), unseen(support), None)
-        return encoding.context[0] @ params["users"]["features"]
+    def prior_of(params: Params, context: Features, shown: Support) -> Float[Array, "r"]:
+        own, encoding = params["users"], model.encode(params, blind(context), unseen(shown), None)
+        apart = jnp.where(shown.mask[:, None], items(params, context, shown, shown.x).mean - own["centre"], 0)
+        rated = apart.sum(0) / (shown.mask.sum() + jnp.exp(own["log_doubt"]))
+        return encoding.context[0] @ own["features"] + rated @ own["rated"]
 
-    def given(params: Params, context: Features, seen: Support):
-        """What `infer` infers from."""
-        rows = items(params, context, seen, seen.x)
-        return prior_of(params, context, seen), rows, seen.y - spec.mean, seen.mask, jnp.exp(2 * params["log_noise"])
+    def given(params: Params, context: Features, shown: Support, seen: Support):
+        """What `infer` infers from: which rows are shown, and the labels that are seen."""
+        rows, noise = items(params, context, seen, seen.x), jnp.exp(2 * params["log_noise"])
+        return prior_of(params, context, shown), rows, seen.y - spec.mean, seen.mask, noise
 
     def adapt(params, context, support, depth=None) -> Posterior:
-        mean, covariance = infer(*given(params, context, unless_shallow(support, depth)))
+        seen = unless_shallow(support, depth)
+        mean, covariance = infer(*given(params, context, seen, seen))
         return Posterior(mean, covariance, params, context, support)
 
     def predict(fast: Posterior, query: Query) -> Float[Array, "n"]:
@@ -123,7 +136,7 @@ def rlfm(
 
         def lost(params: Params, task: Task, label: Array) -> tuple[Array, Array]:
             seen = pool(task, label)
-            return bound(*given(params, task.context, seen)), seen.mask.sum()
+            return bound(*given(params, task.context, task.support, seen)), seen.mask.sum()
 
         def loss(params: Params) -> Array:
             all_lost, rows = jax.vmap(lost, (None, 0, 0))(params, batch.task, batch.label)

@@ -133,6 +133,47 @@ def test_a_new_item_is_what_its_features_say(made):
     np.testing.assert_allclose(score[0], 3.4 + prior[0] + prior[1:] @ user, rtol=1e-10)
 
 
+def rows_of(params, x):
+    """The posterior of the items of known rows."""
+    own, representation = params["items"], np.column_stack([x["v"], params["tables"]["t"][0] * np.ones(len(x["v"]))])
+    mean = own["prior"] + representation @ own["features"] + own["mean"][x["id"]]
+    return Rows(mean, jnp.exp(2 * own["log_scale"] + own["log_share"][x["id"]]))
+
+
+def prior_of(params, task):
+    """A user's prior mean: what its features say and, of the support, what was rated."""
+    own, there = params["users"], np.asarray(task.support.mask)
+    shown = np.asarray(rows_of(params, task.support.x).mean)[there]
+    rated = (shown - own["centre"]).sum(0) / (there.sum() + np.exp(own["log_doubt"]))
+    return task.context["c"] @ own["features"] + rated @ own["rated"]
+
+
+def test_what_was_rated_is_known_before_any_rating(made):
+    learner, params = made
+    task = task_of([1, 2, 3, 4], [4.0, 3.0, 2.0, 5.0], [True, True, False, True], [0, 1, 2], [True] * 3)
+    rows, noise = rows_of(params, task.support.x), jnp.exp(2 * params["log_noise"])
+    expected = infer(prior_of(params, task), rows, task.support.y - 3.4, task.support.mask, noise)
+    fast = learner.adapt(params, task.context, task.support)
+    for a, b in zip((fast.mean, fast.covariance), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
+def test_in_training_the_query_tells_its_labels_and_not_that_it_was_rated(made, key):
+    """As at test, where nothing but the support is known; so that the prior is learned at the sizes of supports."""
+    learner, params = made
+    task = task_of([1, 2, 3, 4], [4.0, 3.0, 2.0, 5.0], [True, True, True, False], [3, 1, 2], [True, True, False])
+    label = jnp.array([3.0, 2.0, 0.0])
+    x = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), dict(task.support.x), dict(task.query.x))
+    mask = jnp.concatenate([task.support.mask, task.query.mask])
+    target, noise = jnp.concatenate([task.support.y, label]) - 3.4, jnp.exp(2 * params["log_noise"])
+    lost = bound(prior_of(params, task), rows_of(params, x), target, mask, noise) / mask.sum()
+    own = params["items"]
+    apart = own["mean"], own["log_share"] + 2 * own["log_scale"]
+    lost += divergence(Gaussian(*apart), Gaussian(jnp.zeros(1 + RANK), 2 * own["log_scale"])) / ROWS
+    batch = Batch(*jax.tree.map(lambda leaf: leaf[None], (task, label)))
+    np.testing.assert_allclose(learner.meta_grad(params, batch, key)[1]["loss"], lost, rtol=1e-10)
+
+
 def test_its_gradient_is_of_the_bound_per_row_and_of_the_items_divergence_per_row_of_meta_train(made, key):
     learner, params = made
     first = task_of([1, 2, 3, 4], [4.0, 3.0, 2.0, 5.0], [True, True, True, False], [3, 1, 2], [True, False, False])
