@@ -23,6 +23,13 @@ class Rows(NamedTuple):
     variance: Float[Array, "n r+1"]
 
 
+class Prior(NamedTuple):
+    """Where a user's vector is expected: the mean of that, and the sum of its variances, items being uncertain."""
+
+    mean: Float[Array, "r"]
+    spread: Float[Array, ""]
+
+
 class Posterior(NamedTuple):
     """One user's vector: its mean and covariance, and what is needed to score a query with it."""
 
@@ -47,18 +54,19 @@ def rlfm(
     what was rated, whatever the ratings, with covariance 1; an item's bias and vector are Gaussian around what the
     item's features say, with one learned variance per number. What features say is linear in their representations,
     ids left out. An item of which there is much data is far from that, a new one is there. The user's posterior is
-    exact, given the items', which are independent Gaussians: with W = [b, V] the support's item vectors, x the user's
-    features and s^2 the variance of the noise,
+    exact, given the items', which are independent Gaussians: with w = [b, v] of an item, x the representation of the
+    user's features and s^2 the variance of the noise,
 
-        prior mean = B x + C (sum over support E[w] - c) / (K + k)
+        prior mean = B x + C sum over support (E[w] - c) / (K + k)
         covariance = (1 + sum over support E[v v'] / s^2)^-1
         mean = covariance (prior mean + sum over support E[v (label - mean - b)] / s^2).
 
     Trained by the negative evidence lower bound, per row: the user's posterior at its best and held there
-    (expectation), a gradient step in items, priors (B, C, c and k are of the users') and noise (maximisation). No
+    (expectation), a gradient step in items, priors and noise (maximisation). Of the users', B, C, c and k are
+    ``features``, ``rated``, ``centre`` and e to the ``log_doubt``: as many rows as make what was rated count half. No
     penalty has to be chosen: variances say what is known of whom. It is squared error of labels, whatever the
-    objective. A visit shows the support, and learns from it and up to ``protocol.train_query`` rows besides; where
-    histories are longer, rows of those who rate much count for less.
+    objective. What is learned from at a visit is the support and up to ``protocol.train_query`` rows besides, of which
+    the prior hears the support alone; where histories are longer, rows of those who rate much count for less.
 
     What is changed: the paper draws from the posterior of users and items in turn; here it is a product of Gaussians,
     updated by stochastic gradients. Its discount of a user's and an item's bias is one of the factors and a bias. That
@@ -111,20 +119,21 @@ def rlfm(
         apart = jnp.where(there, own["mean"][x["id"]], 0)
         return Rows(prior + apart, variance * jnp.where(there, jnp.exp(own["log_share"][x["id"]]), 1))
 
-    def prior_of(params: Params, context: Features, shown: Support) -> Float[Array, "r"]:
+    def prior_of(params: Params, context: Features, shown: Support) -> Prior:
         own, encoding = params["users"], model.encode(params, blind(context), unseen(shown), None)
-        apart = jnp.where(shown.mask[:, None], items(params, context, shown, shown.x).mean - own["centre"], 0)
-        rated = apart.sum(0) / (shown.mask.sum() + jnp.exp(own["log_doubt"]))
-        return encoding.context[0] @ own["features"] + rated @ own["rated"]
+        rows = items(params, context, shown, shown.x)
+        rated = heard(rows, shown.mask, own["centre"], own["rated"], jnp.exp(own["log_doubt"]))
+        return rated._replace(mean=encoding.context[0] @ own["features"] + rated.mean)
 
-    def given(params: Params, context: Features, shown: Support, seen: Support):
-        """What `infer` infers from: which rows are shown, and the labels that are seen."""
+    def labelled(params: Params, context: Features, seen: Support):
+        """Items' posteriors, labels less their mean, which are there, and the variance of the noise."""
         rows, noise = items(params, context, seen, seen.x), jnp.exp(2 * params["log_noise"])
-        return prior_of(params, context, shown), rows, seen.y - spec.mean, seen.mask, noise
+        return rows, seen.y - spec.mean, seen.mask, noise
 
     def adapt(params, context, support, depth=None) -> Posterior:
         seen = unless_shallow(support, depth)
-        mean, covariance = infer(*given(params, context, seen, seen))
+        prior = prior_of(params, context, seen)
+        mean, covariance = infer(prior.mean, *labelled(params, context, seen))
         return Posterior(mean, covariance, params, context, support)
 
     def predict(fast: Posterior, query: Query) -> Float[Array, "n"]:
@@ -136,7 +145,8 @@ def rlfm(
 
         def lost(params: Params, task: Task, label: Array) -> tuple[Array, Array]:
             seen = pool(task, label)
-            return bound(*given(params, task.context, task.support, seen)), seen.mask.sum()
+            prior = prior_of(params, task.context, task.support)
+            return bound(prior, *labelled(params, task.context, seen)), seen.mask.sum()
 
         def loss(params: Params) -> Array:
             all_lost, rows = jax.vmap(lost, (None, 0, 0))(params, batch.task, batch.label)
@@ -149,6 +159,24 @@ def rlfm(
         return gradient, {"loss": value}
 
     return Learner(init, adapt, predict, meta_grad, 1)
+
+
+def heard(
+    rows: Rows, mask: Bool[Array, "K"], centre: Float[Array, "r+1"], weight: Float[Array, "r+1 r"],
+    doubt: Float[Array, ""],
+) -> Prior:  # fmt: skip
+    """What it says of a user that these items were rated.
+
+    Args:
+        rows: the items'.
+        mask: which rows are there.
+        centre: an item that says nothing.
+        weight: what the others say by being away from that.
+        doubt: how many rows make what they say count half.
+    """
+    share = mask / (mask.sum() + doubt)
+    away, variance = (jnp.where(mask[:, None], values, 0) for values in (rows.mean - centre, rows.variance))
+    return Prior(share @ away @ weight, jnp.square(share) @ variance @ jnp.square(weight).sum(1))
 
 
 def infer(
@@ -171,18 +199,18 @@ def infer(
 
 
 def bound(
-    prior: Float[Array, "r"], rows: Rows, target: Float[Array, "K"], mask: Bool[Array, "K"], noise: Float[Array, ""]
+    prior: Prior, rows: Rows, target: Float[Array, "K"], mask: Bool[Array, "K"], noise: Float[Array, ""]
 ) -> Float[Array, ""]:
     """A user's negative evidence lower bound, given the items' posteriors, without the entropy of the user's own.
 
     That posterior is the bound's minimum, so that to first order its change changes nothing: it is held, and the
     gradient is that of the whole bound.
     """
-    user, covariance = jax.lax.stop_gradient(infer(prior, rows, target, mask, noise))
+    user, covariance = jax.lax.stop_gradient(infer(prior.mean, rows, target, mask, noise))
     (bias, factors), variance = (rows.mean[:, 0], rows.mean[:, 1:]), rows.variance
     error = target - bias - factors @ user
     spread = jnp.einsum("nr,rs,ns->n", factors, covariance, factors) + variance[:, 0]
     spread += variance[:, 1:] @ (jnp.square(user) + jnp.diag(covariance))
     lost = (jnp.log(2 * jnp.pi * noise) + (jnp.square(error) + spread) / noise) / 2
-    apart = (jnp.square(user - prior).sum() + jnp.trace(covariance) + len(prior) * jnp.log(2 * jnp.pi)) / 2
-    return jnp.where(mask, lost, 0).sum() + apart
+    apart = jnp.square(user - prior.mean).sum() + prior.spread + jnp.trace(covariance)
+    return jnp.where(mask, lost, 0).sum() + (apart + len(user) * jnp.log(2 * jnp.pi)) / 2

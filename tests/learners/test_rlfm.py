@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from recmeta.learners.gaussian import Gaussian, divergence
-from recmeta.learners.rlfm import Rows, bound, infer, rlfm
+from recmeta.learners.rlfm import Prior, Rows, bound, heard, infer, rlfm
 from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Field, Model, Query, Support, Task
 
@@ -68,7 +68,8 @@ def test_where_items_are_known_the_posterior_is_that_of_the_joint_gaussian(drawn
 def test_where_items_are_known_the_bound_is_the_evidence(drawn):
     prior, (items, _), target, mask = drawn
     known = Rows(items, jnp.zeros_like(items))
-    lost = bound(prior, known, target, mask, jnp.array(NOISE)) - entropy(prior, known, target, mask)
+    certain = Prior(prior, jnp.array(0.0))
+    lost = bound(certain, known, target, mask, jnp.array(NOISE)) - entropy(prior, known, target, mask)
     bias, v = np.asarray(items)[mask, 0], np.asarray(items)[mask, 1:]
     evidence = multivariate_normal(bias + v @ prior, v @ v.T + NOISE * np.eye(3)).logpdf(target[mask])
     np.testing.assert_allclose(lost, -evidence, rtol=1e-10)
@@ -76,15 +77,21 @@ def test_where_items_are_known_the_bound_is_the_evidence(drawn):
 
 def test_the_bound_is_an_expectation_under_the_items_posteriors(drawn):
     """With the user's posterior as it is: the mean over many draws of items of the log joint density."""
-    prior, rows, target, mask = drawn
-    user, covariance = infer(prior, rows, target, mask, jnp.array(NOISE))
+    features, rows, target, mask = drawn
     rng = np.random.default_rng(3)
+    centre, weight, doubt = jnp.array(rng.normal(size=1 + RANK)), jnp.array(2 * rng.normal(size=(1 + RANK, RANK))), 2.5
+    rated = heard(rows, mask, centre, weight, jnp.array(doubt))
+    prior = Prior(features + rated.mean, rated.spread)
+    user, covariance = infer(prior.mean, rows, target, mask, jnp.array(NOISE))
     items = np.asarray(rows.mean) + np.sqrt(rows.variance) * rng.normal(size=(200_000, *rows.mean.shape))
     vectors = rng.multivariate_normal(user, covariance, len(items))
     error = np.asarray(target) - items[:, :, 0] - np.einsum("snr,sr->sn", items[:, :, 1:], vectors)
     lost = (np.log(2 * np.pi * NOISE) + error**2 / NOISE)[:, mask].sum(1) / 2
-    apart = (((vectors - np.asarray(prior)) ** 2).sum(1) + RANK * np.log(2 * np.pi)) / 2
-    np.testing.assert_allclose(bound(*drawn, jnp.array(NOISE)), (lost + apart).mean(), rtol=5e-3)
+    expected = np.asarray(features) + (items[:, mask] - np.asarray(centre)).sum(1) @ np.asarray(weight) / (3 + doubt)
+    apart = (((vectors - expected) ** 2).sum(1) + RANK * np.log(2 * np.pi)) / 2
+    found = bound(prior, rows, target, mask, jnp.array(NOISE))
+    np.testing.assert_allclose(found, (lost + apart).mean(), rtol=3e-3)
+    assert prior.spread / 2 / found > 0.01  # so that it would show if it were left out
 
 
 def test_the_users_posterior_is_the_best_there_is(drawn):
@@ -102,7 +109,8 @@ def test_the_users_posterior_is_the_best_there_is(drawn):
         return lost + apart
 
     of_all = jax.grad(whole, (0, 1, 2))(prior, rows.mean, jnp.array(NOISE))
-    held = jax.grad(lambda p, m, n: bound(p, Rows(m, rows.variance), target, mask, n), (0, 1, 2))
+    prior_of = lambda mean: Prior(mean, jnp.array(0.0))  # noqa: E731
+    held = jax.grad(lambda p, m, n: bound(prior_of(p), Rows(m, rows.variance), target, mask, n), (0, 1, 2))
     for a, b in zip(of_all, held(prior, rows.mean, jnp.array(NOISE)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
@@ -141,21 +149,39 @@ def rows_of(params, x):
 
 
 def prior_of(params, task):
-    """A user's prior mean: what its features say and, of the support, what was rated."""
-    own, there = params["users"], np.asarray(task.support.mask)
-    shown = np.asarray(rows_of(params, task.support.x).mean)[there]
-    rated = (shown - own["centre"]).sum(0) / (there.sum() + np.exp(own["log_doubt"]))
-    return task.context["c"] @ own["features"] + rated @ own["rated"]
+    """A user's prior: what its features say and, of the support, what was rated."""
+    own, rows = params["users"], rows_of(params, task.support.x)
+    rated = heard(rows, task.support.mask, own["centre"], own["rated"], jnp.exp(own["log_doubt"]))
+    return rated._replace(mean=task.context["c"] @ own["features"] + rated.mean)
 
 
-def test_what_was_rated_is_known_before_any_rating(made):
+def test_what_was_rated_is_heard_whatever_the_ratings(made):
     learner, params = made
-    task = task_of([1, 2, 3, 4], [4.0, 3.0, 2.0, 5.0], [True, True, False, True], [0, 1, 2], [True] * 3)
-    rows, noise = rows_of(params, task.support.x), jnp.exp(2 * params["log_noise"])
-    expected = infer(prior_of(params, task), rows, task.support.y - 3.4, task.support.mask, noise)
-    fast = learner.adapt(params, task.context, task.support)
-    for a, b in zip((fast.mean, fast.covariance), expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-10)
+    low, high = (
+        task_of([1, 2, 3, 4], labels, [True, True, False, True], [0, 1, 2], [True] * 3)
+        for labels in ([1.0, 2.0, 2.0, 1.0], [4.0, 5.0, 5.0, 3.0])
+    )
+    rows, noise = rows_of(params, low.support.x), jnp.exp(2 * params["log_noise"])
+    for task in (low, high):
+        fast = learner.adapt(params, task.context, task.support)
+        mean, covariance = infer(prior_of(params, low).mean, rows, task.support.y - 3.4, task.support.mask, noise)
+        np.testing.assert_allclose(fast.mean, mean, rtol=1e-10)
+        np.testing.assert_allclose(fast.covariance, covariance, rtol=1e-10)
+
+
+def test_of_a_new_item_what_its_features_say_is_heard(made):
+    learner, params = made
+    task = task_of([0, 2, 3, 4], [4.0, 3.0, 2.0, 5.0], [True, False, False, False], [1, 2, 3], [True] * 3)
+    own, users = params["items"], params["users"]
+    row = jnp.concatenate([task.support.x["v"][0], params["tables"]["t"][0]])
+    away = own["prior"] + row @ own["features"] - users["centre"]
+    prior = task.context["c"] @ users["features"] + away @ users["rated"] / (1 + jnp.exp(users["log_doubt"]))
+    known = Rows(own["prior"] + row @ own["features"], jnp.exp(2 * own["log_scale"]))
+    noise = jnp.exp(2 * params["log_noise"])
+    expected, _ = infer(
+        prior, Rows(*(leaf[None] for leaf in known)), task.support.y[:1] - 3.4, jnp.array([True]), noise
+    )
+    np.testing.assert_allclose(learner.adapt(params, task.context, task.support).mean, expected, rtol=1e-10)
 
 
 def test_in_training_the_query_tells_its_labels_and_not_that_it_was_rated(made, key):
