@@ -31,9 +31,9 @@ class FusedLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra."""
-        from recmeta.sweeps.composing import Keeping  # here: Hydra imports this module at every start
+        from recmeta.sweeps.composing import Composer  # here: Hydra imports this module at every start
 
-        self.loader, self.config = Keeping(hydra_context.config_loader), config
+        self.loader, self.config = Composer(hydra_context.config_loader, config), config
         hydra_context.config_loader = cast(Any, self.loader)
 
     def launch(
@@ -48,7 +48,7 @@ class FusedLauncher(Launcher):
         """
         from recmeta.sweeps import launch  # here: Hydra imports this module at every start
 
-        composed: Any = launch.compose(self.loader.take, self.config, job_overrides, initial_job_idx)
+        composed: Any = launch.compose(self.loader.load_sweep_config, self.config, job_overrides, initial_job_idx)
         values = launch.run(composed, self.members, prune or launch.keep_all)
         return [launch.returned(each, value) for each, value in zip(composed, values, strict=True)]
 
@@ -72,10 +72,10 @@ class OptunaSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra."""
-        self.loader, self.config = hydra_context.config_loader, config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        self.loader, self.config = hydra_context.config_loader, config  # the launcher's own, where it has one
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search, and give the record of the search."""

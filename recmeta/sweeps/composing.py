@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -12,44 +13,44 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 
+KEPT = 64
+"""For how many choices what they make is kept."""
 
-class Keeping:
-    """Hydra's loader of configs, which keeps what it composes of points.
 
-    Hydra reads and merges all files for every point, some hundredth of a second each, and composes each twice: the
-    first time to see that it is legal. Here files are read once for points that choose the same options of config
-    groups; the values that they are given besides are laid over a copy, as Hydra does at its end.
+class Composer:
+    """Hydra's loader of configs, quicker at the points of one sweep, each of which it composes twice or more.
+
+    Hydra reads and merges all files for every one, 68 ms on the machine of docs/sweeps.md; this takes 8. Files are read
+    once for points that choose the same options of config groups. The values that they are given besides are laid over
+    a copy, as Hydra does at its end; all else that is typed counts as a choice.
+
+    Args:
+        loader: Hydra's.
+        sweep: the config of the sweep.
     """
 
-    def __init__(self, loader: Any) -> None:
-        self.loader, self.kept = loader, {}
-        self.chosen: dict[tuple[str, ...], DictConfig] = {}
+    def __init__(self, loader: Any, sweep: DictConfig) -> None:
+        self.loader, self.sweep = loader, sweep
+        of_hydra = [str(text) for text in sweep.hydra.overrides.hydra]  # which may name folders with further groups
+        self.files = loader._parse_overrides_and_create_caching_repo(sweep.hydra.job.config_name, of_hydra)[1]
+        self.made = lru_cache(KEPT)(lambda choices: loader.load_sweep_config(sweep, list(choices)))
 
     def __getattr__(self, name: str) -> Any:
         """All else is Hydra's own."""
         return getattr(vars(self).get("loader"), name)
 
-    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Compose a point, to what Hydra's own makes of it."""
-        return self.kept.setdefault(tuple(sweep_overrides), self.composed(master_config, sweep_overrides))
-
-    def take(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
-        """What was composed of a point, to do with as one likes. A second time it is composed anew."""
-        there = self.kept.pop(tuple(sweep_overrides), None)
-        return self.composed(master_config, list(sweep_overrides)) if there is None else there
-
-    def composed(self, master: DictConfig, typed: list[str]) -> DictConfig:
-        """Compose a point. What is not legal is left to Hydra, which says why."""
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
+        """Compose a point, to what Hydra makes of it. What is not legal is left to Hydra, which says why."""
+        typed = list(sweep_overrides)
+        if master_config is not self.sweep:
+            return self.loader.load_sweep_config(master_config, typed)
         try:
             overrides = OverridesParser.create().parse_overrides(typed)
-            plain = [override for override in overrides if self.is_value(override)]
-            choices = tuple(text for text, override in zip(typed, overrides, strict=True) if override not in plain)
-            if (made := self.chosen.get(choices)) is None:
-                made = self.chosen[choices] = self.loader.load_sweep_config(master, list(choices))
-            config = copy.deepcopy(made)
-            ConfigLoaderImpl._apply_overrides_to_config(plain, config)
+            values = [override for override in overrides if self.is_value(override)]
+            config = copy.deepcopy(self.made(tuple(o.input_line or "" for o in overrides if o not in values)))
+            ConfigLoaderImpl._apply_overrides_to_config(values, config)
         except HydraException:
-            return self.loader.load_sweep_config(master, typed)
+            return self.loader.load_sweep_config(master_config, typed)
         own = [override for override in overrides if not override.is_hydra_override()]
         how = config.hydra.job.config.override_dirname
         with open_dict(config):
@@ -61,6 +62,7 @@ class Keeping:
 
     def is_value(self, override: Override) -> bool:
         """Whether an override gives a value and chooses nothing; a mapping is laid over what its group has."""
-        if override.is_hydra_override() or override.is_sweep_override() or override.package:
+        key = override.key_or_group
+        if key == "hydra" or override.is_hydra_override() or override.is_sweep_override():
             return False
-        return isinstance(override.value(), dict) or not self.repository.group_exists(override.key_or_group)
+        return isinstance(override.value(), dict) or not self.files.group_exists(key)
