@@ -146,18 +146,28 @@ def sentence(reference: str, uneven: Mapping[str, Budget], budgets: Sequence[Bud
     return f"{UNEQUAL} unequal budgets: settings tried for {_said(theirs)}; for {', '.join(ours)}"
 
 
+class _Number:
+    """Stands for any number, and for what stands for none."""
+
+    def __repr__(self) -> str:
+        return "number"
+
+
+NUMBER = _Number()
+
+
 def without_numbers(value: Any) -> Any:
     """A config with every number, and what stands for none, blotted out: equal for settings of one method.
 
     >>> without_numbers({"rate": 0.1, "clip": None, "adapts": "head", "layers": [32, 32], "first_order": True})
-    {'rate': 0, 'clip': 0, 'adapts': 'head', 'layers': 0, 'first_order': True}
+    {'rate': number, 'clip': number, 'adapts': 'head', 'layers': number, 'first_order': True}
     """
     if isinstance(value, Mapping):
         return {key: value[key] if key == "_target_" else without_numbers(value[key]) for key in value}
     if isinstance(value, list | tuple):
         inner = [without_numbers(item) for item in value]
-        return 0 if all(item == 0 and not isinstance(item, bool) for item in inner) else inner
-    return 0 if value is None or (isinstance(value, int | float) and not isinstance(value, bool)) else value
+        return NUMBER if all(item is NUMBER for item in inner) else inner
+    return NUMBER if value is None or (isinstance(value, int | float) and not isinstance(value, bool)) else value
 
 
 def _chosen(of_row: Mapping[str, Sequence[Finished]]) -> tuple[str, str]:

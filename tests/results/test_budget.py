@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from recmeta.results.budget import without_numbers
+from recmeta.results.budget import NUMBER, without_numbers
 from recmeta.results.judging import Judging
 from recmeta.results.runs import find
 from recmeta.results.tables import tabulate
@@ -76,6 +76,14 @@ def test_another_structure_is_another_method(ridge):
     _, found = table(ridge(0.1, 0), ridge(1, 0, learner_settings={"adapts": "head"}))
     learners = [one for one in found.values() if one.kind == "learner"]
     assert [one.tried for one in learners] == [1, 1]
+
+
+def test_a_number_where_another_method_has_none_is_said_to_be_one(ridge):
+    _, found = table(
+        ridge(0.1, 0), ridge(1, 0, learner_settings={"rows": 100}), ridge(2, 0, learner_settings={"rows": 3})
+    )
+    tried = {one.method: one.tried for one in found.values() if one.kind == "learner"}
+    assert tried == {"learner.rows=absent": 1, "learner.rows=number": 2}
 
 
 def test_a_failed_setting_counts_once(ridge, config, tmp_path):
@@ -159,8 +167,8 @@ def test_where_nobody_knows_it_is_said(ridge, tmp_path):
 
 def test_numbers_in_lists_and_switches():
     assert without_numbers({"a": [1, 2], "b": ["x", 1], "c": True, "_target_": "m"}) == {
-        "a": 0,
-        "b": ["x", 0],
+        "a": NUMBER,
+        "b": ["x", NUMBER],
         "c": True,
         "_target_": "m",
     }
