@@ -119,21 +119,18 @@ def rlfm(
         apart = jnp.where(there, own["mean"][x["id"]], 0)
         return Rows(prior + apart, variance * jnp.where(there, jnp.exp(own["log_share"][x["id"]]), 1))
 
-    def prior_of(params: Params, context: Features, shown: Support) -> Prior:
-        own, encoding = params["users"], model.encode(params, blind(context), unseen(shown), None)
-        rows = items(params, context, shown, shown.x)
-        rated = heard(rows, shown.mask, own["centre"], own["rated"], jnp.exp(own["log_doubt"]))
-        return rated._replace(mean=encoding.context[0] @ own["features"] + rated.mean)
-
-    def labelled(params: Params, context: Features, seen: Support):
-        """Items' posteriors, labels less their mean, which are there, and the variance of the noise."""
+    def given(params: Params, context: Features, seen: Support, shown: Bool[Array, "K"]):
+        """What `bound` takes: of the rows whose labels are seen, the prior hears those that are shown."""
+        own, encoding = params["users"], model.encode(params, blind(context), unseen(seen), None)
         rows, noise = items(params, context, seen, seen.x), jnp.exp(2 * params["log_noise"])
-        return rows, seen.y - spec.mean, seen.mask, noise
+        rated = heard(rows, shown, own["centre"], own["rated"], jnp.exp(own["log_doubt"]))
+        prior = rated._replace(mean=encoding.context[0] @ own["features"] + rated.mean)
+        return prior, rows, seen.y - spec.mean, seen.mask, noise
 
     def adapt(params, context, support, depth=None) -> Posterior:
         seen = unless_shallow(support, depth)
-        prior = prior_of(params, context, seen)
-        mean, covariance = infer(prior.mean, *labelled(params, context, seen))
+        prior, rows, target, mask, noise = given(params, context, seen, seen.mask)
+        mean, covariance = infer(prior.mean, rows, target, mask, noise)
         return Posterior(mean, covariance, params, context, support)
 
     def predict(fast: Posterior, query: Query) -> Float[Array, "n"]:
@@ -145,8 +142,8 @@ def rlfm(
 
         def lost(params: Params, task: Task, label: Array) -> tuple[Array, Array]:
             seen = pool(task, label)
-            prior = prior_of(params, task.context, task.support)
-            return bound(prior, *labelled(params, task.context, seen)), seen.mask.sum()
+            shown = seen.mask & (jnp.arange(len(seen.y)) < len(task.support.y))  # the support comes first
+            return bound(*given(params, task.context, seen, shown)), seen.mask.sum()
 
         def loss(params: Params) -> Array:
             all_lost, rows = jax.vmap(lost, (None, 0, 0))(params, batch.task, batch.label)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import isfinite, isnan
 from typing import Any
 
-from recmeta.results.labels import at_key, identity, labels, tell_apart
+from recmeta.results.labels import Word, at_key, identity, labels, tell_apart
 from recmeta.results.runs import Finished, Missing
 from recmeta.statistics import best_of
 
@@ -146,14 +146,8 @@ def sentence(reference: str, uneven: Mapping[str, Budget], budgets: Sequence[Bud
     return f"{UNEQUAL} unequal budgets: settings tried for {_said(theirs)}; for {', '.join(ours)}"
 
 
-class _Number:
-    """Stands for any number, and for what stands for none."""
-
-    def __repr__(self) -> str:
-        return "number"
-
-
-NUMBER = _Number()
+NUMBER = Word("number")
+"""In the place of any number, and of what stands for none."""
 
 
 def without_numbers(value: Any) -> Any:

@@ -121,14 +121,19 @@ def labels(configs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
     return named, [key for key in keys if key not in needed]
 
 
-class _Absent:
-    """Stands for a key that a config lacks."""
+class Word:
+    """Stands in a config where there is no value, and is said as it is."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
 
     def __repr__(self) -> str:
-        return "absent"
+        """What is said."""
+        return self.said
 
 
-ABSENT = _Absent()
+ABSENT = Word("absent")
+"""In the place of a key that a config lacks."""
 
 
 def _label(apart: Mapping[str, str], keys: Sequence[str]) -> str:

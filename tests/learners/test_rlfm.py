@@ -120,15 +120,6 @@ def entropy(prior, rows, target, mask):
     return (np.linalg.slogdet(covariance)[1] + RANK * (1 + np.log(2 * np.pi))) / 2
 
 
-def test_divergence_of_gaussians():
-    mean, share, variance = np.array([[0.3, -0.2]]), np.array([[0.5, 1.5]]), np.array([0.4, 0.9])
-    expected = sum(
-        (np.log(v / (s * v)) + (s * v + m**2) / v - 1) / 2 for m, s, v in zip(mean[0], share[0], variance, strict=True)
-    )
-    posterior, prior = Gaussian(mean, np.log(share * variance)), Gaussian(np.zeros(2), np.log(variance))
-    np.testing.assert_allclose(divergence(*jax.tree.map(jnp.array, (posterior, prior))), expected, rtol=1e-10)
-
-
 def test_a_new_item_is_what_its_features_say(made):
     learner, params = made
     task = task_of([1, 2, 3, 4], [4.0, 3.0, 2.0, 5.0], [True] * 4, [0, 1, 2], [True] * 3)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from recmeta.learners import tanp
-from recmeta.learners.gaussian import Gaussian, divergence
 from recmeta.learners.tanp import assign, clustering
 from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Model, Query, Support, Task
@@ -133,15 +132,6 @@ def test_clustering_is_the_divergence_from_the_sharpened_and_leads_towards_it():
     # The target is a constant: the slope in c is that of -d log c alone.
     np.testing.assert_allclose(jax.grad(clustering)(jnp.array(c)), -d / c / 5, rtol=1e-10)
     np.testing.assert_allclose(clustering(jnp.full((4, 3), 1 / 3)), 0, atol=1e-12)  # no cluster is any task's
-
-
-def test_divergence_is_the_integral():
-    p, q = (np.array([0.4]), np.array([-0.5])), (np.array([-0.3]), np.array([0.6]))
-    x = np.linspace(-12, 12, 200_001)
-    log = [-((x - m) ** 2) / (2 * np.exp(v)) - 0.5 * (v + np.log(2 * np.pi)) for m, v in (p, q)]
-    integral = np.trapezoid(np.exp(log[0]) * (log[0] - log[1]), x)
-    got = divergence(Gaussian(*map(jnp.array, p)), Gaussian(*map(jnp.array, q)))
-    np.testing.assert_allclose(got, integral, rtol=1e-6)
 
 
 def gradient(params, batch, seed=0, **changed):
