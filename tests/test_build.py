@@ -46,6 +46,16 @@ def test_settings_are_converted_to_their_types():
     assert made("given") == ("given", 3, 1.0, (4, 5), False)
 
 
+def test_a_block_that_many_points_have_is_made_once_and_equal_values_of_other_types_are_another_block():
+    made = build.component("group", block(size=1), ("spec",))
+    assert build.component("group", block(size=1), ("spec",)) is made
+    assert build.component("group", block(size=1, rate=0.5), ("spec",)) is not made
+    for other in (True, 1.0):
+        assert {"size": other} == {"size": 1}
+        with pytest.raises(UserError, match=r"group\.size"):
+            build.component("group", block(size=other), ("spec",))
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -106,10 +106,12 @@ def labels(configs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
         The labels, and the settings that differ too but are not needed in them.
     """
     apart = tell_apart(configs)
-    # The learner is what is studied as a rule, so its settings are the last to be left out.
+    # The learner is what is studied as a rule, so its settings are the last to be left out; of these its choices, which
+    # say more than numbers that a search came upon.
     keys = sorted(dict.fromkeys(key for one in apart for key in one), key=lambda key: not key.startswith("learner"))
+    choices = [key for key in keys if not all(_is_number(one[key]) for one in apart if key in one)]
     needed = list(keys)
-    for key in reversed(keys):
+    for key in sorted(keys, key=lambda key: (key.startswith("learner"), key in choices, -keys.index(key))):
         fewer = [other for other in needed if other != key]
         explains = any(other.startswith(f"{key}.") for other in fewer)  # a setting is read beside its choice
         if not explains and len({_label(one, fewer) for one in apart}) == len(configs):
@@ -138,6 +140,14 @@ ABSENT = Word("absent")
 
 def _label(apart: Mapping[str, str], keys: Sequence[str]) -> str:
     return " ".join(f"{key}={apart[key]}" for key in keys if key in apart)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _text(value: Any) -> str:

@@ -41,6 +41,17 @@ def test_a_setting_that_follows_from_the_label_is_left_out_but_said():
     assert labels(configs)[0][1:] == ["learner=ridge optimizer.rate=0.2", "learner=ridge optimizer.rate=0.1"]
 
 
+def test_a_choice_says_more_than_a_number_that_differs_with_it():
+    configs = [learner("maml", rate=0.05, first_order=False), learner("maml", rate=0.16, first_order=True)]
+    named = ["learner.first_order=false", "learner.first_order=true"]
+    assert labels(configs) == (named, ["learner.rate"])
+    alone = [learner("maml", rate=0.05), learner("maml", rate=0.16)]
+    assert labels(alone)[0] == ["learner.rate=0.05", "learner.rate=0.16"]
+    # The learner's numbers stay before what others chose.
+    beside = [one | {"objective": {"_target_": name}} for one, name in zip(alone, ("x.mse", "x.mae"), strict=True)]
+    assert labels(beside) == (labels(alone)[0], ["objective"])
+
+
 def test_alone_a_row_is_called_by_its_learner():
     assert labels([learner("maml", inner_steps=1)]) == (["learner=maml"], [])
     assert labels([]) == ([], [])
