@@ -106,8 +106,8 @@ def labels(configs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
         The labels, and the settings that differ too but are not needed in them.
     """
     apart = tell_apart(configs)
-    # The learner is what is studied as a rule, so its settings are the last to be left out; of these its choices, which
-    # say more than numbers that a search came upon.
+    # The learner is what is studied as a rule, so its settings are the last to be left out. Within these and within the
+    # others numbers go first: a search may have come upon them, and a choice says more.
     keys = sorted(dict.fromkeys(key for one in apart for key in one), key=lambda key: not key.startswith("learner"))
     choices = [key for key in keys if not all(_is_number(one[key]) for one in apart if key in one)]
     needed = list(keys)
