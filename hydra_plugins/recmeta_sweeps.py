@@ -16,18 +16,18 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from recmeta.points import Prune
+    from recmeta.experiment.block import Prune
 
 
 class FusedLauncher(Launcher):
-    """Runs the points of a sweep together, those of one structure as one compiled program.
+    """Runs a sweep in one process: the runs of one structure as one compiled program.
 
     Args:
-        members: how many seeds of all points one program may hold at a time.
+        replicas: how many seeds, of all runs, one program may hold at a time.
     """
 
-    def __init__(self, members: int) -> None:
-        self.members = members
+    def __init__(self, replicas: int) -> None:
+        self.replicas = replicas
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra."""
@@ -39,18 +39,18 @@ class FusedLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, prune: Prune | None = None
     ) -> Sequence[JobReturn]:
-        """Run points, and give for each the value on meta-validation; None where there is none.
+        """Run runs, and return for each the value on meta-validation; None where there is none.
 
         Args:
-            job_overrides: of each point.
+            job_overrides: of each run.
             initial_job_idx: the number of the first.
-            prune: gives points up before their end; None: none.
+            prune: stops runs early; None: none.
         """
-        from recmeta.sweeps import launch  # here: Hydra imports this module at every start
+        from recmeta.sweeps import fused  # here: Hydra imports this module at every start
 
-        composed: Any = launch.compose(self.loader.load_sweep_config, self.config, job_overrides, initial_job_idx)
-        values = launch.run(composed, self.members, prune or launch.keep_all)
-        return [launch.returned(each, value) for each, value in zip(composed, values, strict=True)]
+        composed: Any = fused.compose(self.loader.load_sweep_config, self.config, job_overrides, initial_job_idx)
+        values = fused.run_sweep(composed, self.replicas, prune or fused.keep_all)
+        return [fused.returned(each, value) for each, value in zip(composed, values, strict=True)]
 
 
 class OptunaSweeper(Sweeper):

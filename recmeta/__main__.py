@@ -11,7 +11,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from recmeta import cli, schema
+from recmeta import cli
+from recmeta.config import schema
+from recmeta.experiment import failures
 
 
 def job(config: DictConfig) -> float | None:
@@ -19,7 +21,7 @@ def job(config: DictConfig) -> float | None:
 
     In a sweep what goes wrong is recorded, and the sweep goes on; only an interrupt ends it.
     """
-    from recmeta import experiment
+    from recmeta.experiment import run as experiment
 
     cli.configure_jax()  # here too: a launcher may have started this process
     hydra_config = HydraConfig.get()
@@ -30,12 +32,12 @@ def job(config: DictConfig) -> float | None:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         return experiment.run(plain, overrides, multirun=multirun).get("validation", {}).get("value")
     except Exception as error:
-        if cli.is_defect(error) and not multirun:
+        if failures.is_defect(error) and not multirun:
             raise
         if multirun:
-            cli.record(error, plain, overrides)
+            failures.record(error, plain, overrides)
         else:
-            cli.failed.append(cli.failure(error))
+            failures.failed.append(failures.failure(error))
         return None
 
 
@@ -44,19 +46,19 @@ def main() -> None:
     # Hydra then raises instead of printing pages; what it raises is said in one line below.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = cli.overrides_first(sys.argv[1:])
-    cli.failed.clear()
+    failures.failed.clear()
     schema.register()
     cli.configure_jax()
     try:
         hydra.main(config_path=str(schema.CONF), config_name="config", version_base="1.3")(job)()
     except KeyboardInterrupt:
-        cli.say("interrupted; the same command resumes")
+        failures.say("interrupted; the same command resumes")
         sys.exit(130)  # as shells have it
     except Exception as error:
         if not cli.is_refusal(error, job):
             raise
-        cli.failed[:] = [cli.Failure(cli.explain(error), code=2)]
-    sys.exit(cli.conclude(cli.failed))
+        failures.failed[:] = [failures.Failure(failures.explain(error), code=2)]
+    sys.exit(cli.conclude(failures.failed))
 
 
 if __name__ == "__main__":

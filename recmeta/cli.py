@@ -1,67 +1,35 @@
-"""What the command line needs beside Hydra: errors in one line, and where compiled programs are kept."""
+"""What the command line needs beside Hydra: exit codes, checks around a sweep, and JAX's compile cache and devices."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import platformdirs
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from recmeta import run_directory, schema
-from recmeta.types import Diverged, UserError
-
-_NO_NAME = "Config group override must be"
-"""How Hydra's ValueError for a group that is set to what is no name (``learner=3``, ``=3``) begins."""
-
-
-class Failure(NamedTuple):
-    """Why a point could not be run, in one line, and the exit code: 2 for what was typed, 1 for all else."""
-
-    line: str
-    code: int
-
-
-failed: list[Failure] = []
-"""What could not be run by this process, and why."""
-
-
-def record(error: Exception, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Note that a point of a sweep failed, say so, and write it down where its run would be."""
-    failed.append(failure(error))
-    say(f"{' '.join(overrides)}: {failed[-1].line}")
-    run_directory.record_failure(config, overrides, error, failed[-1].code)
-
-
-def is_defect(error: BaseException) -> bool:
-    """Whether an error of a job is recmeta's fault, and not what was typed."""
-    return not isinstance(error, UserError | OmegaConfBaseException)
-
-
-def failure(error: Exception) -> Failure:
-    """Why a job failed; where a defect is, is shown."""
-    if is_defect(error):
-        traceback.print_exception(error)
-    return Failure(explain(error), 1 if is_defect(error) or isinstance(error, Diverged) else 2)
+from recmeta.experiment.failures import Failure, explain, failed, say
+from recmeta.runs import directory as run_directory
+from recmeta.runs import layout
+from recmeta.runs.files import read_json
+from recmeta.types import UserError
 
 
 def conclude(failed: Sequence[Failure]) -> int:
     """Say what failed, and give the exit code: 0 where nothing did, 2 where nothing but what was typed did, else 1."""
     if failed:
-        say(failed[0].line if len(failed) == 1 else f"{len(failed)} of the sweep's points failed")
+        say(failed[0].line if len(failed) == 1 else f"{len(failed)} of the sweep's runs failed")
     return min((failure.code for failure in failed), default=0)
 
 
@@ -108,10 +76,10 @@ def recorded(folder: Path, sweep: Path) -> Iterator[Failure]:
         folder: of runs.
         sweep: where Hydra left the sweep's line as it began.
     """
-    begun = sweep / "multirun.yaml"
-    for path in sorted(folder.glob("*/failure.json")):
+    begun = sweep / layout.SWEEP
+    for path in sorted(folder.glob(f"*/{layout.FAILURE}")):
         if begun.exists() and path.stat().st_mtime_ns >= begun.stat().st_mtime_ns:
-            said = json.loads(path.read_text(encoding="utf-8"))
+            said = read_json(path) or {}
             if code := said.get("code"):
                 yield Failure(f"{' '.join(said['overrides'])}: {said['error']}", code)
 
@@ -150,80 +118,8 @@ def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     return there if allowed == "max" else max(1, min(there, round(int(allowed) / int(period))))
 
 
-def say(line: str) -> None:
-    """Say a line on standard error."""
-    print(f"recmeta: {line}", file=sys.stderr)
-
-
 def is_refusal(error: BaseException, job: Callable[..., Any]) -> bool:
     """Whether Hydra refuses what was typed; what comes from within a job is a defect, and so is any other error."""
     if any(frame.f_code is job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
         return False
     return isinstance(error, UserError | HydraException | OmegaConfBaseException | ValueError | OSError)
-
-
-def explain(error: BaseException) -> str:
-    """One line: what, where, and what is allowed instead."""
-    if isinstance(error, MissingConfigException):
-        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        return f"{group}={choice}: no such choice; there are {_listed(error.options or schema.choices(group))}"
-    if str(error).startswith(_NO_NAME):
-        return _no_name(sys.argv[1:])
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: can't be read ({_line(error)}); write key=value"
-    typed = _override(error)
-    for cause in _causes(error):
-        if isinstance(cause, OmegaConfBaseException):
-            return _no_key(typed, cause) or _wrong_type(typed) or f"{typed}: {_line(cause)}".removeprefix(": ")
-    return " ".join(str(error).split())
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__
-
-
-def _line(error: BaseException) -> str:
-    """The first line of a message: OmegaConf puts its internals below it."""
-    return str(error).strip().partition("\n")[0]
-
-
-def _listed(names: object) -> str:
-    return ", ".join(map(str, names)) if isinstance(names, list) and names else "none"
-
-
-def _override(error: BaseException) -> str:
-    """The override a composition error is about, from Hydra's own message."""
-    found = re.search(r"^To append to your config use \+(.+)|^Error merging override (.+)", str(error), re.MULTILINE)
-    return (found[1] or found[2]) if found else ""
-
-
-def _no_key(typed: str, cause: OmegaConfBaseException) -> str:
-    """For a key that does not exist: which ones do."""
-    parent = cause.parent_node
-    if not re.search(r"not in (struct|'Root')", str(cause)) or not isinstance(parent, DictConfig):
-        return ""
-    where = str(cause.full_key).rpartition(".")[0]
-    keys = [key for key in parent if not str(key).startswith("_") and key != "hydra"]
-    return f"{typed or cause.full_key}: no such key; {where or 'the config'} has {_listed(keys)}"
-
-
-def _wrong_type(typed: str) -> str:
-    """For one of the root's own keys: what it must be."""
-    key, _, value = typed.partition("=")
-    kind = schema.kind(key) if value else ""
-    return kind and f"{typed}: must be {kind}"
-
-
-def _no_name(typed: list[str]) -> str:
-    """For a group that is set to what is no name, or no group at all."""
-    for text in typed:
-        key, equals, _ = text.partition("=")
-        if equals and key in ("", *schema.GROUPS, "experiment"):
-            override = OverridesParser.create().parse_override(text)
-            if not isinstance(override.value(), str | list):
-                there = f"there are {_listed(schema.choices(key))}" if key else "write key=value"
-                return f"{text}: no such choice; {there}"
-    return "a group is chosen by name, as learner=ridge"

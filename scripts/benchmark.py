@@ -20,13 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from recmeta import learners, objectives, train
-from recmeta.encoders import features
-from recmeta.learners.kernels import FastWeights
+from recmeta.encoders.features import features
+from recmeta.learners.adaptation.kernels import FastWeights
+from recmeta.learners.maml import maml
 from recmeta.metrics import metric
-from recmeta.model import make_model
+from recmeta.models.model import make_model
+from recmeta.objectives import pointwise as objectives
 from recmeta.protocols import sampling
-from recmeta.scorers import mlp
+from recmeta.scorers.mlp import mlp
+from recmeta.training import chunk as train
 from recmeta.types import DataSpec, Field, Problem, Split, Tasks
 
 CONTEXT, ROW = (2, 7, 21, 3402), (6, 25, 2186, 8030)
@@ -63,7 +65,7 @@ def recmeta_program(problem: Problem, batch: int, inner_steps: int, steps: int, 
     """A round of recmeta: one compiled chunk."""
     objective = objectives.mse()
     model = make_model(partial(features, width=WIDTH), partial(mlp, hidden=(64, 64)), problem.spec, objective)
-    learner = learners.maml(
+    learner = maml(
         spec=problem.spec, model=model, objective=objective, inner_steps=inner_steps, inner_rate=RATE,
         first_order=False, adapts="head", fast_weights=fast_weights,
     )  # fmt: skip
@@ -72,7 +74,7 @@ def recmeta_program(problem: Problem, batch: int, inner_steps: int, steps: int, 
         lambda _: learner, objective, lambda _: optimizer, problem, [mae], metric=mae, steps=steps, total=steps,
         batch=batch, patience=None,
     )  # fmt: skip
-    progress = train.start(lambda _: learner, lambda _: optimizer, {}, [0], "min")
+    progress = train.initial_progress(lambda _: learner, lambda _: optimizer, {}, [0], "min")
 
     def round_() -> None:
         nonlocal progress

@@ -72,7 +72,7 @@ def data(frames):
 @pytest.fixture(scope="session")
 def cut():
     """``cut(data, **settings)``: the protocol user_cold at small sizes."""
-    from recmeta.protocols import user_cold
+    from recmeta.protocols.user_cold import user_cold
 
     settings = {
         "task": "user", "seed": 0, "order": "random", "shots": (0, 1, 3, 5), "train_shots": None, "query": 4,

@@ -8,9 +8,11 @@ import sys
 import pytest
 from hydra.errors import HydraException
 
-from recmeta import cli, schema
+from recmeta import cli
 from recmeta.__main__ import main
-from recmeta.schema import Root, kind
+from recmeta.config import schema
+from recmeta.config.schema import Root, kind
+from recmeta.experiment import failures
 
 CHOICES = ", ".join(sorted(path.stem for path in (schema.CONF / "learner").glob("*.yaml")))
 
@@ -162,14 +164,14 @@ def test_only_what_is_raised_outside_of_a_job_is_a_refusal():
     for error in (ValueError("new in\nHydra 1.3.9"), HydraException("new"), FileExistsError(17, "exists", "out")):
         refused = raised(error, hydra)
         assert cli.is_refusal(refused, job)
-        assert "\n" not in cli.explain(refused)
+        assert "\n" not in failures.explain(refused)
 
 
 def test_exit_codes(capsys):
-    refused, broken = cli.Failure("a refused", code=2), cli.Failure("a broken", code=1)
+    refused, broken = failures.Failure("a refused", code=2), failures.Failure("a broken", code=1)
     assert [cli.conclude(failed) for failed in ([], [refused], [broken], [refused, broken])] == [0, 2, 1, 1]
     assert capsys.readouterr().err.splitlines() == [
-        "recmeta: a refused", "recmeta: a broken", "recmeta: 2 of the sweep's points failed"
+        "recmeta: a refused", "recmeta: a broken", "recmeta: 2 of the sweep's runs failed"
     ]  # fmt: skip
 
 
@@ -197,7 +199,7 @@ def test_failures_of_other_processes_are_read_unless_they_are_of_an_earlier_swee
     for name, code in (("given_up", {"code": 0}), ("killed", {})):
         (tmp_path / name).mkdir()
         (tmp_path / name / "failure.json").write_text(json.dumps({"error": "", "overrides": []} | code))
-    assert list(cli.recorded(tmp_path, tmp_path)) == [cli.Failure("learner=new: it broke", 2)]
+    assert list(cli.recorded(tmp_path, tmp_path)) == [failures.Failure("learner=new: it broke", 2)]
 
 
 @pytest.mark.parametrize(("quota", "most"), [("max 100000", None), ("150000 100000", 2), ("50000 100000", 1)])

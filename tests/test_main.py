@@ -7,8 +7,8 @@ import sys
 import polars as pl
 import pytest
 
-from recmeta import experiment
 from recmeta.__main__ import main
+from recmeta.experiment import run as experiment
 
 
 def call(monkeypatch, *typed: str) -> int:
@@ -33,7 +33,9 @@ def test_hydras_own_flags(typed, said):
 
 
 def test_a_defect_shows_where_it_is(small):
-    broken = "import recmeta.experiment as e; e.run = lambda *a, **k: [][0]; from recmeta.__main__ import main; main()"
+    broken = (
+        "import recmeta.experiment.run as e; e.run = lambda *a, **k: [][0]; from recmeta.__main__ import main; main()"
+    )
     ended = subprocess.run([sys.executable, "-c", broken, *small], capture_output=True, text=True)
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
@@ -66,7 +68,7 @@ def test_a_sweep_goes_on_after_a_defect_which_decides_the_exit_code(small, monke
     said = capfd.readouterr().err
     assert "Traceback" in said
     assert "protocol.seed=0 objective=mse: RESOURCE_EXHAUSTED: out of memory\n" in said
-    assert said.endswith("recmeta: 3 of the sweep's points failed\n")
+    assert said.endswith("recmeta: 3 of the sweep's runs failed\n")
     failures = [json.loads(path.read_text()) for path in tmp_path.rglob("failure.json")]
     assert sorted(failure["type"] for failure in failures) == ["RuntimeError", "RuntimeError", "UserError"]
     assert len(list(tmp_path.rglob("summary.json"))) == 1

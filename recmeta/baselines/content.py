@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from recmeta.baselines.kernel import even_weights, kernel
 from recmeta.baselines.levels import Levels, expected, fit_levels, liked
-from recmeta.linear import solve_positive
+from recmeta.numerics import solve_positive
 from recmeta.types import Baseline, Problem
 
 NEWTON_STEPS = 12

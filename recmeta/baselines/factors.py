@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
 from recmeta.baselines.rows import by_task_and_item, catalogue, nearest
-from recmeta.linear import solve_positive
+from recmeta.numerics import solve_positive
 from recmeta.types import Baseline, Problem, UserError
 
 # --- PureSVD ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ A step is a function ``interactions -> Interactions`` with settings. Rules on ro
 fit nothing. Preparations of features are only noted on the columns: a protocol fits them, on meta-train alone.
 """
 
-from recmeta.cleaning.negatives import negatives
+from recmeta.cleaning.implicit import negatives
 from recmeta.cleaning.pipeline import blocks, clean
 from recmeta.cleaning.preparations import bucket, clip, standardise, vocabulary
 from recmeta.cleaning.rules import activity, binarise, kcore, label_range, missing, window

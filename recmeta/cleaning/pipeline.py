@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from recmeta.cleaning.choosing import every, side
-from recmeta.cleaning.negatives import negatives
+from recmeta.cleaning.implicit import negatives
 from recmeta.cleaning.preparations import bucket, clip, standardise, vocabulary
 from recmeta.cleaning.rules import activity, binarise, kcore, label_range, missing, window
 from recmeta.datasets.interactions import fingerprint

@@ -6,9 +6,3 @@ for the rows ``x`` of one task; with ``x`` None, for the support rows themselves
 then let each row see only the support rows before it, else a row's own label would be part of what is to predict it.
 It has ``widths``, the two widths of its `Encoding`.
 """
-
-from recmeta.encoders.features import features, ids
-from recmeta.encoders.gru import gru
-from recmeta.encoders.tower import tower
-
-__all__ = ["features", "gru", "ids", "tower"]

@@ -1,4 +1,4 @@
-"""Encoders that look at one row at a time: `features` (ids and everything declared) and `ids` alone."""
+"""Embed ids and all declared features, one row at a time; the support is not read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge
 from flax import nnx
 
-from recmeta.encoders.fields import Fields, Side
+from recmeta.models.fields import Fields, Side
 from recmeta.types import DataSpec, Encoding, Features, Support
 
 
@@ -36,15 +36,3 @@ def features(*, spec: DataSpec, rngs: nnx.Rngs, width: Annotated[int, Ge(1)]) ->
         width: of each field's embedding.
     """
     return Static(Fields(spec.context, width=width, rngs=rngs), Fields(spec.row, width=width, rngs=rngs))
-
-
-def ids(*, spec: DataSpec, rngs: nnx.Rngs, width: Annotated[int, Ge(1)]) -> Static:
-    """Embed ids alone. Where a side's ids are always new (a cold user), it is one learned vector.
-
-    Args:
-        spec: the fields.
-        rngs: randomness.
-        width: of each embedding.
-    """
-    context, row = ([field for field in fields if field.name == "id"] for fields in (spec.context, spec.row))
-    return Static(Fields(context, width=width, rngs=rngs), Fields(row, width=width, rngs=rngs))

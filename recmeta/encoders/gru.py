@@ -11,7 +11,7 @@ from annotated_types import Ge
 from flax import nnx
 from jaxtyping import Array, Float
 
-from recmeta.encoders.fields import Fields
+from recmeta.models.fields import Fields
 from recmeta.types import DataSpec, Encoding, Features, Support
 
 

@@ -11,8 +11,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from recmeta.encoders.features import Static
-from recmeta.encoders.fields import Fields
-from recmeta.layers import Linear, Rectifier
+from recmeta.models.fields import Fields
+from recmeta.models.layers import Linear, Rectifier
 from recmeta.types import DataSpec, Features, Field
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, PRNGKeyArray
 
-from recmeta.learners import adapters, inner, kernels
-from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.learners.adaptation import adapters, inner, kernels
+from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
 
@@ -45,7 +45,7 @@ def balanced(
     classes to balance, and for a start that depends on the task there is `mamo`.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support.
         inner_rate: their size, where all weights are 1.
         first_order: leave out the second derivatives; weights are learned all the same.

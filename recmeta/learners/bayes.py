@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from recmeta.learners.episode import mean_gradient, unless_shallow
+from recmeta.learners.adaptation.episode import mean_gradient, unless_shallow
 from recmeta.objectives import masked_mean
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
@@ -53,8 +53,8 @@ def bayes(
     Costs O(K d^2) per task, d the row representation's width: a posterior covariance is made per task.
 
     Args:
-        spec, model, objective: given by `recmeta.build`. The noise's standard deviation starts at a quarter of the
-            label range.
+        spec, model, objective: given by recmeta. The noise's standard deviation starts at a
+            quarter of the label range.
         level_scale: where F's diagonal starts at the constant; prior standard deviation over that of the noise.
         weight_scale: where the others start; off the diagonal is 0.
 

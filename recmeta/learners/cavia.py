@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import inner
-from recmeta.learners.episode import query_gradient, with_vector
+from recmeta.learners.adaptation import inner
+from recmeta.learners.adaptation.episode import query_gradient, with_vector
 from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
@@ -44,7 +44,7 @@ def cavia(
     the context (both here do) is the same with the map times their weights in the place of the paper's.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         width: of the vector.
         inner_steps: gradient steps on the support.
         inner_rate: their size.

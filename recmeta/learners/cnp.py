@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import dense
-from recmeta.learners.episode import query_gradient, unless_shallow
+from recmeta.learners.adaptation.episode import query_gradient, unless_shallow
+from recmeta.learners.blocks import dense
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
 
@@ -45,7 +45,7 @@ def cnp(
     variance: what is minimised is the objective.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         width: of the summary.
         hidden: widths of the hidden layers of both networks.
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.episode import mean_gradient, unless_shallow
+from recmeta.learners.adaptation.episode import mean_gradient, unless_shallow
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
 
@@ -38,7 +38,7 @@ def dropoutnet(
     that was fitted before; and labels are regressed, where the paper regresses that factorisation's scores.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         dropout: how often each of the two is taken away in training.
 
     Reference: Volkovs et al., DropoutNet: Addressing cold start in recommender systems, NeurIPS 2017, section 3.2

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from recmeta.learners import adapters, inner, kernels
-from recmeta.learners.episode import Adapted, pooled_gradient, score_query
+from recmeta.learners.adaptation import adapters, inner, kernels
+from recmeta.learners.adaptation.episode import Adapted, pooled_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
 
@@ -32,7 +32,7 @@ def finetune(
     The checkpoint is chosen by meta-validation after adaptation, as every learner's is.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support, at test.
         inner_rate: their size.
         adapts: which part; see `adapters.Adapts`.

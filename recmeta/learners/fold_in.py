@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.episode import mean_gradient, pool, unless_shallow
+from recmeta.learners.adaptation.episode import mean_gradient, pool, unless_shallow
 from recmeta.learners.ridge import solve
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
@@ -51,7 +51,8 @@ def fold_in(
     What is changed: the reference's users are weighted by their confidence, for implicit feedback. There is no scorer.
 
     Args:
-        spec, model, objective: given by `recmeta.build`. "rows" is squared error of labels, whatever the objective.
+        spec, model, objective: given by recmeta. "rows" is squared error of labels, whatever the
+            objective.
         rank: the number of factors.
         trains: see above.
         level_penalty: of a user's level.

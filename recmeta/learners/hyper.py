@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import adapters, dense, inner
-from recmeta.learners.episode import Adapted, query_gradient, score_query, unless_shallow
+from recmeta.learners.adaptation import adapters, inner
+from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query, unless_shallow
+from recmeta.learners.blocks import dense
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, UserError
 
 
@@ -37,7 +38,7 @@ def hyper(
     of each layer; and what it emits is added to shared weights.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         width: of the summary.
         hidden: widths of the hidden layers of the encoder.
         rank: of a matrix' change; None: any change, at a cost of width x a x b weights.

@@ -11,8 +11,8 @@ from annotated_types import Ge, Gt
 from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array
 
-from recmeta.learners import adapters, inner
-from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.learners.adaptation import adapters, inner
+from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
 
@@ -38,7 +38,7 @@ def imaml(
     need not say.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support.
         inner_rate: their size; below ``2 / (pull + the largest eigenvalue of H)``.
         pull: the strength of the proximal term (the paper's lambda).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recmeta.learners.episode import Adapted, pooled_gradient, score_query
+from recmeta.learners.adaptation.episode import Adapted, pooled_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective
 
 
@@ -12,7 +12,7 @@ def joint(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
     Only an encoder that itself reads the support makes any use of it.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
     """
     del spec
 

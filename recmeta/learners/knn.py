@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from recmeta.learners.episode import query_gradient, unless_shallow
+from recmeta.learners.adaptation.episode import query_gradient, unless_shallow
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
 
@@ -38,7 +38,7 @@ def knn(*, spec: DataSpec, model: Model, objective: Objective, k: Annotated[int,
     known, there may be many. To choose is no smooth thing: the gradient takes the choice of neighbours as given.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         k: how many neighbours; all that are there, where they are fewer.
 
     Reference: Koren, Factorization meets the neighborhood, KDD 2008, equation 3.

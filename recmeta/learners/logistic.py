@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from recmeta.learners.episode import query_gradient
-from recmeta.linear import solve_positive
+from recmeta.learners.adaptation.episode import query_gradient
+from recmeta.numerics import solve_positive
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 _TRIES = tuple(0.5**halvings for halvings in range(8))
@@ -48,7 +48,7 @@ def logistic(
     dimensions, and the intercept left out of it.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         inner_steps: Newton steps; 3 to 5 are convergence, for the prior is a good start.
         level_scale: where the scale of the constant's weight (a user's level) starts: its prior standard deviation.
         weight_scale: where the others' start.

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from recmeta.learners import adapters, inner, kernels
-from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.learners.adaptation import adapters, inner, kernels
+from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
 
@@ -29,7 +29,7 @@ def maml(
     """Learn the initialisation by the gradient of the query loss through the inner loop.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support.
         inner_rate: their size.
         first_order: leave out the second derivatives (FOMAML).

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import adapters, inner, kernels
-from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.learners.adaptation import adapters, inner, kernels
+from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Query, Traced
 
 
@@ -42,7 +42,7 @@ def maml_pp(
     weight on the earlier losses for as long as it anneals; here they go to 0.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support.
         inner_rate: where all rates start.
         multi_step_until: the share of training over which the losses after all steps but the last lose their weight;

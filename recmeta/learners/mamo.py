@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import inner
-from recmeta.learners.episode import query_gradient
+from recmeta.learners.adaptation import inner
+from recmeta.learners.adaptation.episode import query_gradient
 from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
@@ -56,7 +56,7 @@ def mamo(
     adapts a matrix.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         slots: of the memories: kinds of users.
         inner_steps: gradient steps on the support.
         inner_rate: their size.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from recmeta.learners.episode import query_gradient, unless_shallow
+from recmeta.learners.adaptation.episode import query_gradient, unless_shallow
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
@@ -43,7 +43,7 @@ def matching(
     prior mean of its row, which is added to the prior mean of the query's. "label" is the paper's.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         values: see above.
         width: of the space similarities are measured in; rows are taken there by a learned linear map.
         temperature: where it starts; cosines are divided by it.

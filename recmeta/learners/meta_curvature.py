@@ -11,8 +11,8 @@ import optax
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import adapters, inner
-from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.learners.adaptation import adapters, inner
+from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
 
@@ -39,7 +39,7 @@ def meta_curvature(
     Of a layer of ``a x b`` there are ``a^2 + b^2`` more numbers to learn.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support.
         inner_rate: their size.
         first_order: leave out the second derivatives; the matrices are learned all the same.

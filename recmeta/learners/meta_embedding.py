@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import dense, inner
+from recmeta.learners.adaptation import inner
+from recmeta.learners.adaptation.episode import mean_gradient, with_vector
+from recmeta.learners.blocks import dense
 from recmeta.learners.cavia import Placed
-from recmeta.learners.episode import mean_gradient, with_vector
 from recmeta.types import Batch, DataSpec, Encoding, Learner, Model, Objective, Params, Query, Task, Traced
 
 
@@ -41,7 +42,7 @@ def meta_embedding(
     row has a context of its own: what adapts is the difference to what the generator makes of it.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         width: of the embedding.
         hidden: widths of the generator's hidden layers.
         cold_weight: the paper's alpha.

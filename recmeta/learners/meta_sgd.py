@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import PRNGKeyArray
 
-from recmeta.learners import adapters, inner
-from recmeta.learners.episode import Adapted, query_gradient, score_query
+from recmeta.learners.adaptation import adapters, inner
+from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
 
@@ -34,7 +34,7 @@ def meta_sgd(
     many rates as entries: twice the memory.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support.
         inner_rate: where all rates start.
         first_order: leave out the second derivatives; rates are learned all the same.

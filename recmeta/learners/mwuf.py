@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import dense, inner
-from recmeta.learners.episode import query_gradient, unless_shallow, with_vector
+from recmeta.learners.adaptation import inner
+from recmeta.learners.adaptation.episode import query_gradient, unless_shallow, with_vector
+from recmeta.learners.blocks import dense
 from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
@@ -52,7 +53,7 @@ def mwuf(
     through a map of its own, as in `cavia`.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         width: of the embedding.
         hidden: widths of the hidden layers of the meta networks.
         inner_steps: gradient steps of the cold embedding.

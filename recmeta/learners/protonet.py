@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.classes import Classes, embed, make_levels, places, prior_places
-from recmeta.learners.episode import query_gradient, unless_shallow
+from recmeta.learners.adaptation.episode import query_gradient, unless_shallow
+from recmeta.learners.blocks.classes import Classes, embed, make_levels, places, prior_places
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
 
@@ -38,7 +38,7 @@ def protonet(
     value, which starts at the mean label of the class. The scorer is not used.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         classes: "rating": each distinct label. "liked": labels from the data set's ``like`` on, and those below.
         width: of the space distances are measured in.
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.classes import Classes, embed, make_levels, places, prior_places
-from recmeta.learners.episode import query_gradient, unless_shallow
+from recmeta.learners.adaptation.episode import query_gradient, unless_shallow
+from recmeta.learners.blocks.classes import Classes, embed, make_levels, places, prior_places
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
 
@@ -43,7 +43,7 @@ def relation(
     regresses those to 0 and 1. The scorer is not used.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         classes: "rating": each distinct label. "liked": labels from the data set's ``like`` on, and those below.
         width: of the embeddings that are compared.
         hidden: width of the relation module's one hidden layer.

@@ -8,8 +8,8 @@ import jax
 from annotated_types import Ge, Gt
 from jaxtyping import Array, PRNGKeyArray
 
-from recmeta.learners import adapters, inner, kernels, tables
-from recmeta.learners.episode import Adapted, mean_gradient, pool, score_query, unadapted_loss
+from recmeta.learners.adaptation import adapters, inner, kernels, tables
+from recmeta.learners.adaptation.episode import Adapted, mean_gradient, pool, score_query, unadapted_loss
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task, Traced
 
 
@@ -36,7 +36,7 @@ def reptile(
     mean loss, and no task needs a gradient of its own of what is shared. Where all adapts, there is no such step.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         inner_steps: gradient steps, each on all rows of the draw.
         inner_rate: their size, and that of the last step on what does not adapt.
         adapts: which part; see `adapters.Adapts`.

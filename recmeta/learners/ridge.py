@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.episode import query_gradient, unless_shallow
-from recmeta.linear import solve_positive
+from recmeta.learners.adaptation.episode import query_gradient, unless_shallow
+from recmeta.numerics import solve_positive
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
@@ -42,7 +42,7 @@ def ridge(
     the new user's level: user+item bias is the special case in which no other dimension has any.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         level_scale: where the constant's scale starts; prior standard deviation over that of the noise.
         weight_scale: where the others' start.
 

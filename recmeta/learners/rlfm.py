@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from recmeta.learners.episode import pool, unless_shallow
-from recmeta.learners.gaussian import Gaussian, divergence
+from recmeta.learners.adaptation.episode import pool, unless_shallow
+from recmeta.learners.blocks.gaussian import Gaussian, divergence
 from recmeta.learners.zero_shot import blind, unseen
-from recmeta.linear import solve_positive
+from recmeta.numerics import solve_positive
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
 
@@ -76,7 +76,7 @@ def rlfm(
     Costs O(K rank^2 + rank^3) per task.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         rank: the number of factors.
         scale: standard deviation that items' factors start with around their prior mean, in units of a quarter of the
             label range, which is where the noise's starts.

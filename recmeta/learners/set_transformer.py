@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from recmeta.learners import dense
-from recmeta.learners.episode import query_gradient, unless_shallow
+from recmeta.learners.adaptation.episode import query_gradient, unless_shallow
+from recmeta.learners.blocks import dense
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support
 
 
@@ -58,7 +58,7 @@ def set_transformer(
     is in surprises, and the scorer gives the prediction without support, both as in `cnp`.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         heads: of each attention.
         head_width: of each head; rows are heads x head_width wide.
         inducing: how many learned points each self-attention passes through.

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners import dense
-from recmeta.learners.episode import pool, unless_shallow
-from recmeta.learners.gaussian import Gaussian, divergence
+from recmeta.learners.adaptation.episode import pool, unless_shallow
+from recmeta.learners.blocks import dense
+from recmeta.learners.blocks.gaussian import Gaussian, divergence
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
 
@@ -65,7 +65,7 @@ def tanp(
     constant there, so that it follows what it is to lead.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
         width: of the latent variable and of the task embedding.
         hidden: widths of the hidden layers of the encoders and of the decoder.
         clusters: k.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from recmeta.learners.adaptation.episode import Adapted, mean_gradient, pool, score_query
 from recmeta.learners.dropoutnet import without_ids
-from recmeta.learners.episode import Adapted, mean_gradient, pool, score_query
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, UserError
 
 
@@ -18,7 +18,7 @@ def zero_shot(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
     it has from remembering items by their ids and from the support; `joint` has the first of these alone.
 
     Args:
-        spec, model, objective: given by `recmeta.build`.
+        spec, model, objective: given by recmeta.
 
     Raises:
         UserError: where neither side has a feature but its id: all predictions would be one number.

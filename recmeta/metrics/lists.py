@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from recmeta.types import Features, Field
@@ -67,27 +66,12 @@ def top(score: Float[Array, "N"], there: Bool[Array, "N"], k: int) -> Top:
 # --- of one task --------------------------------------------------------------------------------------------------
 
 
-def self_information(counts: Float[np.ndarray, "N"], entities: int) -> Float[np.ndarray, "N"]:
-    """How surprising each item is, in bits: ``-log2`` of the share of meta-train's entities that have it.
-
-    One is added to both counts, so that an item that meta-train has not seen is the most surprising, not infinitely so.
-
-    Args:
-        counts: how many of meta-train's entities (users) have each item.
-        entities: how many entities there are.
-
-    Reference:
-        Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender systems, PNAS 2010.
-    """
-    return -np.log2((np.asarray(counts, float) + 1) / (entities + 1))
-
-
 def novelty(top: Top, information: Float[Array, "N"]) -> Float[Array, ""]:
     """Mean self-information of the first k, in bits; undefined where there is no candidate.
 
     Args:
         top: of one task.
-        information: of each item, from `self_information`.
+        information: of each item (`recmeta.types.Candidates`).
     """
     chance = top.chance
     return (chance * information).sum() / chance.sum()

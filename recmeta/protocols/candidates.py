@@ -6,9 +6,8 @@ from typing import Literal
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
-from recmeta.metrics.lists import self_information
 from recmeta.protocols.plan import Histories, Picks, digest, times
 from recmeta.types import Candidates, Interactions, UserError
 
@@ -97,3 +96,18 @@ def _known_of(data: Interactions, train: Histories, picks: Picks) -> tuple[Int[n
     ]
     tasks, items = zip(*trained, strict=True) if trained else ((), ())
     return np.concatenate([task, *tasks]), np.concatenate([shown, *items])
+
+
+def self_information(counts: Float[np.ndarray, "N"], entities: int) -> Float[np.ndarray, "N"]:
+    """How surprising each item is, in bits: ``-log2`` of the share of meta-train's entities that have it.
+
+    One is added to both counts, so that an item that meta-train has not seen is the most surprising, not infinitely so.
+
+    Args:
+        counts: how many of meta-train's entities (users) have each item.
+        entities: how many entities there are.
+
+    Reference:
+        Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender systems, PNAS 2010.
+    """
+    return -np.log2((np.asarray(counts, float) + 1) / (entities + 1))

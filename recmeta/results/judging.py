@@ -22,16 +22,6 @@ from recmeta.statistics import (
 )
 from recmeta.types import UserError
 
-LOWER = ("mae", "mae_rounded", "rmse", "mse", "logloss", "bias", "brier", "ece")
-"""Metrics that are better when lower, whatever stands behind an @."""
-
-HIGHER = (
-    *("ndcg", "ndcg_linear", "recall", "precision", "hit", "hr", "mrr", "map", "auc", "f1", "accuracy"),
-    *("novelty", "ild", "coverage"),
-    *("legacy.metahin_ndcg", "legacy.mamo_ndcg"),
-)
-"""Metrics that are better when higher."""
-
 REPEATED = ("split",)
 """What repeats a task besides the seeds."""
 
@@ -82,7 +72,7 @@ class Judged(NamedTuple):
 
 
 def chosen(runs: Sequence[Finished], how: Judging) -> tuple[Judging, str]:
-    """The settings with the metric's plain name, and its goal: as typed, as the runs say, or as its name does.
+    """The settings with the metric's plain name, and its goal: as typed, or as the runs say.
 
     Raises:
         UserError: no such metric, several, or one whose goal nobody says.
@@ -94,9 +84,7 @@ def chosen(runs: Sequence[Finished], how: Judging) -> tuple[Judging, str]:
     there = dict.fromkeys(name for run in runs for name in metric_names(run.scores))
     if metric not in there:
         raise UserError(f"--metric {metric}: the runs have {', '.join(there)}")
-    kind = metric.partition("@")[0]
-    goal = goal or next((run.goal for run in runs if run.metric == metric), "")
-    goal = goal or ("min" if kind in LOWER else "max" if kind in HIGHER else "")
+    goal = goal or next((run.goals[metric] for run in runs if metric in run.goals), "")
     if goal not in ("min", "max"):
         raise UserError(f"--metric {how.metric}: say whether low or high is good: {metric}:min or {metric}:max")
     return how._replace(metric=metric), goal

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
+from recmeta.runs import layout
+from recmeta.runs.directory import is_locked
+from recmeta.runs.files import one_line, read_json, read_metrics, read_yaml
 from recmeta.statistics import KEYS
 from recmeta.types import UserError
-
-LOCK = ".lock"
-"""The file whose lock a run holds."""
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where there is one: of a thousand configs it takes a tenth of the time."""
-
-PRUNED = "Pruned"
-"""What ``failure.json`` says of a run that a search gave up, where else the kind of error stands."""
-
-MARKERS = ("config.yaml", "summary.json", "failure.json")
-"""A directory with any of these is a run's."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +50,15 @@ class Finished:
         return self.summary.get("metric", {}).get("goal", "")
 
     @property
+    def goals(self) -> Mapping[str, str]:
+        """Of each metric, "min" or "max", as far as the summary says."""
+        own = {self.metric: self.goal} if self.metric and self.goal else {}
+        return own | dict(self.summary.get("goals", {}))
+
+    @property
     def trains(self) -> bool:
         """Whether it has a learner, and not the baselines alone."""
-        return "model" in self.scores["method"]
+        return layout.LEARNER in self.scores["method"]
 
     @property
     def validated(self) -> dict[int, float]:
@@ -141,7 +135,7 @@ def find(paths: Sequence[Path]) -> tuple[list[Finished], list[Missing]]:
 
 def directories(path: Path) -> Iterator[Path]:
     """Directories of runs at or under a path; a run holds no other, and what is hidden (.hydra) is none."""
-    if any((path / marker).is_file() for marker in MARKERS):
+    if any((path / marker).is_file() for marker in layout.MARKERS):
         yield path
     elif path.is_dir():
         for child in sorted(path.iterdir()):
@@ -151,85 +145,34 @@ def directories(path: Path) -> Iterator[Path]:
 
 def complete(directory: Path) -> Mapping[str, Any] | None:
     """The summary of a complete run; None of any other."""
-    path = directory / "summary.json"
-    summary = _json(path) if path.exists() else {}
-    return summary if summary.get("status") == "complete" else None
+    summary = read_json(directory / layout.SUMMARY) or {}
+    return summary if summary.get("status") == layout.COMPLETE else None
 
 
 def _read(directory: Path, summary: Mapping[str, Any]) -> Finished:
-    path = directory / "task_scores.parquet"
+    path = directory / layout.TASK_SCORES
     try:
         scores = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{path}: cannot be read ({_line(error)}); run it again with force=true") from error
+        raise UserError(f"{path}: cannot be read ({one_line(error)}); run it again with force=true") from error
     if lacking := [name for name in KEYS if name not in scores.columns]:
         raise UserError(f"{path}: lacks the columns {', '.join(lacking)}; run it again with force=true")
     if lacking := [name for name in ("data", "protocol") if not summary.get("hashes", {}).get(name)]:
-        raise UserError(f"{directory / 'summary.json'}: lacks the hash of {' and '.join(lacking)}; run it again")
-    return Finished(directory, read_yaml(directory / "config.yaml") or {}, summary, read_log(directory), scores)
-
-
-def read_log(directory: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl`` that are whole; none where there is no such file."""
-    path = directory / "metrics.jsonl"
-    try:
-        whole = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-        return [json.loads(line) for line in whole]
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({_line(error)}); run it again with force=true") from error
+        raise UserError(f"{directory / layout.SUMMARY}: lacks the hash of {' and '.join(lacking)}; run it again")
+    return Finished(directory, read_yaml(directory / layout.CONFIG) or {}, summary, read_metrics(directory), scores)
 
 
 def without_results(directory: Path) -> Missing:
     """What is known of a run that is not complete."""
-    failure = _json(directory / "failure.json") if (directory / "failure.json").exists() else {}
-    config = read_yaml(directory / "config.yaml") if (directory / "config.yaml").exists() else {}
-    ended = "" if not failure else "pruned" if failure.get("type") == PRUNED else "failed"
-    status = "running" if is_held(directory) else ended or "unfinished"
-    reason = _line(failure.get("error", "")) if status == ended else ""
+    failure = read_json(directory / layout.FAILURE) or {}
+    ended = "" if not failure else "pruned" if failure.get("type") == layout.PRUNED else "failed"
+    status = "running" if is_locked(directory) else ended or "unfinished"
+    reason = one_line(failure.get("error", "")) if status == ended else ""
     overrides = typed(directory) or tuple(failure.get("overrides") or ())
-    return Missing(directory, status, overrides, reason, config or {}, read_log(directory))
+    config = read_yaml(directory / layout.CONFIG) or {}
+    return Missing(directory, status, overrides, reason, config, read_metrics(directory))
 
 
 def typed(directory: Path) -> tuple[str, ...]:
     """The overrides of a run, as far as it came to record them."""
-    path = directory / "overrides.yaml"
-    return tuple(read_yaml(path) or ()) if path.exists() else ()
-
-
-def is_held(directory: Path) -> bool:
-    """Whether a process runs in a directory: `recmeta.run_directory` has it locked then."""
-    try:
-        with (directory / LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # there is no lock, or the file system knows none
-        return False
-    return False
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({_line(error)})") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: is no JSON object")
-    return value
-
-
-def read_yaml(path: Path) -> Any:
-    """A YAML file as plain values.
-
-    Raises:
-        UserError: it can't be read.
-    """
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), LOADER)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read ({_line(error)})") from error
-
-
-def _line(said: object) -> str:
-    """One line of whatever was said."""
-    return " ".join(str(said).split())
+    return tuple(read_yaml(directory / layout.OVERRIDES) or ())

@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recmeta.results.labels import at_key
-from recmeta.results.runs import complete, directories, read_log, read_yaml, typed, without_results
+from recmeta.results.runs import complete, directories, typed, without_results
+from recmeta.runs.files import read_metrics, read_yaml
+from recmeta.runs.hashing import WITHOUT_EFFECT
+from recmeta.runs.layout import SWEEP
 from recmeta.types import UserError
 
 STATES = ("done", "pruned", "failed", "running", "unfinished", "missing")
 """What a point of a sweep may be: pruned is given up by a search, unfinished is begun and interrupted, missing is not
 begun."""
-
-SWEEP = "multirun.yaml"
-"""What Hydra leaves in a sweep's folder: the line that was typed, last."""
-
-WITHOUT_EFFECT = ("name", "output", "force", "reporter")
-"""Overrides that make no other run: two lines that differ in these alone have the same points."""
 
 
 class Point(NamedTuple):
@@ -105,7 +102,7 @@ def _missing(sweep: Path, there: Sequence[Point]) -> list[Point]:
 
 def _progress(directory: Path, config: Mapping[str, object]) -> str:
     """How far a run is."""
-    log = read_log(directory)
+    log = read_metrics(directory)
     return f"step {log[-1]['step']} of {config.get('steps', '?')}" if log else ""
 
 

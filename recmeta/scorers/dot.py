@@ -9,7 +9,7 @@ from annotated_types import Ge
 from flax import nnx
 from jaxtyping import Array, Float
 
-from recmeta.layers import Linear
+from recmeta.models.layers import Linear
 from recmeta.types import Encoding
 
 

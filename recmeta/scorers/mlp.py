@@ -10,7 +10,7 @@ from annotated_types import Ge, MinLen
 from flax import nnx
 from jaxtyping import Array, Float
 
-from recmeta.layers import Kernel, Linear, Rectifier
+from recmeta.models.layers import Kernel, Linear, Rectifier
 from recmeta.types import Encoding
 
 

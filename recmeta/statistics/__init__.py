@@ -9,10 +9,10 @@ One weighting, everywhere: a task's scores are averaged over its seeds, then ove
 are averaged. A user counts once, however often the experiment was repeated.
 """
 
-from recmeta.statistics.buckets import buckets
+from recmeta.statistics.bucketing import buckets
+from recmeta.statistics.comparisons import TESTS, Comparison, paired
 from recmeta.statistics.families import CORRECTIONS, Correction, benjamini_hochberg, holm
 from recmeta.statistics.intervals import LEVEL, bootstrap, bootstraps, mean_of
-from recmeta.statistics.paired import TESTS, Comparison, paired
 from recmeta.statistics.ranks import Ranking, rank
 from recmeta.statistics.scores import ABOUT, KEYS, about_names, differences, matrix, metric_names, per_task
 from recmeta.statistics.summary import summarise, verdict

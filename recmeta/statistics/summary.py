@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recmeta.statistics.comparisons import paired
 from recmeta.statistics.intervals import bootstrap, mean_of
-from recmeta.statistics.paired import paired
 from recmeta.statistics.scores import KEYS, differences, matrix, metric_names, per_task
 from recmeta.statistics.words import best_of, wording
 

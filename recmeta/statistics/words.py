@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from recmeta.statistics.comparisons import Comparison
 from recmeta.statistics.intervals import LEVEL
-from recmeta.statistics.paired import Comparison
 
 SMALL = 0.2
 """Cohen's bound below which an effect is less than small."""

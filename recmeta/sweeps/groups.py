@@ -1,4 +1,4 @@
-"""Which points of a sweep share a compiled program, and in which blocks they run."""
+"""Which runs of a sweep share a compiled program, and in which blocks they run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
 
-from recmeta import provenance
-from recmeta.work import Point
+from recmeta.experiment.prepare import PlannedRun
+from recmeta.runs.hashing import config_hash
 
 T = TypeVar("T")
 
@@ -27,44 +27,44 @@ def grouped(values: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
     return list(groups.values())
 
 
-def structure(point: Point) -> str:
-    """What points must have in common to share a program: all but the seeds and the `Numbers`."""
-    config = {key: value for key, value in point.config.items() if key != "seeds"}
-    for group, numbers in point.parts.numbers.items():
+def structure(run: PlannedRun) -> str:
+    """The key of a program: runs share it where they differ in nothing but seeds and traced hyper-parameters."""
+    config = {key: value for key, value in run.config.items() if key != "seeds"}
+    for group, numbers in run.parts.numbers.items():
         config[group] = {key: value for key, value in config[group].items() if key not in numbers}
         # A number that is null is no number but another structure.
         config[group]["numbers"] = sorted(numbers)
-    return provenance.config_hash(config)
+    return config_hash(config)
 
 
-def problem(point: Point) -> str:
-    """What points must have in common to share a loaded and split data set."""
-    return provenance.config_hash({key: point.config[key] for key in OF_DATA})
+def problem(run: PlannedRun) -> str:
+    """The key of a data set, loaded and split."""
+    return config_hash({key: run.config[key] for key in OF_DATA})
 
 
-def reference(point: Point) -> str:
-    """What points must have in common to share what the baselines do."""
-    return provenance.config_hash({key: point.config[key] for key in (*OF_DATA, "baselines", "metrics", "metric")})
+def reference(run: PlannedRun) -> str:
+    """The key of the baselines' results."""
+    return config_hash({key: run.config[key] for key in (*OF_DATA, "baselines", "metrics", "metric")})
 
 
-def blocks(points: Sequence[Point], members: int) -> Iterator[list[Point]]:
-    """Cut points into blocks of at most so many seeds in all; at least one point each."""
-    block: list[Point] = []
-    for point in points:
-        if block and sum(len(each.config["seeds"]) for each in (*block, point)) > members:
+def blocks(runs: Sequence[PlannedRun], replicas: int) -> Iterator[list[PlannedRun]]:
+    """Cut runs into blocks of at most so many replicas; at least one run each."""
+    block: list[PlannedRun] = []
+    for run in runs:
+        if block and sum(len(one.settings.seeds) for one in (*block, run)) > replicas:
             yield block
             block = []
-        block.append(point)
+        block.append(run)
     if block:
         yield block
 
 
-def name(block: Sequence[Point]) -> str:
-    """What a block's folder is called: the same for the same points in the same order."""
-    return hashlib.sha256("".join(point.directory.name for point in block).encode()).hexdigest()[:12]
+def name(block: Sequence[PlannedRun]) -> str:
+    """The name of a block's folder: the same for the same runs in the same order."""
+    return hashlib.sha256("".join(run.directory.name for run in block).encode()).hexdigest()[:12]
 
 
-def halves(block: Sequence[Point]) -> tuple[list[Point], list[Point]]:
-    """A block of two or more points in two."""
+def halves(block: Sequence[PlannedRun]) -> tuple[list[PlannedRun], list[PlannedRun]]:
+    """A block of two or more runs in two."""
     middle = len(block) // 2
     return list(block[:middle]), list(block[middle:])

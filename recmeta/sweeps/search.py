@@ -19,8 +19,8 @@ from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from recmeta import run_directory
-from recmeta.reporters.files import to_json, write
+from recmeta.runs import directory as run_directory
+from recmeta.runs.files import to_json, write
 from recmeta.sweeps.pruning import DECIDED, PRUNERS, Judge, judge
 from recmeta.sweeps.space import Space, described, edges, grid, typed
 from recmeta.types import UserError
@@ -120,7 +120,7 @@ def search(folder: Path, space: Space, settings: Settings, ground: Ground, launc
         UserError: the folder holds another search, another process searches there, or the storage can't be used.
     """
     run_directory.make(folder)
-    with run_directory.held(folder):
+    with run_directory.locked(folder):
         study = _study(folder, space, settings, ground)
         planned = _planned(space, settings, ground)
         total = min(settings.trials, len(planned)) if settings.sampler == "grid" else settings.trials

@@ -16,7 +16,7 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
-from recmeta.provenance import WITHOUT_EFFECT
+from recmeta.runs.hashing import WITHOUT_EFFECT
 from recmeta.types import UserError
 
 EDGE = 0.05

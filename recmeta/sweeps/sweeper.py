@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 
-from recmeta import cli, provenance, run_directory
+from recmeta.experiment import failures
+from recmeta.experiment.block import Prune
 from recmeta.metrics import metric
-from recmeta.points import Prune
 from recmeta.results.labels import at_key
-from recmeta.results.runs import PRUNED, is_held, without_results
-from recmeta.sweeps.launch import Composed, compose
+from recmeta.results.runs import without_results
+from recmeta.runs import directory as run_directory
+from recmeta.runs import layout
+from recmeta.runs.files import read_json
+from recmeta.runs.hashing import config_hash
+from recmeta.sweeps.fused import Composed, compose
 from recmeta.sweeps.pruning import PRUNERS, Judge
 from recmeta.sweeps.search import STATES, Ground, Settings, Told, lines, search
 from recmeta.sweeps.space import COMPARED, EXCEPT, Space, default, each_once, space, typed
@@ -43,7 +46,8 @@ def sweep(
         arguments: overrides, those of a config file first.
 
     Returns:
-        The record of the search. Its failed trials, also those of earlier processes, are in `cli.failed`.
+        The record of the search. Its failed trials, also those of earlier processes, are in
+        `recmeta.experiment.failures.failed`.
 
     Raises:
         UserError: a setting or a range that is none, trials that can't be compared, or a folder with another search.
@@ -70,12 +74,12 @@ def sweep(
         return [told(one, next(returns)) if isinstance(one, Composed) else one for one in made]
 
     if ground.first is None:
-        cli.say("the default config is no trial: a value of it is not among what is searched")
+        failures.say("the default config is no trial: a value of it is not among what is searched")
     folder = Path(config.hydra.sweep.dir)
     record = search(folder, found, how, ground, launch)
     for line in lines(record, folder):
         print(line)
-    cli.failed[:] = failures(record)
+    failures.failed[:] = failed_trials(record)
     return record
 
 
@@ -131,7 +135,7 @@ def _ground(loader: Any, config: DictConfig, found: Space, configs: Sequence[Map
     choices = OmegaConf.to_container(plain.hydra.runtime.choices)
     assert isinstance(choices, dict)
     at = {key: choices.get(key, at_key(plain.config, key)) for key in found.searched}
-    digest = hashlib.sha256("".join(map(provenance.config_hash, configs)).encode()).hexdigest()
+    digest = hashlib.sha256("".join(map(config_hash, configs)).encode()).hexdigest()
     return Ground(digest, metric(plain.config["metric"]).goal, plain.config["steps"], default(found, at))
 
 
@@ -140,8 +144,8 @@ def _composed(loader: Any, config: DictConfig, overrides: Sequence[str], number:
     try:
         (one,) = compose(loader.load_sweep_config, config, [overrides], number)
     except REFUSED as error:
-        said = cli.explain(error)
-        cli.say(f"{' '.join(overrides)}: {said}")
+        said = failures.explain(error)
+        failures.say(f"{' '.join(overrides)}: {said}")
         return Told(None, None, said, None, code=2)
     return one
 
@@ -173,28 +177,23 @@ def told(composed: Composed, returned: JobReturn) -> Told:
     try:
         value = returned.return_value
     except Exception as error:  # the job's own: Hydra keeps it, and raises it here
-        failed = cli.failure(error)
+        failed = failures.failure(error)
         return Told(None, directory, failed.line, None, failed.code)
-    summary = _object(directory / "summary.json")
+    summary = read_json(directory / layout.SUMMARY) or {}
     if value is None:  # another process may have run it, and be done by now
         value = summary.get("validation", {}).get("value")
     if value is not None:
         return Told(value, directory, "", summary.get("speed", {}).get("wall_s"))
-    failure = _object(directory / "failure.json")
+    failure = read_json(directory / layout.FAILURE) or {}
     reason = failure.get("error") or "it gave no value on meta-validation"
     seconds = without_results(directory).train_seconds
-    if failure.get("type") == PRUNED:
+    if failure.get("type") == layout.PRUNED:
         return Told(None, directory, reason, seconds, pruned=True)
-    return Told(None, directory, reason, seconds, failure.get("code", 1), occupied=is_held(directory))
+    return Told(None, directory, reason, seconds, failure.get("code", 1), occupied=run_directory.is_locked(directory))
 
 
-def failures(record: Mapping[str, Any]) -> Iterator[cli.Failure]:
+def failed_trials(record: Mapping[str, Any]) -> Iterator[failures.Failure]:
     """The failed trials of a search, whichever process ran them."""
     for trial in record["trials"]:
         if trial["state"] == STATES[TrialState.FAIL]:
-            yield cli.Failure(trial["reason"], trial["code"])
-
-
-def _object(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one where there is no file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            yield failures.Failure(trial["reason"], trial["code"])

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from recmeta.baselines import BASELINES
-from recmeta.evaluate import shown
+from recmeta.baselines.panel import BASELINES
+from recmeta.evaluation.predict import first_shots
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def predicted(fitted):
         @jax.jit
         def batch(state, settings, keys, task, shots):
             one = partial(BASELINES[name].predict, state, settings)
-            return jax.vmap(one)(keys, task.context, shown(task.support, shots), task.query)
+            return jax.vmap(one)(keys, task.context, first_shots(task.support, shots), task.query)
 
         return batch
 

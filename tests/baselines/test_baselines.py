@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recmeta.baselines import BASELINES
 from recmeta.baselines.bias import SHRINKAGES
-from recmeta.evaluate import shown
+from recmeta.baselines.panel import BASELINES
+from recmeta.baselines.tuning import tune_baselines
+from recmeta.evaluation.predict import first_shots
 from recmeta.metrics import metric
-from recmeta.tune import tune_baselines
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def predict(name, problem, batch, shots, **settings):
     keys = jax.random.split(jax.random.key(0), len(batch.label))
     task = batch.task
     one = jax.vmap(lambda key, *task: baseline.predict(state, settings, key, *task))
-    return np.asarray(one(keys, task.context, shown(task.support, shots), task.query))
+    return np.asarray(one(keys, task.context, first_shots(task.support, shots), task.query))
 
 
 @pytest.mark.parametrize("shots", [0, 3])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.baselines import BASELINES
+from recmeta.baselines.panel import BASELINES
 from recmeta.types import Query
 
 pytestmark = pytest.mark.parametrize("name", BASELINES)

@@ -7,8 +7,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta import build, cleaning, experiment, schema
+from recmeta import cleaning
 from recmeta.cleaning import activity, binarise, blocks, bucket, clean, clip, kcore, negatives, window
+from recmeta.config import components, schema
+from recmeta.experiment import run as experiment
 from recmeta.types import UserError
 
 LIST = (
@@ -104,7 +106,7 @@ def composed(*overrides: str) -> Any:
 
 def cleaned(*overrides: str) -> Any:
     """The partial that is built of a config."""
-    return build.build(composed(*overrides)).cleaning
+    return components.make_parts(composed(*overrides)).cleaning
 
 
 def settings(made):

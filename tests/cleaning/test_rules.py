@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from recmeta.cleaning import activity, binarise, kcore, label_range, missing, window
-from recmeta.datasets import ml_100k
+from recmeta.datasets.ml_100k import ml_100k
 from recmeta.types import Column, Entities, Interactions, UserError
 
 # --- label_range ---

@@ -1,6 +1,6 @@
 import pytest
 
-from recmeta.datasets import recbole
+from recmeta.datasets.atomic import recbole
 from recmeta.datasets.fetch import fetch
 from recmeta.datasets.registry import lookup
 from recmeta.types import UserError

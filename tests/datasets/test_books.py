@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recmeta.datasets import book_crossing, douban_book, goodbooks
+from recmeta.datasets.books import book_crossing, douban_book, goodbooks
 
 # As published: Latin-1, quotes around values, quotes inside them behind a backslash, CRLF here and there.
 CROSSING = {

@@ -1,6 +1,6 @@
 import pytest
 
-from recmeta.datasets import citeulike
+from recmeta.datasets.citeulike import citeulike
 
 FILES = {
     "citeulike-a-master/users.dat": "2 0 3\n1 3\n0\n3 0 1 3\n",

@@ -6,7 +6,7 @@ import hydra.utils
 import pytest
 from omegaconf import OmegaConf
 
-from recmeta.build import component
+from recmeta.config.components import component
 from recmeta.datasets import __all__ as LOADERS
 from recmeta.types import UserError
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recmeta.datasets import jester
+from recmeta.datasets.jester import jester
 from recmeta.types import UserError
 
 RATINGS = "1\t\t5\t\t0.219\n1\t\t7\t\t-9.281\n2\t\t5\t\t9.969\n"

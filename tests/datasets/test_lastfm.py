@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recmeta.datasets import lastfm_2k
+from recmeta.datasets.lastfm import lastfm_2k
 from recmeta.types import UserError
 
 FILES = {

@@ -5,8 +5,9 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from recmeta.datasets import entry, ml_100k
+from recmeta.datasets import entry
 from recmeta.datasets.fetch import cached
+from recmeta.datasets.ml_100k import ml_100k
 from recmeta.datasets.registry import lookup
 from recmeta.types import UserError
 

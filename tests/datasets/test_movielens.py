@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from recmeta.datasets import ml_1m, ml_25m, ml_latest_small, movietweetings
+from recmeta.datasets.movielens import ml_1m, ml_25m, ml_latest_small, movietweetings
 from recmeta.datasets.registry import lookup
 
 # Both files of MovieLens 1M as they are published, cut to three ratings and one more movie.

@@ -4,7 +4,7 @@ import tarfile
 
 import pytest
 
-from recmeta.datasets import amazon_reviews, yelp
+from recmeta.datasets.reviews import amazon_reviews, yelp
 from recmeta.types import UserError
 
 # The same three reviews in the four formats that the Amazon reviews come in; one user wrote twice of one item.

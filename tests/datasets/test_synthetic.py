@@ -3,8 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from recmeta.datasets import synthetic
-from recmeta.datasets.synthetic import bayes_error, draw_world, expected_label
+from recmeta.datasets.synthetic import bayes_error, draw_world, expected_label, synthetic
 from recmeta.types import UserError
 
 NUMBERS = {

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from recmeta.datasets import table
+from recmeta.datasets.table import table
 from recmeta.types import UserError
 
 RATINGS = "user,item,label\n1,01,5\n2,01,1\n2,02,3.5\n"

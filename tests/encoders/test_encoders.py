@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from recmeta.encoders import features, gru, ids, tower
-from recmeta.encoders.fields import Fields
+from recmeta.encoders.features import features
+from recmeta.encoders.gru import gru
+from recmeta.encoders.ids import ids
+from recmeta.encoders.tower import tower
+from recmeta.models.fields import Fields
 from recmeta.types import Field
 
 

@@ -18,7 +18,7 @@ BILINEAR = Model(
 
 
 def network(layers, x):
-    """Two layers of `recmeta.learners.dense`, in numpy."""
+    """Two layers of `recmeta.learners.blocks.dense`, in numpy."""
     first, second = (jax.tree.map(np.asarray, layers[name]) for name in ("layer_0", "layer_1"))
     return np.maximum(x @ first["kernel"] + first["bias"], 0) @ second["kernel"] + second["bias"]
 

@@ -10,26 +10,36 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta import build, learners, schema
+from recmeta.config import components, schema
 from recmeta.datasets.synthetic import synthetic
-from recmeta.encoders import features
-from recmeta.evaluate import learner_predictions
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.evaluation.predict import learner_predictions
+from recmeta.learners.bayes import bayes
+from recmeta.learners.fold_in import fold_in
+from recmeta.learners.joint import joint
+from recmeta.learners.knn import knn
+from recmeta.learners.logistic import logistic
+from recmeta.learners.matching import matching
+from recmeta.learners.meta_embedding import meta_embedding
+from recmeta.learners.mwuf import mwuf
+from recmeta.learners.relation import relation
+from recmeta.learners.zero_shot import zero_shot
+from recmeta.models.model import make_model
 from recmeta.objectives import bce, mse
-from recmeta.scorers import dot
+from recmeta.scorers.dot import dot
 
 STEPS, SHOTS = 600, 10
 LEARNERS = {
-    "bayes": partial(learners.bayes, level_scale=0.4, weight_scale=0.3),
-    "fold_in": partial(learners.fold_in, rank=4, trains="episodes", level_penalty=4.0, penalty=4.0, item_penalty=0.01),
-    "fold_in_rows": partial(learners.fold_in, rank=4, trains="rows", level_penalty=1.0, penalty=1.0, item_penalty=0.1),
-    "joint": learners.joint,
-    "knn": partial(learners.knn, k=5),
-    "logistic": partial(learners.logistic, inner_steps=4, level_scale=1.0, weight_scale=0.5),
-    "matching": partial(learners.matching, values="residual", width=8, temperature=0.3),
-    "matching_label": partial(learners.matching, values="label", width=8, temperature=0.3),
+    "bayes": partial(bayes, level_scale=0.4, weight_scale=0.3),
+    "fold_in": partial(fold_in, rank=4, trains="episodes", level_penalty=4.0, penalty=4.0, item_penalty=0.01),
+    "fold_in_rows": partial(fold_in, rank=4, trains="rows", level_penalty=1.0, penalty=1.0, item_penalty=0.1),
+    "joint": joint,
+    "knn": partial(knn, k=5),
+    "logistic": partial(logistic, inner_steps=4, level_scale=1.0, weight_scale=0.5),
+    "matching": partial(matching, values="residual", width=8, temperature=0.3),
+    "matching_label": partial(matching, values="label", width=8, temperature=0.3),
     "meta_embedding": partial(
-        learners.meta_embedding,
+        meta_embedding,
         width=8,
         hidden=(16,),
         cold_weight=0.1,
@@ -37,9 +47,9 @@ LEARNERS = {
         inner_rate=0.5,
         first_order=False,
     ),
-    "mwuf": partial(learners.mwuf, width=8, hidden=(16,), inner_steps=2, inner_rate=0.5, first_order=False),
-    "relation": partial(learners.relation, classes="rating", width=8, hidden=16),
-    "zero_shot": learners.zero_shot,
+    "mwuf": partial(mwuf, width=8, hidden=(16,), inner_steps=2, inner_rate=0.5, first_order=False),
+    "relation": partial(relation, classes="rating", width=8, hidden=16),
+    "zero_shot": zero_shot,
 }
 
 
@@ -51,7 +61,7 @@ def as_it_comes(name):
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         block = OmegaConf.to_container(compose("config", [f"learner={name}"])["learner"])
-    return build.component("learner", block, build.SUPPLIED["learner"])
+    return components.component("learner", block, components.SUPPLIED["learner"])
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.encoders import features
-from recmeta.learners import balanced, maml
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.learners.balanced import balanced
+from recmeta.learners.maml import maml
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import mlp
+from recmeta.scorers.mlp import mlp
 from recmeta.types import DataSpec, Encoding, Model, Support
 from tests.learners.conftest import to_double
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.encoders import features
-from recmeta.learners import cavia
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.learners.cavia import cavia
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import mlp
+from recmeta.scorers.mlp import mlp
 
 RATE = 0.1
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.learners import cnp
+from recmeta.learners.cnp import cnp
 from recmeta.objectives import bce, mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support
 from tests.learners.conftest import network

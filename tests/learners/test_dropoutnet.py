@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta import learners
-from recmeta.encoders import features
-from recmeta.learners.dropoutnet import without_ids
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.learners.dropoutnet import dropoutnet, without_ids
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import dot
+from recmeta.scorers.dot import dot
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +25,12 @@ def batch(problem):
 
 
 def gradient(problem, model, batch, dropout, seed=0):
-    learner = learners.dropoutnet(spec=problem.spec, model=model, objective=mse(), dropout=dropout)
+    learner = dropoutnet(spec=problem.spec, model=model, objective=mse(), dropout=dropout)
     return jax.jit(learner.meta_grad)(learner.init(jax.random.key(0)), batch, jax.random.key(seed))[0]
 
 
 def test_a_preference_is_the_mean_of_rows_by_how_well_they_were_liked(problem, model, batch):
-    learner = learners.dropoutnet(spec=problem.spec, model=model, objective=mse(), dropout=0.5)
+    learner = dropoutnet(spec=problem.spec, model=model, objective=mse(), dropout=0.5)
     params = learner.init(jax.random.key(0))
     task = jax.tree.map(lambda values: values[0], batch.task)
     fast = learner.adapt(params, task.context, task.support)

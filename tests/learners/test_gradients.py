@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.encoders import features
-from recmeta.learners import joint, maml, reptile
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.learners.joint import joint
+from recmeta.learners.maml import maml
+from recmeta.learners.reptile import reptile
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import dot
+from recmeta.scorers.dot import dot
 from recmeta.types import Batch, Encoding, Model, Query, Support, Task
 
 RATE = 0.1

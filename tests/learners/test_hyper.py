@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.learners import hyper
+from recmeta.learners.hyper import hyper
 from recmeta.objectives import mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support, UserError
 from tests.learners.conftest import network

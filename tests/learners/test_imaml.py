@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.encoders import features
-from recmeta.learners import imaml, inner, maml
-from recmeta.learners.imaml import square_distance
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.learners.adaptation import inner
+from recmeta.learners.imaml import imaml, square_distance
+from recmeta.learners.maml import maml
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import dot, mlp
+from recmeta.scorers.dot import dot
+from recmeta.scorers.mlp import mlp
 from recmeta.types import Batch, DataSpec, Encoding, Field, Model, Query, Support, Task
 
 PULL = 0.7

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.encoders import features
-from recmeta.learners import maml, maml_pp
-from recmeta.learners.maml_pp import step_weights
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.learners.maml import maml
+from recmeta.learners.maml_pp import maml_pp, step_weights
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import dot
+from recmeta.scorers.dot import dot
 
 SETTINGS = {"inner_rate": 0.05, "adapts": "all"}
 ANNEALED = {**SETTINGS, "multi_step_until": 0.5, "first_order_until": 0.25}

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.learners import mamo
-from recmeta.learners.mamo import attention
+from recmeta.learners.mamo import attention, mamo
 from recmeta.objectives import mse
 from recmeta.types import Encoding, Model, Query, Support
 

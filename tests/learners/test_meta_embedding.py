@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.encoders import features
-from recmeta.learners import meta_embedding
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.learners.meta_embedding import meta_embedding
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import mlp
+from recmeta.scorers.mlp import mlp
 from recmeta.types import Batch, DataSpec, Query, Support, Task
 from tests.learners.conftest import BILINEAR, network, off_start
 

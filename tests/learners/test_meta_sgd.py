@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.encoders import features
-from recmeta.learners import maml, meta_sgd
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.learners.maml import maml
+from recmeta.learners.meta_sgd import meta_sgd
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import dot
+from recmeta.scorers.dot import dot
 
 SETTINGS = {"inner_steps": 2, "inner_rate": 0.05, "first_order": False, "adapts": "all"}
 

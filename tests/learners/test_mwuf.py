@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.encoders import features
-from recmeta.learners import mwuf
-from recmeta.model import make_model
+from recmeta.encoders.features import features
+from recmeta.learners.mwuf import mwuf
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import mlp
+from recmeta.scorers.mlp import mlp
 from recmeta.types import DataSpec, Query, Support
 from tests.learners.conftest import BILINEAR, network, off_start
 

@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta import schema
+from recmeta.config import schema
 
 
 def composed(*typed):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.learners import protonet
+from recmeta.learners.protonet import protonet
 from recmeta.objectives import mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from recmeta.learners.gaussian import Gaussian, divergence
+from recmeta.learners.blocks.gaussian import Gaussian, divergence
 from recmeta.learners.rlfm import Prior, Rows, bound, heard, infer, rlfm
 from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Field, Model, Query, Support, Task

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.learners import set_transformer
-from recmeta.learners.set_transformer import init_isab, init_mab, isab, mab
+from recmeta.learners.set_transformer import init_isab, init_mab, isab, mab, set_transformer
 from recmeta.objectives import mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support
 

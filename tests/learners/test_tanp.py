@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.learners import tanp
-from recmeta.learners.tanp import assign, clustering
+from recmeta.learners.tanp import assign, clustering, tanp
 from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Model, Query, Support, Task
 

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta import learners
-from recmeta.encoders import features, gru
+from recmeta.encoders.features import features
+from recmeta.encoders.gru import gru
 from recmeta.learners.dropoutnet import without_ids
-from recmeta.model import make_model
+from recmeta.learners.joint import joint
+from recmeta.learners.zero_shot import zero_shot
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import dot
+from recmeta.scorers.dot import dot
 from recmeta.types import UserError
 
 ENCODERS = {"features": partial(features, width=2), "gru": partial(gru, width=2, state=2)}
@@ -27,7 +29,7 @@ def batch(problem):
 def built(problem, encoder):
     model = make_model(ENCODERS[encoder], partial(dot, width=2), problem.spec, mse())
     make = {"spec": problem.spec, "model": model, "objective": mse()}
-    return learners.zero_shot(**make), learners.joint(**make)
+    return zero_shot(**make), joint(**make)
 
 
 def predict(learner, params, task):
@@ -70,4 +72,4 @@ def test_a_data_set_without_features_is_refused(problem):
         row=tuple(field for field in problem.spec.row if field.name == "id"),
     )
     with pytest.raises(UserError, match=r"^learner=zero_shot: it scores by features, and this data set has none"):
-        learners.zero_shot(spec=spec, model=None, objective=mse())
+        zero_shot(spec=spec, model=None, objective=mse())

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recmeta.metrics import catalogue_view, metric
-from recmeta.metrics.lists import coverage, self_information, top
+from recmeta.metrics.lists import coverage, top
+from recmeta.protocols.candidates import self_information
 
 USERS, ITEMS, ROWS, KNOWN, BLOCK = 6040, 3706, 10, 20, 40
 """MovieLens-1M, ten judged rows each and twenty known; users are taken this many at a time."""

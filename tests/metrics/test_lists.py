@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics.pairwise import cosine_distances
 
 from recmeta.metrics import metric
-from recmeta.metrics.lists import coverage, feature_vectors, self_information, top
+from recmeta.metrics.lists import coverage, feature_vectors, top
+from recmeta.protocols.candidates import self_information
 from recmeta.types import Field
 
 SCORES = [[3, 1, 1, 1, 0, 2], [0, 0, 0, 0, 0, 0], [5, 4, 3, 2, 1, 0], [1, 1, 1, 2, 2, 0]]

@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 
 from recmeta.metrics import ALLOWED, aggregate, check, check_cutoff, check_floor, metric, query_view, random_floor
-from recmeta.reporters.wandb_run import ERRORS
-from recmeta.results.judging import LOWER
 from recmeta.types import UserError
 
 
@@ -93,10 +91,3 @@ def test_a_metric_that_chance_saturates_is_refused():
     assert check_floor(metric("recall@5"), floor["recall@5"]) is None
     with pytest.raises(UserError, match=r"0\.996"):
         check_floor(metric("hr@5"), floor["hr@5"])
-
-
-def test_whether_low_is_good_is_known_where_runs_are_judged_and_mirrored():
-    """By name, since neither imports the metrics."""
-    plain = {name for name in ALLOWED if "@" not in name}
-    lower = {name for name in plain if metric(name).goal == "min"}
-    assert lower == plain & set(LOWER) == plain & set(ERRORS)

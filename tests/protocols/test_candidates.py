@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recmeta.protocols import matrix
+from recmeta.protocols.matrix import matrix
 from recmeta.types import UserError
 from tests.protocols.test_matrix import SETTINGS
 

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recmeta.protocols import matrix
+from recmeta.protocols.matrix import matrix
 from recmeta.types import UserError
 
 STATES = {"w_w": "w_w", "c_w": "c_w", "w_c": "w_c", "c_c": "c_c"}

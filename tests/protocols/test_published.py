@@ -4,12 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recmeta.baselines import BASELINES
-from recmeta.datasets import ml_1m
-from recmeta.measure import make_scored
+from recmeta.baselines.panel import BASELINES
+from recmeta.baselines.tuning import evaluate_baselines, tune_baselines
+from recmeta.datasets.movielens import ml_1m
+from recmeta.evaluation.score import make_scored
 from recmeta.metrics import metric
-from recmeta.protocols import melu, metahin, tanp
-from recmeta.tune import evaluate_baselines, tune_baselines
+from recmeta.protocols.melu import melu
+from recmeta.protocols.metahin import metahin
+from recmeta.protocols.tanp import tanp
 from recmeta.types import UserError
 
 COMMON = {"seed": 0, "query": 10, "validation": 0.1, "held_out_pairs": 0.1, "validation_draws": 1}

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recmeta.datasets import synthetic
-from recmeta.protocols import temporal
+from recmeta.datasets.synthetic import synthetic
+from recmeta.protocols.temporal import temporal
 from recmeta.types import UserError
 
 SETTINGS = {

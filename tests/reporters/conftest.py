@@ -28,6 +28,7 @@ def make_run(tmp_path):
             step=step,
             provenance={"versions": {"jax": "0"}, "wall_s": None},
             multirun=multirun,
+            goals={"mae": "min", "ndcg@5": "max"},
         )
 
     return make

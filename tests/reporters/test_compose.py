@@ -1,13 +1,12 @@
 """Composed reporters are called in order, and all of them are closed."""
 
-import inspect
 from pathlib import Path
 
 import pytest
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from recmeta.reporters import compose
+from recmeta.config.components import component
+from recmeta.reporters.several import compose
 from recmeta.types import Reporter
 
 CONF = Path(__file__).parents[2] / "conf" / "reporter"
@@ -58,6 +57,6 @@ def test_every_choice_builds(choice, names):
     loaded = OmegaConf.load(CONF / f"{choice}.yaml")
     assert list(loaded) == names
     for name in names:
-        partial = instantiate(loaded[name])
-        inspect.signature(partial.func).bind(**partial.keywords)
+        partial = component(f"reporter.{name}", OmegaConf.to_container(loaded[name]), ())
+        assert partial is not None
         assert isinstance(partial(), Reporter)

@@ -123,7 +123,7 @@ def test_standard_output_without_a_width_is_wide(make_run, summary, task_scores,
 
 TALK = """
 from pathlib import Path
-from recmeta.reporters import console
+from recmeta.reporters.console import console
 from recmeta.types import Run
 reporter = console()
 reporter.start(Run("n", Path("here"), {}, [], {}, [0], 1, 0, {}))

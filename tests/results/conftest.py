@@ -75,6 +75,7 @@ def make(tmp_path):
         (directory / "overrides.yaml").write_text(yaml.safe_dump([f"learner={folder}"]))
         hashes = {"data": data, "protocol": protocol or f"split{settings['protocol']['seed']}", "code": code}
         summary = {"status": "complete", "hashes": hashes, "metric": {"name": metric, "goal": goal}}
+        summary["goals"] = {"mae": "min", "ndcg@5": "max"} | {metric: goal}
         summary["baselines"] = baselines or {}
         lines = []
         for chunk, values in enumerate(validated, start=1):

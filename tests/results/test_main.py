@@ -91,7 +91,7 @@ def test_imports_no_training_code(more):
         "print(*(name for name in sys.modules if name.partition('.')[0] in ('recmeta', 'flax', 'hydra', 'optax')))"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    allowed = ["recmeta", "recmeta.results", "recmeta.statistics", "recmeta.types"]
+    allowed = ["recmeta", "recmeta.results", "recmeta.runs", "recmeta.statistics", "recmeta.types"]
     rooms = {".".join(name.split(".")[:2]) for name in loaded.split()}
     assert sorted(rooms) == allowed
 

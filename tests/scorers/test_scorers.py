@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from recmeta.scorers import dot, mlp
+from recmeta.scorers.dot import dot
+from recmeta.scorers.mlp import mlp
 from recmeta.types import Encoding
 
 RNG = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from recmeta.reporters import wandb
+from recmeta.reporters.wandb import wandb
 from recmeta.types import Run
 from scripts import sync_wandb
 

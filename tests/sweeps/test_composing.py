@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from recmeta import schema
+from recmeta.config import schema
 from recmeta.sweeps.composing import Composer
 
 

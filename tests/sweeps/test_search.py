@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from recmeta import run_directory
+from recmeta.runs import directory as run_directory
 from recmeta.sweeps.search import RECORD, STORAGE, Ground, Settings, Told, lines, search
 from recmeta.sweeps.space import default, space
 from recmeta.types import UserError
@@ -256,7 +256,7 @@ def test_a_storage_that_is_none_is_refused(tmp_path):
 
 
 def test_one_process_searches_at_a_time(tmp_path):
-    with run_directory.held(tmp_path), pytest.raises(run_directory.Occupied):
+    with run_directory.locked(tmp_path), pytest.raises(run_directory.Occupied):
         searched(tmp_path, launcher([]))
 
 

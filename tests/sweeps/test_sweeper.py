@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from recmeta.__main__ import main
 from recmeta.results import status
-from recmeta.sweeps.launch import Composed
+from recmeta.sweeps.fused import Composed
 from recmeta.sweeps.search import RECORD
 from recmeta.sweeps.sweeper import check_alike, checked, told
 from recmeta.types import Diverged, UserError
@@ -110,7 +110,7 @@ def test_a_trial_that_does_not_compose_fails_alone(small, monkeypatch, capfd, tm
     for trial in record["trials"]:
         assert (trial["params"]["learner"], trial["state"]) in (("maml", "done"), ("ridge", "failed"))
         assert trial["state"] == "done" or "no such key; learner has" in trial["reason"]
-    assert "2 of the sweep's points failed" in capfd.readouterr().err
+    assert "2 of the sweep's runs failed" in capfd.readouterr().err
 
 
 def test_what_was_tried_and_refused_can_be_said(small, monkeypatch, tmp_path):

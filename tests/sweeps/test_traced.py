@@ -8,11 +8,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta import build, schema
-from recmeta.encoders import features
-from recmeta.model import make_model
+from recmeta.config import components, schema
+from recmeta.encoders.features import features
+from recmeta.models.model import make_model
 from recmeta.objectives import mse
-from recmeta.scorers import dot
+from recmeta.scorers.dot import dot
 
 NAMES = [name for name in schema.choices("learner") if name != "none"]
 
@@ -28,8 +28,8 @@ def test_learners(problem, name):
     block = composed(f"learner={name}")["learner"]
     if "clip" in block:
         block["clip"] = 1.0
-    made = build.component("learner", block, build.SUPPLIED["learner"])
-    numbers = build.traceable("learner", made)
+    made = components.component("learner", block, components.SUPPLIED["learner"])
+    numbers = components.traceable("learner", made)
     assert {"inner_rate", "clip"} & set(block) <= set(numbers)
     model = make_model(partial(features, width=4), partial(dot, width=4), problem.spec, mse())
     drawn = problem.draw(jax.random.key(0), problem.train, 2)
@@ -58,8 +58,8 @@ def test_learners(problem, name):
 )
 def test_optimizers(settings, traced):
     block = {"_target_": f"optax.{settings.pop('name')}", "_partial_": True, "_convert_": "all", **settings}
-    made = build.component("optimizer", block, ())
-    assert set(build.traceable("optimizer", made)) == traced
+    made = components.component("optimizer", block, ())
+    assert set(components.traceable("optimizer", made)) == traced
 
 
 def test_an_optimizer_that_asks_python_about_a_number_has_none(monkeypatch):
@@ -70,5 +70,5 @@ def test_an_optimizer_that_asks_python_about_a_number_has_none(monkeypatch):
 
     monkeypatch.setattr(optax, "asks", asks, raising=False)
     block = {"_target_": "optax.asks", "_partial_": True, "_convert_": "all", "learning_rate": 0.1}
-    made = build.component("optimizer", block, ())
-    assert build.traceable("optimizer", made) == {}
+    made = components.component("optimizer", block, ())
+    assert components.traceable("optimizer", made) == {}

@@ -1,0 +1,196 @@
+"""Baselines: fitted on meta-train, their settings chosen on meta-validation, tested beside every learner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import product
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from recmeta.evaluation.predict import baseline_predictions, baseline_scores
+from recmeta.evaluation.score import Predictions, Scored, fold, measure, rank, task_scores
+from recmeta.metrics import Metric
+from recmeta.metrics.lists import Aggregate
+from recmeta.types import Baseline, Batch, Candidates, Features, Problem
+
+
+class Tuned(NamedTuple):
+    """A fitted baseline, and what was chosen on meta-validation.
+
+    Attributes:
+        baseline, state: the method, fitted.
+        settings: the value of each setting at each of the problem's support sizes ``[C]``.
+        tried: how many combinations of settings.
+        by: the metric that chose; None where there was nothing to choose.
+        seconds: that fitting and trying took, compiling included.
+    """
+
+    baseline: Baseline
+    state: PyTree
+    settings: Mapping[str, Float[np.ndarray, "C"]]
+    tried: int
+    by: str | None
+    seconds: float
+
+
+def tune_baselines(
+    baselines: Mapping[str, Baseline], problem: Problem, metrics: Sequence[Metric], metric: Metric
+) -> dict[str, Tuned]:
+    """Fit baselines on meta-train, and choose their settings on meta-validation at each support size.
+
+    Args:
+        baselines: by name.
+        problem: what to fit to.
+        metrics: all that are measured.
+        metric: the one that chooses. For a baseline that only ranks, while this one reads labels, it is the first of
+            ``metrics`` that judges rankings; where there is none, the first combination is taken.
+    """
+    ranking = next((each for each in metrics if each.reads == "score" and not each.shows), None)
+
+    def tune(baseline: Baseline) -> Tuned:
+        begin = time.monotonic()
+        state = baseline.fit(problem)
+        by = metric if baseline.rates or metric.reads == "score" else ranking
+        names = list(baseline.grid)
+        combinations = np.array(list(product(*baseline.grid.values())), np.float32)
+        if len(combinations) == 1 or by is None:
+            chosen = combinations[np.zeros(len(problem.shots), int)]
+        else:
+            values = _try(baseline, state, names, combinations, problem, by)
+            chosen = combinations[np.nanargmin(values if by.goal == "min" else -values, axis=0)]
+        settings = dict(zip(names, chosen.T, strict=True))
+        seconds = time.monotonic() - begin
+        return Tuned(baseline, state, settings, len(combinations), by.name if names and by else None, seconds)
+
+    return {name: tune(baseline) for name, baseline in baselines.items()}
+
+
+def _try(
+    baseline: Baseline, state: PyTree, names: Sequence[str], combinations: np.ndarray, problem: Problem, by: Metric
+) -> Float[np.ndarray, "G C"]:
+    """The mean of a metric over meta-validation, for each combination of settings at each support size."""
+    spec, shots = problem.spec, jnp.array(problem.shots)
+    candidates = problem.candidates.get("validation") if by.reads == "score" else None
+
+    @jax.jit
+    def values(state: PyTree, combinations: Array, validation: Batch, entities: Features) -> Array:
+        keys = jax.random.split(jax.random.key(0), len(validation.label))
+
+        def value(combination: Array) -> Array:
+            settings = dict(zip(names, combination, strict=True))
+            if candidates:
+                score = partial(baseline_scores, baseline, state, settings, shots)
+                found = rank([by], spec, score, validation, candidates, entities, keys)
+            else:
+                key = jax.random.key(0)
+                predictions = baseline_predictions(baseline, state, settings, key, spec, validation, shots)
+                found = measure([by], spec, predictions, validation)
+            return jnp.nanmean(found[by.name], axis=-1)
+
+        return jax.lax.map(value, combinations)
+
+    return np.asarray(values(state, jnp.asarray(combinations), problem.validation, problem.train.entities))
+
+
+def evaluate_baselines(
+    tuned: Mapping[str, Tuned], problem: Problem, key: PRNGKeyArray, metrics: Sequence[Metric], scored: Scored
+) -> pl.DataFrame:
+    """Test fitted baselines at all support sizes, on each scenario.
+
+    Args:
+        tuned: from `tune_baselines`.
+        problem: what to test on.
+        key: randomness.
+        metrics: what is measured.
+        scored: from `make_scored`, of the same metrics.
+    """
+    spec, shots = problem.spec, jnp.array(problem.shots)
+    fitted = {name: (each.state, each.settings) for name, each in tuned.items()}
+    ranking = [metric for metric in metrics if metric.reads == "score"]
+
+    @jax.jit
+    def test(
+        fitted: Mapping[str, tuple[PyTree, Mapping[str, Array]]], key: PRNGKeyArray, batch: Batch
+    ) -> dict[str, Predictions]:
+        return {
+            name: baseline_predictions(each.baseline, *fitted[name], key, spec, batch, shots)
+            for name, each in tuned.items()
+        }
+
+    @jax.jit
+    def ranked(fitted, key: PRNGKeyArray, batch: Batch, candidates: Candidates, entities: Features):
+        keys = jax.random.split(key, len(batch.label))
+        found = {}
+        for name, each in tuned.items():
+            score = partial(baseline_scores, each.baseline, *fitted[name], shots)
+            found[name] = rank(ranking, spec, score, batch, candidates, entities, keys)
+        return found
+
+    frames = []
+    for scenario, batch in problem.test.items():
+        predictions = test(fitted, key, batch)
+        among = {}
+        if ranking and scenario in problem.candidates:
+            among = jax.device_get(ranked(fitted, key, batch, problem.candidates[scenario], problem.train.entities))
+        # A dict comes out of a compiled function with its keys sorted; the table keeps the order asked for.
+        for name in tuned:
+            scores = jax.device_get(scored(predictions[name], batch)) | among.get(name, {})
+            one_seed = {metric: values[None] for metric, values in scores.items()}
+            frames.append(task_scores(one_seed, problem, scenario=scenario, method=name, seeds=[None]))
+    return pl.concat(frames)
+
+
+def aggregate_baselines(
+    tuned: Mapping[str, Tuned], problem: Problem, key: PRNGKeyArray, aggregates: Sequence[Aggregate]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Each metric of all test tasks at once, by scenario, baseline and name, at the headline support size.
+
+    Args:
+        tuned, problem, key: as for `evaluate_baselines`.
+        aggregates: what is measured.
+    """
+    place = [problem.shots.index(problem.headline)]
+    fitted = {name: (each.state, {of: at[place] for of, at in each.settings.items()}) for name, each in tuned.items()}
+
+    @jax.jit
+    def folded(fitted, key: PRNGKeyArray, batch: Batch, candidates: Candidates, entities: Features):
+        keys, headline = jax.random.split(key, len(batch.label)), jnp.array([problem.headline])
+
+        def of(name: str, each: Tuned) -> dict[str, Array]:
+            scores = partial(baseline_scores, each.baseline, *fitted[name], headline)
+            score = lambda task, query, key: scores(task, query, key)[0]  # noqa: E731
+            return fold(aggregates, score, batch, candidates, entities, keys)
+
+        return {name: of(name, each) for name, each in tuned.items()}
+
+    return {
+        scenario: jax.tree.map(float, jax.device_get(folded(fitted, key, batch, candidates, problem.train.entities)))
+        for scenario, batch in problem.test.items()
+        if aggregates and (candidates := problem.candidates.get(scenario))
+    }
+
+
+def settings_report(tuned: Mapping[str, Tuned], shots: Sequence[int]) -> dict[str, dict]:
+    """What was chosen for each baseline that has settings, and from what.
+
+    The number tried, the metric, the seconds, the grid, and under its own name each setting's value by shots.
+    """
+    return {
+        name: {
+            "tried": each.tried,
+            "by": each.by,
+            "seconds": each.seconds,
+            "grid": {setting: list(values) for setting, values in each.baseline.grid.items()},
+            "shots": list(shots),
+            **{setting: np.asarray(values, float).tolist() for setting, values in each.settings.items()},
+        }
+        for name, each in tuned.items()
+        if each.settings
+    }

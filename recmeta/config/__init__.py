@@ -1,0 +1,1 @@
+"""The config: its schema, its components, and the rules between them."""

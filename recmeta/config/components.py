@@ -1,0 +1,328 @@
+"""Turn blocks of the config into components: the only call of Hydra's instantiate, and all checks that need no data."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import math
+import pickle
+import typing
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from annotated_types import Ge, Gt, Lt
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from recmeta.baselines.panel import BASELINES
+from recmeta.cleaning import blocks, clean
+from recmeta.config import schema
+from recmeta.metrics import Metric, aggregate
+from recmeta.metrics import metric as parse_metric
+from recmeta.metrics.lists import Aggregate
+from recmeta.training.optimizer import SCHEDULES
+from recmeta.types import (
+    Baseline,
+    Interactions,
+    Learner,
+    Numbers,
+    Objective,
+    Problem,
+    Reporter,
+    Traced,
+    UserError,
+)  # fmt: skip
+
+SUPPLIED: Mapping[str, tuple[str, ...]] = {
+    "dataset": (),
+    "protocol": ("interactions",),
+    "encoder": ("spec", "rngs"),
+    "scorer": ("widths", "rngs"),
+    "learner": ("spec", "model", "objective"),
+    "objective": (),
+    "optimizer": (),
+}
+"""What Python passes to each group's component; everything else it takes stands in its yaml."""
+
+TRACED = ("learner", "optimizer")
+"""The groups whose settings may be traced."""
+
+KEPT = 256
+"""How many components are kept: the points of a sweep share most, and to make those of one config takes 16 ms."""
+
+NO_CHOICE = (
+    "metric={}: it asks what is shown and not what is liked, so nothing can be chosen by it; "
+    "report it in metrics, and choose by another"
+)
+
+OPTIMIZER_RANGES: Mapping[str, Any] = {
+    **dict.fromkeys(("learning_rate", "trust_coefficient"), Annotated[float, Gt(0), Traced]),
+    **dict.fromkeys(
+        ("b1", "b2", "b3", "momentum", "decay", "decay_rate", "rho"), Annotated[float, Ge(0), Lt(1), Traced]
+    ),
+    **dict.fromkeys(
+        ("weight_decay", "weight_decay_rate", "eps", "eps_root", "min_norm"), Annotated[float, Ge(0), Traced]
+    ),
+}
+"""The range of a number, by the name that optax gives to it in every optimizer: its own annotations tell none."""
+
+
+class Parts(NamedTuple):
+    """All components of a config as partials, each checked; ``learner`` is None for the baselines alone.
+
+    ``numbers`` are the learner's and the optimizer's settings that may be traced; the partials have them too.
+    """
+
+    dataset: Callable[[], Interactions]
+    cleaning: Callable[[Interactions], Interactions]
+    protocol: Callable[[Interactions], Problem]
+    encoder: Callable[..., Any]
+    scorer: Callable[..., Any]
+    learner: Callable[..., Learner] | None
+    objective: Callable[[], Objective]
+    optimizer: Callable[[], optax.GradientTransformation]
+    reporters: tuple[Callable[[], Reporter], ...]
+    baselines: Mapping[str, Baseline]
+    metrics: tuple[Metric, ...]
+    metric: Metric
+    aggregates: tuple[Aggregate, ...]
+    numbers: Numbers
+
+
+def make_parts(config: Mapping[str, Any]) -> Parts:
+    """Make all components of a resolved config.
+
+    Args:
+        config: plain values, the groups under their names.
+
+    Raises:
+        UserError: for a setting that a component does not take, lacks, or that is of the wrong type or range.
+    """
+    schema.check(config)
+    if config["schedule"] not in SCHEDULES:
+        raise UserError(f"schedule={config['schedule']}: there are {', '.join(SCHEDULES)}")
+    if aggregate(config["metric"]):
+        raise UserError(NO_CHOICE.format(config["metric"]))
+    aggregates = {name: found for name in config["metrics"] if (found := aggregate(name))}
+    metrics = tuple(parse_metric(name) for name in config["metrics"] if name not in aggregates)
+    metric = parse_metric(config["metric"])
+    if metric not in metrics:
+        raise UserError(f"metric={metric.name} is not one of metrics=[{','.join(config['metrics'])}]; add it there")
+    # Any: None where a group has no target, which only the learner's may lack.
+    groups: dict[str, Any] = {group: component(group, config[group], given) for group, given in SUPPLIED.items()}
+    # Any: only the learner's block may lack a target, and give None.
+    steps: Any = tuple(component(where, block, ("interactions",)) for where, block in blocks(config["cleaning"]))
+    groups["cleaning"] = partial(clean, steps=steps)
+    # One that is set to null is off.
+    chosen = {f"reporter.{name}": block for name, block in config["reporter"].items() if block is not None}
+    reporters: Any = tuple(component(name, block, ()) for name, block in chosen.items())
+    unknown = [name for name in config["baselines"] if name not in BASELINES]
+    if unknown:
+        raise UserError(f"baselines={unknown[0]}: no such baseline; there are {', '.join(BASELINES)}")
+    baselines = {name: BASELINES[name] for name in config["baselines"]}
+    if groups["learner"] is None and not baselines:
+        raise UserError("learner=none and baselines=[]: there is nothing to run; name a baseline or a learner")
+    numbers = {group: traceable(group, groups[group]) for group in TRACED if groups["learner"]}
+    return Parts(
+        **groups, reporters=reporters, baselines=baselines, metrics=metrics, metric=metric,
+        aggregates=tuple(aggregates.values()), numbers=numbers,
+    )  # fmt: skip
+
+
+def component(group: str, block: Any, given: tuple[str, ...]) -> Callable[..., Any] | None:
+    """Make the partial of one component and check it against its signature.
+
+    Args:
+        group: where it stands in the config, for messages.
+        block: ``_target_``, ``_partial_: true``, ``_convert_: all``, and its settings.
+        given: the names of the arguments that Python will pass.
+
+    Returns:
+        The partial, its settings converted to the annotated types; None for the learner that has no target.
+
+    Raises:
+        UserError: for a block that is none, and for a setting that is unknown, missing, or of a wrong type or range.
+    """
+    if not isinstance(block, Mapping):
+        raise UserError(f"{group}={block}: must be a block with a _target_")
+    if block.get("_target_") is None:
+        if group == "learner":
+            return None
+        raise UserError(f"{group}._target_ is missing: it names what to make")
+    _check_finite(group, block)
+    return _made(group, pickle.dumps(dict(block)), given)
+
+
+@lru_cache(KEPT)
+def located(target: str) -> str:
+    """The full name of what a target names: where that is a module, the function of the same name in it.
+
+    >>> located("recmeta.learners.maml"), located("optax.adam")
+    ('recmeta.learners.maml.maml', 'optax.adam')
+    """
+    package, _, name = target.rpartition(".")
+    try:
+        found = importlib.util.find_spec(target) if package else None
+    except ImportError:  # a parent is no package, or is not there: instantiate says so
+        return target
+    return target if found is None else f"{target}.{name}"
+
+
+@lru_cache(KEPT)
+def _made(group: str, pickled: bytes, given: tuple[str, ...]) -> Callable[..., Any]:
+    """What `component` makes of a block, once for all points of a sweep that have the same.
+
+    Same in its bytes: 1, 1.0 and True are equal, and no more than one of them is what a setting takes.
+    """
+    block = pickle.loads(pickled)
+    made = _instantiated(group, block, given)
+    parameters = inspect.signature(made.func).parameters
+    settings = [name for name in parameters if name not in given]
+    _check_names(group, block, made, settings, parameters)
+    hints = _hints(made.func)
+    if group == "optimizer":
+        hints = {key: _range(key, parameter, hints.get(key)) for key, parameter in parameters.items()}
+    made.keywords.update({key: _checked(group, key, value, hints.get(key)) for key, value in made.keywords.items()})
+    return made
+
+
+def _check_finite(where: str, value: Any) -> None:
+    """Refuse nan and infinity wherever they stand: no comparison with a range refuses nan."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_finite(f"{where}.{key}", inner)
+    elif isinstance(value, list):
+        for item in value:
+            _check_finite(where, item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{where}={value}: must be a finite number")
+
+
+def _instantiated(group: str, block: Mapping[str, Any], given: tuple[str, ...]) -> Any:
+    """The partial that Hydra makes of a block."""
+    if block.get("_partial_") is not True:
+        raise UserError(f"{group}._partial_ must be true: recmeta passes {', '.join(given) or 'nothing'} itself")
+    if block.get("_convert_") != "all":
+        raise UserError(f"{group}._convert_ must be all: components take plain values")
+    try:
+        made = instantiate({**block, "_target_": located(str(block["_target_"]))})
+    except (InstantiationException, TypeError) as error:
+        cause = error.__cause__ or error
+        raise UserError(f"{group}._target_={block['_target_']}: {_line(cause)}") from error
+    if made.args:
+        raise UserError(f"{group}._args_: name each setting instead")
+    return made
+
+
+def _check_names(
+    group: str, block: Mapping[str, Any], made: Any, settings: list[str], parameters: Mapping[str, inspect.Parameter]
+) -> None:
+    """Refuse a setting that the component does not take, and the lack of one that it needs."""
+    for key in made.keywords:
+        if key not in settings and not _takes_any(parameters):
+            raise UserError(
+                f"{group}.{key}: {_name(block)} has no such setting; it has {', '.join(settings) or 'none'}"
+            )
+    for key in settings:
+        parameter = parameters[key]
+        keyword = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if keyword and parameter.default is parameter.empty and key not in made.keywords:
+            raise UserError(f"{group}.{key} is missing: {_name(block)} needs it")
+
+
+def _name(block: Mapping[str, Any]) -> str:
+    return str(block["_target_"]).rpartition(".")[2]
+
+
+def _takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):
+        # Another package's annotations may name what it imports for type checkers only, and its functions be partials.
+        return {}
+
+
+def _range(key: str, parameter: inspect.Parameter, hint: Any) -> Any:
+    """What an optimizer's setting must be: a number in its range, or a schedule; what is no number has its own hint."""
+    number = OPTIMIZER_RANGES.get(key)
+    if number is None and type(parameter.default) in (int, float):
+        number = int | float
+    if number is None:
+        return hint
+    # The number first: a message is about the first that did not fit.
+    allowed = number | Callable[..., Any]
+    return allowed | None if parameter.default is None else allowed
+
+
+def _checked(group: str, key: str, value: Any, hint: Any) -> Any:
+    """Convert a setting to its annotated type, strictly: text is no number, 0.5 is no whole number."""
+    if hint is None:
+        return value
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticSchemaGenerationError:
+        return value
+    try:
+        # Through Python's types a list is no tuple; YAML knows lists alone.
+        return adapter.validate_python(_tuples(value), strict=True)
+    except ValidationError as error:
+        # Of a choice between types: what was found furthest in is about the one that was meant.
+        said = (
+            max(error.errors(), key=lambda one: len(one["loc"]))["msg"]
+            .replace("tuple", "list")
+            .replace("Tuple", "list")
+        )
+        shown = "null" if value is None else value
+        raise UserError(f"{group}.{key}={shown}: {said[0].lower()}{said[1:]}") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+@lru_cache(KEPT)
+def traceable(group: str, made: Any) -> Mapping[str, float]:
+    """The settings of a component that may be traced: numbers that are marked `Traced`.
+
+    Args:
+        group: one of `TRACED`.
+        made: its partial. An optimizer that can't be made of tracers, as one that asks in Python whether a number is
+            above 0, has none.
+    """
+    hints = OPTIMIZER_RANGES if group == "optimizer" else _hints(made.func)
+    found = {
+        key: value
+        for key, value in made.keywords.items()
+        if isinstance(value, float) and any(Traced in marks for marks in _marks(hints.get(key)))
+    }
+    if group == "optimizer":
+        try:
+            jax.eval_shape(lambda numbers: try_optimizer(made(**numbers)), found)
+        except (TypeError, ValueError, AttributeError):
+            return {}
+    return found
+
+
+def try_optimizer(optimizer: optax.GradientTransformation) -> Any:
+    """Update once from gradients and parameters alone, which is all that an outer optimizer is given."""
+    params = {"weight": jnp.ones((2, 2))}
+    return optimizer.update(params, optimizer.init(params), params)
+
+
+def _marks(hint: Any) -> list[tuple[Any, ...]]:
+    """What is annotated to a type, or to each of a union's."""
+    return [getattr(each, "__metadata__", ()) for each in (hint, *typing.get_args(hint))]

@@ -1,0 +1,104 @@
+"""The typed root of the config: its scalars. Groups stay free; `recmeta.config.components` checks their signatures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from recmeta.types import UserError
+
+HERE = Path(__file__).parents[1]
+CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
+"""In an installed wheel, conf/ lies inside the package; in the repository, beside it."""
+
+GROUPS = ("dataset", "cleaning", "protocol", "encoder", "scorer", "learner", "objective", "optimizer", "reporter")
+"""Group = folder under conf/ = one interface."""
+
+KINDS = {
+    "str": "text",
+    "str | None": "text or null",
+    "int": "a whole number",
+    "int | None": "a whole number or null",
+    "float | None": "a number or null",
+    "bool": "true or false",
+    "list[int]": "a list of whole numbers, as [0,1]",
+    "list[str]": "a list of names, as [a,b]",
+}
+"""The annotations of `Root`'s fields, in words."""
+
+
+SEEDS = 2**32
+"""Seeds are below this: JAX's keys are made of 32 bits."""
+
+
+@dataclass
+class Root:
+    """The run's scalars; what each means stands in conf/config.yaml."""
+
+    dataset: Any = MISSING
+    cleaning: Any = MISSING
+    protocol: Any = MISSING
+    encoder: Any = MISSING
+    scorer: Any = MISSING
+    learner: Any = MISSING
+    objective: Any = MISSING
+    optimizer: Any = MISSING
+    reporter: Any = field(default_factory=dict)
+    name: str = MISSING
+    seeds: list[int] = MISSING
+    steps: int = MISSING
+    eval_every: int = MISSING
+    batch: int = MISSING
+    patience: int | None = MISSING
+    clip: float | None = MISSING
+    schedule: str = MISSING
+    start: str | None = MISSING
+    freeze: list[str] = MISSING
+    metric: str = MISSING
+    metrics: list[str] = MISSING
+    baselines: list[str] = MISSING
+    output: str = MISSING
+    force: bool = MISSING
+
+
+def register() -> None:
+    """Make the schema known to Hydra under the name that conf/config.yaml's defaults list begins with."""
+    ConfigStore.instance().store(name="schema", node=Root)
+
+
+def kind(key: str) -> str:
+    """What a root key must be, in words; empty for a group, and for what is no root key."""
+    return next((KINDS.get(str(known.type), "") for known in fields(Root) if known.name == key), "")
+
+
+def choices(group: str) -> list[str]:
+    """The names that a group can be set to."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse scalars that are out of range.
+
+    Raises:
+        UserError: naming the key, its value, and what is allowed.
+    """
+    seeds = config["seeds"]
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= SEEDS:
+        raise UserError(
+            f"seeds={seeds}: give one or more different whole numbers from 0 to {SEEDS - 1}, as seeds=[0,1,2]"
+        )
+    for key in ("steps", "eval_every", "batch"):
+        if config[key] < 1:
+            raise UserError(f"{key}={config[key]}: must be at least 1")
+    if config["steps"] % config["eval_every"]:
+        raise UserError(f"steps={config['steps']} is not a multiple of eval_every={config['eval_every']}")
+    if config["patience"] is not None and config["patience"] < 1:
+        raise UserError(f"patience={config['patience']}: must be at least 1, or null for no early stopping")
+    if config["clip"] is not None and not 0 < config["clip"] < math.inf:
+        raise UserError(f"clip={config['clip']}: must be above 0, or null for no clipping")

@@ -1,0 +1,246 @@
+"""Adapt on the support, score the query: learners and baselines, on every scenario, at every support size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from recmeta.evaluation.score import Predictions, Scored, fold, mean_over_tasks, per_task, rank, task_scores
+from recmeta.metrics import Metric
+from recmeta.metrics.lists import Aggregate
+from recmeta.types import (
+    Baseline,
+    Batch,
+    Candidates,
+    DataSpec,
+    Features,
+    Learner,
+    MakeLearner,
+    Numbers,
+    Objective,
+    Params,
+    Problem,
+    Query,
+    Support,
+    Task,
+)  # fmt: skip
+
+NO_OP = 0.001 / 4
+"""An inner loop that moves predictions by less than this share of the label range (0.001 star of 1 to 5) is idle."""
+
+
+def first_shots(support: Support, shots: int | Array) -> Support:
+    """The support's first ``shots`` rows: supports of different size are nested."""
+    return support._replace(mask=support.mask & (jnp.arange(support.mask.shape[-1]) < shots))
+
+
+def learner_scores(
+    learner: Learner, params: Params, shots: Int[Array, "C"], task: Task, query: Query, depth: Array | None = None
+) -> Float[Array, "C n"]:
+    """Score rows for one task, adapted to at several support sizes."""
+
+    def at(shots: Array) -> Array:
+        return learner.predict(learner.adapt(params, task.context, first_shots(task.support, shots), depth), query)
+
+    return jax.vmap(at)(shots)
+
+
+def baseline_scores(
+    baseline: Baseline,
+    state: PyTree,
+    settings: Mapping[str, Float[Array, "C"] | Float[Array, ""]],
+    shots: Int[Array, "C"],
+    task: Task,
+    query: Query,
+    key: PRNGKeyArray,
+) -> Float[Array, "C n"]:
+    """Score rows for one task by a closed-form method, at several support sizes."""
+
+    def at(shots: Array, settings: Mapping[str, Array]) -> Array:
+        return baseline.predict(state, settings, key, task.context, first_shots(task.support, shots), query)
+
+    return jax.vmap(at, (0, {name: 0 if jnp.ndim(value) else None for name, value in settings.items()}))(
+        shots, settings
+    )
+
+
+def learner_predictions(
+    learner: Learner,
+    objective: Objective,
+    spec: DataSpec,
+    params: Params,
+    batch: Batch,
+    shots: Int[Array, "C"],
+    depths: Int[Array, "D"],
+) -> Predictions:
+    """Predict a batch at several support sizes and adaptation depths.
+
+    Args:
+        learner, objective, spec: what predicts, and in which units.
+        params: of one seed.
+        batch: T tasks; their labels are not read.
+        shots: support sizes.
+        depths: numbers of adaptation steps.
+
+    Returns:
+        Predictions ``[C, D, T, n]``.
+    """
+
+    def one(task: Task) -> Array:
+        # Depths in turns: each holds adapted parameters of its own.
+        return jax.lax.map(partial(learner_scores, learner, params, shots, task, task.query), depths)
+
+    score = jnp.transpose(per_task(one, batch), (2, 1, 0, 3))
+    return Predictions(score, jnp.clip(objective.predict(score), spec.low, spec.high))
+
+
+def baseline_predictions(
+    baseline: Baseline,
+    state: PyTree,
+    settings: Mapping[str, Float[Array, "C"] | Float[Array, ""]],
+    key: PRNGKeyArray,
+    spec: DataSpec,
+    batch: Batch,
+    shots: Int[Array, "C"],
+) -> Predictions:
+    """Predict a batch at several support sizes by a closed-form method.
+
+    Args:
+        baseline, state: what predicts, fitted.
+        settings: the value of each setting at each support size, or the one for all of them: what depends on nothing
+            else is then worked out once per task.
+        key: randomness.
+        spec, batch, shots: as for `learner_predictions`.
+
+    Returns:
+        Predictions ``[C, T, n]``; labels are NaN where the baseline only ranks.
+    """
+
+    def one(task: Task, key: PRNGKeyArray) -> Array:
+        return baseline_scores(baseline, state, settings, shots, task, task.query, key)
+
+    score = jnp.moveaxis(per_task(one, batch, jax.random.split(key, len(batch.label))), 0, 1)
+    rated = score if baseline.rates else jnp.full_like(score, jnp.nan)
+    return Predictions(score, jnp.clip(rated, spec.low, spec.high))
+
+
+class TestResult(NamedTuple):
+    """Test results of every replica of a program on one scenario, on the host.
+
+    Attributes:
+        scores: each metric of each task at each support size, at full depth.
+        error: the mean absolute error at each support size and depth.
+        change: what adaptation moved a prediction by, on average, at each support size.
+        aggregates: each metric of all tasks at once, at the headline support size.
+    """
+
+    scores: Mapping[str, Float[np.ndarray, "R C T"]]
+    error: Float[np.ndarray, "R C D"]
+    change: Float[np.ndarray, "R C"]
+    aggregates: Mapping[str, Float[np.ndarray, "R"]]
+
+
+def test_learner(
+    learner: MakeLearner,
+    objective: Objective,
+    problem: Problem,
+    params: Params,
+    numbers: Numbers,
+    metrics: Sequence[Metric],
+    aggregates: Sequence[Aggregate],
+    scored: Scored,
+) -> dict[str, TestResult]:
+    """Test a learner at all support sizes and all depths, on each scenario.
+
+    Args:
+        learner, objective, problem: what is tested, on what.
+        params: of each replica, a leading axis ``R``.
+        numbers: of each replica, arrays ``[R]``.
+        metrics, aggregates: what is measured, of a task and of all at once.
+        scored: from `make_scored`, of the same metrics.
+    """
+    spec, shots = problem.spec, jnp.array(problem.shots)
+    ranking = [metric for metric in metrics if metric.reads == "score"]
+    replicas = (params, numbers)
+
+    def nth(replicas: tuple[Params, Numbers], place: Array) -> tuple[Params, Learner]:
+        params, numbers = jax.tree.map(lambda values: values[place], replicas)
+        return params, learner(numbers)
+
+    @jax.jit
+    def test(replicas: tuple[Params, Numbers], place: Array, batch: Batch):
+        params, made = nth(replicas, place)
+        depths = jnp.arange(made.steps + 1)
+        predictions = learner_predictions(made, objective, spec, params, batch, shots, depths)
+        full = jax.tree.map(lambda values: values[:, -1], predictions)
+        error = mean_over_tasks(jnp.abs(predictions.label - batch.label), batch)
+        change = mean_over_tasks(jnp.abs(full.label - predictions.label[:, 0]), batch)
+        return full, error, change
+
+    @jax.jit
+    def ranked(
+        replicas: tuple[Params, Numbers], place: Array, batch: Batch, candidates: Candidates, entities: Features
+    ):
+        params, made = nth(replicas, place)
+        return rank(ranking, spec, partial(learner_scores, made, params, shots), batch, candidates, entities)
+
+    @jax.jit
+    def folded(
+        replicas: tuple[Params, Numbers], place: Array, batch: Batch, candidates: Candidates, entities: Features
+    ):
+        params, made = nth(replicas, place)
+        headline = jnp.array([problem.headline])
+        score = lambda task, query: learner_scores(made, params, headline, task, query)[0]  # noqa: E731
+        return fold(aggregates, score, batch, candidates, entities)
+
+    def tested(scenario: str, batch: Batch, place: Array) -> TestResult:
+        full, error, change = test(replicas, place, batch)
+        scores: Any = scored(full, batch)
+        at_once = {}
+        if candidates := problem.candidates.get(scenario):
+            catalogue = (replicas, place, batch, candidates, problem.train.entities)
+            scores |= ranked(*catalogue) if ranking else {}
+            at_once = folded(*catalogue) if aggregates else {}
+        return jax.device_get(TestResult(scores, error, change, at_once))
+
+    # In turns: memory does not grow with their number, and the tests of one are work enough for a device.
+    places = jnp.arange(len(jax.tree.leaves(params)[0]))
+    return {
+        scenario: jax.tree.map(lambda *each: np.stack(each), *(tested(scenario, batch, place) for place in places))
+        for scenario, batch in problem.test.items()
+    }
+
+
+def learner_report(
+    tested: Mapping[str, TestResult], problem: Problem, seeds: Sequence[int]
+) -> tuple[pl.DataFrame, dict[str, dict]]:
+    """Lay out what tests say of some replicas as one method.
+
+    Args:
+        tested: of these replicas alone.
+        problem: what they were tested on.
+        seeds: of each replica.
+
+    Returns:
+        The task scores at full depth, and per scenario the adaptation report of DESIGN section 5.
+    """
+    frames, reports = [], {}
+    for scenario, found in tested.items():
+        frames.append(task_scores(found.scores, problem, scenario=scenario, method="model", seeds=seeds))
+        moved = float(found.change.mean(0)[problem.shots.index(problem.headline)])
+        steps = found.error.shape[-1] - 1
+        reports[scenario] = {
+            "shots": list(problem.shots),
+            "steps": list(range(steps + 1)),
+            "mae": found.error.mean(0).astype(float).tolist(),
+            "mean_abs_change": moved,
+            "no_op": steps > 0 and moved < NO_OP * (problem.spec.high - problem.spec.low),
+        }
+    return pl.concat(frames), reports

@@ -1,0 +1,221 @@
+"""Prepare an experiment: plan its run, load and split the data, build the learner, and detect finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from recmeta import statistics
+from recmeta.baselines import tuning
+from recmeta.config import compatibility, schema
+from recmeta.config.components import Parts, make_parts, try_optimizer
+from recmeta.evaluation import score
+from recmeta.experiment.summary import Reference, aggregate_cells
+from recmeta.models.model import make_model
+from recmeta.runs import directory as run_directory
+from recmeta.runs import provenance
+from recmeta.runs.directory import Previous
+from recmeta.runs.files import one_line
+from recmeta.runs.hashing import code_hash, config_hash
+from recmeta.runs.layout import Summary
+from recmeta.training import warm_start
+from recmeta.training.chunk import MakeOptimizer
+from recmeta.training.optimizer import outer_optimizer
+from recmeta.types import Interactions, MakeLearner, Numbers, Objective, Params, Problem, UserError
+
+
+class PlannedRun(NamedTuple):
+    """A run as it was asked for: nothing is loaded yet.
+
+    Attributes:
+        config: resolved, as plain values.
+        config_hash: of it.
+        settings: its scalars.
+        parts: its components, checked.
+        overrides: what was typed.
+        directory: where it is written.
+        previous: what is there already.
+        multirun: whether it is one run of a sweep.
+    """
+
+    config: Mapping[str, Any]
+    config_hash: str
+    settings: schema.Root
+    parts: Parts
+    overrides: Sequence[str]
+    directory: Path
+    previous: Previous
+    multirun: bool
+
+
+class Prepared(NamedTuple):
+    """What runs share that differ in nothing but seeds and traced hyper-parameters.
+
+    Attributes:
+        settings, parts: of one of them.
+        data, problem: loaded, and split.
+        objective: made.
+        learner, optimizer: make these of traced hyper-parameters; None for the baselines alone.
+        hashes: of data, protocol and code, and of the start.
+        scored: from `recmeta.evaluation.score.make_scored`.
+        reference: what the baselines do; worked out at the first call.
+        unused: the groups whose component the learner makes no use of.
+        environment: from `provenance.environment`.
+        start: the run to begin with; None: none.
+        shapes: of one replica's parameters; None for the baselines alone.
+    """
+
+    settings: schema.Root
+    parts: Parts
+    data: Interactions
+    problem: Problem
+    objective: Objective
+    learner: MakeLearner | None
+    optimizer: MakeOptimizer | None
+    hashes: Mapping[str, str]
+    scored: score.Scored
+    reference: Callable[[], Reference]
+    unused: Sequence[str]
+    environment: Mapping[str, Any]
+    start: warm_start.Start | None
+    shapes: Params
+
+
+class Status(NamedTuple):
+    """What is to be done for a run.
+
+    Attributes:
+        summary: of a run that is done; None where there is something to do.
+        fresh: whether to discard what is there.
+        messages: lines for the user.
+    """
+
+    summary: Summary | None
+    fresh: bool
+    messages: Sequence[str]
+
+
+def plan(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool) -> PlannedRun:
+    """Make the components of a config, and look what its directory holds.
+
+    Raises:
+        UserError: for anything that can be refused before the data are loaded.
+    """
+    parts, digest = make_parts(config), config_hash(config)
+    directory = run_directory.place(config, digest)
+    previous = run_directory.read(directory, digest)
+    return PlannedRun(config, digest, schema.Root(**config), parts, overrides, directory, previous, multirun)
+
+
+def load(parts: Parts) -> tuple[Interactions, Problem]:
+    """Load the data, and split it."""
+    data = parts.cleaning(parts.dataset())
+    return data, parts.protocol(data)
+
+
+def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
+    """Build what is built once, and check all that needs the data but not the seeds.
+
+    Args:
+        run: whose components and settings are used.
+        data, problem: from `load`.
+
+    Raises:
+        UserError: for a combination that cannot work.
+    """
+    parts, settings = run.parts, run.settings
+    objective = parts.objective()
+    compatibility.check_problem(parts, problem, objective)
+    learner = make_learner(parts, problem, objective)
+    optimizer = shapes = start = None
+    hashes = {"data": data.sha256, "protocol": problem.split.sha256, "code": code_hash()}
+    if learner:
+        shapes = jax.eval_shape(learner(parts.numbers).init, jax.random.key(0))
+        optimizer = make_optimizer(parts, settings, shapes)
+        if settings.start is not None:
+            start = warm_start.read(settings.start, settings.output)
+            hashes["start"] = start.identity
+    scored = score.make_scored(parts.metrics, problem.spec)
+    reference = cache(partial(evaluate_baselines, parts, problem, scored))
+    unused = compatibility.unused_parts(shapes) if learner else []
+    return Prepared(
+        settings, parts, data, problem, objective, learner, optimizer, hashes, scored, reference, unused,
+        provenance.environment(), start, shapes,
+    )  # fmt: skip
+
+
+def make_learner(parts: Parts, problem: Problem, objective: Objective) -> MakeLearner | None:
+    """Build the model for a problem, and a learner factory: traced hyper-parameters -> learner. None for baselines."""
+    if parts.learner is None:
+        return None
+    model = make_model(parts.encoder, parts.scorer, problem.spec, objective)
+    make = partial(parts.learner, spec=problem.spec, model=model, objective=objective)
+    make(**parts.numbers["learner"])  # what it refuses is refused before anything is written
+    return lambda numbers: make(**numbers["learner"])
+
+
+def make_optimizer(parts: Parts, settings: schema.Root, shapes: Params) -> MakeOptimizer:
+    """Build an optimizer factory: traced hyper-parameters -> optimizer, with clipping, schedule and frozen parts.
+
+    It is tried, on shapes: it must update from gradients and parameters.
+
+    Raises:
+        UserError: where it does not, as one that also wants the loss, or where a frozen part is not there.
+    """
+    try:
+        jax.eval_shape(lambda: try_optimizer(parts.optimizer()))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"optimizer: it can't be made, or needs more than gradients: {one_line(error)}") from error
+
+    def make(numbers: Numbers) -> optax.GradientTransformation:
+        return outer_optimizer(
+            parts.optimizer(**numbers["optimizer"]), shapes, clip=settings.clip, schedule=settings.schedule,
+            steps=settings.steps, freeze=settings.freeze,
+        )  # fmt: skip
+
+    make(parts.numbers)  # what it refuses is refused before anything is written
+    return make
+
+
+def evaluate_baselines(parts: Parts, problem: Problem, scored: score.Scored) -> Reference:
+    """Tune the baselines on meta-validation, and test them."""
+    bounds = score.mean_bounds(parts.metrics, problem)
+    if not parts.baselines:
+        return Reference(None, {}, {}, bounds)
+    key = jax.random.key(0)
+    tuned = tuning.tune_baselines(parts.baselines, problem, parts.metrics, parts.metric)
+    frame = tuning.evaluate_baselines(tuned, problem, key, parts.metrics, scored)
+    scores = statistics.summarise(frame, problem.headline)
+    for scenario, methods in tuning.aggregate_baselines(tuned, problem, key, parts.aggregates).items():
+        for method, found in methods.items():
+            values = {name: [value] for name, value in found.items()}
+            scores[scenario][method] |= aggregate_cells(values, problem, scenario, 0)
+    return Reference(frame, scores, tuning.settings_report(tuned, problem.shots), bounds)
+
+
+def hashes(run: PlannedRun, prepared: Prepared) -> dict[str, str]:
+    """Of config, data, protocol and code, and of the start."""
+    return {"config": run.config_hash, **prepared.hashes}
+
+
+def status(run: PlannedRun, prepared: Prepared, previous: Previous) -> Status:
+    """Whether a run is done, to be resumed, or to be started over.
+
+    Args:
+        run, prepared: what is asked for.
+        previous: what its directory holds; read again where another process may have been there since.
+
+    Raises:
+        UserError: where the directory holds a run of other data, or it can't begin with its start.
+    """
+    start, seeds = prepared.start, run.settings.seeds
+    begins = warm_start.check(start, prepared.shapes, seeds, prepared.hashes) if start else []
+    fresh = run_directory.starts_over(previous, prepared.hashes, force=run.settings.force)
+    messages = [] if fresh else run_directory.check_same(previous, prepared.hashes, run.directory)
+    summary: Any = None if fresh else previous.summary
+    return Status(summary, fresh, messages if summary else [*messages, *begins])

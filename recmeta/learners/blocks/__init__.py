@@ -1,0 +1,1 @@
+"""Pieces that several learners are made of: dense networks, classes of labels, Gaussians."""

@@ -1,0 +1,49 @@
+"""Dense layers, whose matrices may be more than arrays: say, a shared matrix and one task's small change to it."""
+
+from __future__ import annotations
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+
+class Kernel(nnx.Param):
+    """A matrix that inputs are multiplied by, ``x @ kernel[...]``, and that nothing else is done with.
+
+    It has a type of its own so that `recmeta.models.model` can say which parameters are such: in their place may stand
+    whatever inputs can be multiplied by (`recmeta.learners.adaptation.kernels`).
+    """
+
+
+class Linear(nnx.Linear):
+    """Flax's dense layer, of a `Kernel`: ``x @ kernel + bias``."""
+
+    def __init__(self, ins: int, outs: int, *, use_bias: bool = True, rngs: nnx.Rngs):
+        super().__init__(ins, outs, use_bias=use_bias, rngs=rngs)
+        self.kernel = Kernel(self.kernel[...])
+
+    def __call__(self, x: Float[Array, "*n a"]) -> Float[Array, "*n b"]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the layer."""
+        y = x @ self.kernel[...]
+        return y if self.bias is None else y + self.bias[...]
+
+
+class Rectifier(nnx.Module):
+    """What stands between dense layers: ReLU, with ``norm`` of its input normalised over the layer.
+
+    "norm" is its name among the parameters too, by which ``adapts: norm`` finds it.
+
+    Args:
+        width: of the input.
+        norm: whether to normalise.
+        rngs: randomness.
+
+    Reference: Ba, Kiros and Hinton, Layer normalization, 2016, equation 4.
+    """
+
+    def __init__(self, width: int, *, norm: bool, rngs: nnx.Rngs):
+        self.norm = nnx.LayerNorm(width, rngs=rngs) if norm else None
+
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+        """Apply it to rows."""
+        return jax.nn.relu(x if self.norm is None else self.norm(x))

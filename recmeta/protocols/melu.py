@@ -1,0 +1,74 @@
+"""melu: MeLU's own cold users and cold items of MovieLens 1M. `docs/protocols.md` says where this differs."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+from recmeta.protocols.plan import TEST, WARM, Count, Part, Shots
+from recmeta.protocols.published import four_states
+from recmeta.types import Interactions, Problem, UserError
+
+
+def melu(
+    interactions: Interactions,
+    *,
+    seed: int,
+    shots: Shots,
+    query: Count,
+    validation: Part,
+    held_out_pairs: Part,
+    validation_draws: Count,
+) -> Problem:
+    """MeLU's four states of MovieLens 1M: its own cold users and cold items, tasks of 13 to 100 ratings.
+
+    The query is 10 ratings at random, the support all others of the user in that state. To what MeLU had this adds a
+    warm-warm state to test on (``held_out_pairs`` of the warm ratings, which are then not trained on), and
+    meta-validation: a share of the warm users, who are not trained on either. In ``w_c`` they are tested on like all
+    other warm users.
+
+    Args:
+        interactions: MovieLens 1M.
+        seed: of the draws, of the pairs held out, and of the meta-validation users.
+        shots: support sizes to evaluate at; the largest is the headline, and stands for all where it is 90.
+        query: rows per query.
+        validation: share of the warm users.
+        held_out_pairs: share of the warm-warm ratings.
+        validation_draws: supports and queries per meta-validation user.
+
+    Raises:
+        UserError: for another data set.
+
+    Reference: Lee et al., MeLU: Meta-learned user preference estimator for cold-start recommendation, KDD 2019.
+    """
+    listed = _melu_ids()
+    users = _listed(interactions, interactions.users.ids, listed["cold_users"])
+    items = _listed(interactions, interactions.items.ids, listed["cold_items"])
+    return four_states(
+        interactions, users, items, seed=seed, order="random", shots=shots, query=query, validation=validation,
+        held_out_pairs=held_out_pairs, validation_draws=validation_draws,
+    )  # fmt: skip
+
+
+@cache
+def _melu_ids() -> dict[str, list[str]]:
+    found = json.loads(resources.files("recmeta.protocols").joinpath("melu_ml1m.json").read_text(encoding="utf-8"))
+    return {name: list(map(str, found[name])) for name in ("cold_users", "cold_items")}
+
+
+def _listed(data: Interactions, ids: np.ndarray, cold: list[str]) -> np.ndarray:
+    """Roles of the entities that a list names, all others being warm.
+
+    Raises:
+        UserError: where the list is of another data set.
+    """
+    listed = np.isin(ids.astype(str), cold)
+    if listed.sum() < 0.95 * len(cold):
+        raise UserError(
+            f"protocol=melu: {data.name} has {listed.sum()} of the {len(cold)} cold ids that MeLU lists for MovieLens "
+            "1M; use dataset=ml_1m, or protocol=matrix"
+        )
+    return np.where(listed, TEST, WARM)

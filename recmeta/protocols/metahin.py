@@ -1,0 +1,55 @@
+"""metahin: the users who came last and the items that were released last are cold, as MetaHIN had them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recmeta.protocols.plan import TEST, WARM, Count, Part, Shots, times
+from recmeta.protocols.published import four_states
+from recmeta.types import Interactions, Problem, UserError
+
+
+def metahin(
+    interactions: Interactions,
+    *,
+    seed: int,
+    shots: Shots,
+    query: Count,
+    cold_users: Part,
+    cold_from_year: int,
+    validation: Part,
+    held_out_pairs: Part,
+    validation_draws: Count,
+) -> Problem:
+    """MetaHIN's states: the users who came last are cold, and so are the items that were released last.
+
+    Tasks of 13 to 100 ratings in a state; the query is the last 10, the support what is before. The warm-warm state is
+    a tenth of the warm ratings, held out. The filter of its evaluation code, which drops all tasks with more than 5
+    support rows, is not applied: say ``protocol.shots=[5]`` for short supports.
+
+    Args:
+        interactions: with times and a numeric item feature "year".
+        seed, shots, query, validation, held_out_pairs, validation_draws: see `melu`.
+        cold_users: the share of users, by their first rating, who are cold.
+        cold_from_year: items released in this year or later are cold.
+
+    Raises:
+        UserError: without times or years.
+
+    Reference: Lu et al., Meta-learning on heterogeneous information networks for cold-start recommendation, KDD 2020.
+    """
+    year = interactions.items.features.get("year")
+    if year is None or year.kind != "numeric":
+        raise UserError(f"protocol=metahin: {interactions.name} has no numeric item feature year; use protocol=matrix")
+    if interactions.time is None:
+        raise UserError(f"protocol=metahin: {interactions.name} has no times; use protocol=matrix")
+    first = np.full(len(interactions.users.ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, interactions.user, times(interactions))
+    latest = np.argsort(-first, kind="stable")[: round(cold_users * len(first))]
+    users = np.full(len(first), WARM)
+    users[latest] = TEST
+    items = np.where(year.values >= cold_from_year, TEST, WARM)
+    return four_states(
+        interactions, users, items, seed=seed, order="time", shots=shots, query=query, validation=validation,
+        held_out_pairs=held_out_pairs, validation_draws=validation_draws,
+    )  # fmt: skip

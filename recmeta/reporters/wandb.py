@@ -1,0 +1,221 @@
+"""Weights & Biases: a mirror of the run directory. Offline unless the user is logged in.
+
+``scripts/sync_wandb.py`` sends what was recorded offline; nothing is here that the run directory does not hold.
+"""
+
+from __future__ import annotations
+
+import netrc
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from recmeta.runs import layout
+from recmeta.runs.files import plain, read_metrics
+from recmeta.types import Pruned, Reporter, Run, UserError
+
+MODES = ("online", "offline", "disabled")
+ARTIFACTS: Mapping[str, str] = {"task_scores": layout.TASK_SCORES, "checkpoint": layout.CHECKPOINTS}
+"""What of a run directory can be an artifact: its type, and where it stands."""
+
+# Where keys were issued for before the client's default address changed; the client still accepts them.
+_OLDER_HOST = "api.wandb.ai"
+
+
+def wandb(
+    *,
+    project: str = "recmeta",
+    entity: str | None = None,
+    mode: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
+    artifacts: Sequence[Literal["task_scores", "checkpoint"]] = ("task_scores",),
+) -> Reporter:
+    """Reports to Weights & Biases: one W&B run per run, in the group of its name.
+
+    Args:
+        project: the W&B project.
+        entity: user or team; None for the user's default.
+        mode: online, offline or disabled. None: what ``WANDB_MODE`` says; else online where an API key is found
+            (environment, W&B settings, netrc), else offline.
+        tags: of the W&B run.
+        notes: of the W&B run; None for what was typed.
+        artifacts: what of the run directory is uploaded whole.
+
+    Raises:
+        UserError: the mode is unknown, or W&B cannot be reached.
+    """
+    run: Run | None = None
+    live: Any = None
+    defined: set[str] = set()
+
+    def start(started: Run) -> None:
+        nonlocal run, live
+        run = started
+        chosen = _mode(mode)
+        if chosen == "disabled":
+            return
+        defined.clear()
+        live = _begin(run, chosen, project=project, entity=entity, tags=tuple(tags), notes=notes)
+        live.define_metric("step", hidden=True)
+        # A resumed run is a new W&B run; what was logged before the interrupt belongs to it too.
+        for line in read_metrics(run.directory) if run.step else []:
+            if line["step"] <= run.step:
+                log(line.pop("step"), line.pop("split"), line)
+
+    def log(step: int, split: str, metrics: Mapping[str, Sequence[float]]) -> None:
+        if live is None or run is None:
+            return
+        row = dict(_series(split, metrics, run.seeds))
+        for name in row.keys() - defined:
+            live.define_metric(name, step_metric="step", summary=_summarised(name, run.goals))
+        defined.update(row)
+        live.log({"step": step, **row})
+
+    def finish(summary: Mapping[str, Any], task_scores: Any, provenance: Mapping[str, Any]) -> None:
+        if live is None or run is None:
+            return
+        live.summary.update(dict(flattened(summary)))
+        pictures = dict(_pictures(summary.get("adaptation", {}), Path(live.dir)))
+        live.log({"score_table": _table(summary["scores"]), **pictures})
+        for kind in artifacts:
+            live.log_artifact(_artifact(kind, live.name, run.directory / ARTIFACTS[kind]))
+
+    def close(error: BaseException | None) -> None:
+        nonlocal live
+        ending, live = live, None
+        if ending is not None:
+            ending.finish(exit_code=0 if error is None or isinstance(error, Pruned) else 1)
+
+    return Reporter(start=start, note=lambda text: None, log=log, finish=finish, close=close)
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested mappings under slashed names; an interval becomes its two ends, other lists are left out.
+
+    >>> dict(flattened({"a": {"mean": 1.0, "ci95": [0.5, 1.5]}, "shots": [0, 5, 20]}))
+    {'a/mean': 1.0, 'a/ci95_low': 0.5, 'a/ci95_high': 1.5}
+    """
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{name}/")
+        elif name == "ci95" and value is not None:
+            yield from ((f"{prefix}{name}_low", value[0]), (f"{prefix}{name}_high", value[1]))
+        elif isinstance(value, str | bool | int | float):
+            yield f"{prefix}{name}", value
+
+
+def logged_in(base_url: str) -> bool:
+    """Whether netrc holds a key for this W&B server. Neither asks the user nor the network.
+
+    Raises:
+        UserError: the file cannot be parsed.
+    """
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    if not path.is_file():
+        return False
+    hosts = {urlsplit(base_url).netloc} | (set() if "WANDB_BASE_URL" in os.environ else {_OLDER_HOST})
+    try:
+        return not hosts.isdisjoint(netrc.netrc(path).hosts)
+    except netrc.NetrcParseError as error:
+        raise UserError(f"{path} cannot be read ({error}): put it right, or set WANDB_MODE=offline") from error
+
+
+def _mode(configured: str | None) -> str:
+    chosen = configured or os.environ.get("WANDB_MODE")
+    if chosen:
+        if chosen not in MODES:
+            raise UserError(
+                f"the W&B mode is one of {', '.join(MODES)}, not {chosen!r} (reporter.wandb.mode, WANDB_MODE)"
+            )
+        return chosen
+    import wandb as client
+
+    settings = client.setup().settings
+    known = settings.api_key or settings.identity_token_file or logged_in(settings.base_url)
+    return "online" if known else "offline"
+
+
+def _begin(run: Run, mode: str, *, project: str, entity: str | None, tags: tuple[str, ...], notes: str | None) -> Any:
+    import wandb as client  # here, since it takes half a second and not every run reports to it
+
+    try:
+        return client.init(
+            mode=mode,  # pyright: ignore[reportArgumentType]
+            project=project,
+            entity=entity,
+            group=run.name,
+            name=f"{run.name}-{run.hashes['config'][:8]}",
+            job_type="sweep" if run.multirun else "train",
+            tags=tags,
+            notes=notes or " ".join(run.overrides),
+            config={**plain(run.config), "hashes": dict(run.hashes), "provenance": plain(run.provenance)},
+            dir=run.directory,
+            # Several runs may be open in one process (a fused sweep), and none is to end another.
+            reinit="create_new",
+            settings=client.Settings(silent=True, console="off"),
+        )
+    except client.Error as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"Weights & Biases cannot be used ({said}): set WANDB_MODE=offline to go on without") from error
+
+
+def _series(split: str, metrics: Mapping[str, Sequence[float]], seeds: Sequence[int]) -> Iterator[tuple[str, float]]:
+    for name, given in metrics.items():
+        values = np.asarray(given, float)  # what is null in metrics.jsonl becomes NaN again
+        yield f"{split}/{name}", float(values.mean())
+        for seed, value in zip(seeds, values, strict=True):
+            yield f"{split}/{name}/seed{seed}", float(value)
+
+
+def _summarised(name: str, goals: Mapping[str, str]) -> str | None:
+    """Which of all values of a series W&B shows: the best on meta-validation, else the last."""
+    split, metric = name.split("/")[:2]
+    return goals.get(metric) if split == "validation" else None
+
+
+def _table(scores: Mapping[str, Any]) -> Any:
+    import wandb as client
+
+    rows: Any = [
+        [scenario, method, metric, score["mean"], *(score.get("ci95") or (None, None)), score["tasks"], score["seeds"]]
+        for scenario, methods in scores.items()
+        for method, metrics in methods.items()
+        for metric, score in metrics.items()
+    ]
+    columns: list[Any] = ["scenario", "method", "metric", "mean", "ci95_low", "ci95_high", "tasks", "seeds"]
+    return client.Table(columns=columns, data=rows)
+
+
+def _pictures(adaptation: Mapping[str, Any], directory: Path) -> Iterator[tuple[str, Any]]:
+    """What each inner step does to the error, a line per support size; where there are steps."""
+    import wandb as client
+
+    from recmeta.results.figures.style import canvas, legend_below, line_style, save
+
+    for scenario, found in adaptation.items():
+        if len(found["steps"]) < 2:
+            continue
+        figure, axes = canvas(f"{scenario}: MAE by inner step", "inner steps taken", "mae")
+        for at, (shots, errors) in enumerate(zip(found["shots"], found["mae"], strict=True)):
+            axes.plot(found["steps"], errors, label=f"K = {shots}", **line_style(at))
+        axes.set_xticks(found["steps"] if len(found["steps"]) < 12 else found["steps"][:: len(found["steps"]) // 6])
+        legend_below(figure, axes)
+        path = directory / f"adaptation-{scenario}.png"
+        save(figure, path)
+        yield f"adaptation/{scenario}", client.Image(str(path))
+
+
+def _artifact(kind: str, run: str, path: Path) -> Any:
+    import wandb as client
+
+    artifact = client.Artifact(f"{run}-{kind}", type=kind)
+    # Not add_dir, which prints.
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            artifact.add_file(str(file), name=str(file.relative_to(path)) if file != path else path.name)
+    return artifact

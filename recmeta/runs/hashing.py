@@ -1,0 +1,61 @@
+"""Hash what makes a run the same run: its config, less what cannot change a number, and the code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+WITHOUT_EFFECT = ("reporter", "name", "output", "force")
+"""Root keys that cannot change a number."""
+
+OF_TRAINING = (
+    "encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience", "clip", "schedule", "start",
+    "freeze",
+)  # fmt: skip
+"""Root keys that cannot change a number of the baselines alone."""
+
+NO_LEARNER = {"_target_": None}
+"""The block of ``learner=none``."""
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Hash a resolved config, less what cannot change a number. Numbers are hashed by value: 1 and 1.0 are the same."""
+    without = WITHOUT_EFFECT + (OF_TRAINING if config.get("learner") == NO_LEARNER else ())
+    effective = {key: _by_value(value) for key, value in config.items() if key not in without}
+    return hashlib.sha256(json.dumps(effective, sort_keys=True).encode()).hexdigest()
+
+
+def _by_value(value: Any) -> Any:
+    """Plain values with every whole number as an integer."""
+    if isinstance(value, Mapping):
+        return {key: _by_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_by_value(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def code_hash(external: Iterable[Path] = ()) -> str:
+    """Hash recmeta's own source files, and those of components from elsewhere.
+
+    Args:
+        external: source files of components outside of the package. Their content counts, not where they lie.
+    """
+    digest = hashlib.sha256(_own_code())
+    for content in sorted({hashlib.sha256(path.read_bytes()).digest() for path in external}):
+        digest.update(content)
+    return digest.hexdigest()
+
+
+@cache
+def _own_code() -> bytes:
+    """Hash the package, once: what a process imported does not change under it."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.digest()

@@ -1,0 +1,217 @@
+"""The fused launcher: group the runs of a sweep by structure, cut groups into blocks that fit, and run each block as
+one compiled program."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from recmeta.experiment import failures, prepare
+from recmeta.experiment.block import Outcome, Prune, keep_all
+from recmeta.experiment.prepare import PlannedRun, Prepared
+from recmeta.experiment.run import run_block
+from recmeta.reporters.console import console
+from recmeta.runs import directory as run_directory
+from recmeta.runs import layout, provenance
+from recmeta.runs.files import to_json, write
+from recmeta.sweeps import groups
+from recmeta.sweeps.console import shared_console
+from recmeta.types import Pruned, Reporter, UserError
+
+FOLDER = ".fused"
+"""Beside the run directories: the progress of blocks that are not finished, a folder each."""
+
+RUNS = "runs.json"
+"""The names of a block's run directories, in the order of its replicas."""
+
+Load = Callable[[DictConfig, list[str]], DictConfig]
+"""``(config of the sweep, overrides of a run) -> config of the run``."""
+
+
+class Composed(NamedTuple):
+    """A run as Hydra composes it: its config as plain values, Hydra's own part, and the overrides."""
+
+    config: Mapping[str, Any]
+    hydra: DictConfig
+    overrides: Sequence[str]
+
+
+def compose(load: Load, config: DictConfig, overrides: Sequence[Sequence[str]], first: int) -> list[Composed]:
+    """Compose the config of every run.
+
+    Args:
+        load: composes one.
+        config: the sweep's.
+        overrides: of each run.
+        first: the number of the first.
+    """
+    setup_globals()
+    made, instance = [], HydraConfig.instance()
+    before = instance.cfg
+    try:
+        for number, typed in enumerate(overrides, first):
+            composed = load(config, list(typed))
+            with open_dict(composed):
+                composed.hydra.job.id = composed.hydra.job.num = number
+                instance.set_config(composed)
+                hydra = composed.pop("hydra")
+            plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+            made.append(Composed(plain, hydra, [str(text) for text in hydra.overrides.task]))
+    finally:
+        instance.cfg = before
+    return made
+
+
+def returned(composed: Composed, value: float | None) -> JobReturn:
+    """What Hydra is told of a run. A failure is told in the exit code, and makes no other run fail."""
+    return JobReturn(
+        overrides=composed.overrides, cfg=OmegaConf.create(dict(composed.config)), hydra_cfg=composed.hydra,
+        status=JobStatus.COMPLETED, _return_value=value,
+    )  # fmt: skip
+
+
+def run_sweep(composed: Sequence[Composed], replicas: int, prune: Prune = keep_all) -> list[float | None]:
+    """Run a sweep; a run that fails is recorded, and the others go on.
+
+    Args:
+        composed: the runs.
+        replicas: the most seeds, of all runs, in one program.
+        prune: stops runs early.
+
+    Returns:
+        Of each run the value on meta-validation, None where there is none.
+    """
+    values: dict[Path, float | None] = {}
+    reporter = shared_console(frozenset.intersection(*(frozenset(one.overrides) for one in composed)))
+    planned = [_plan(reporter, one) for one in composed]
+    # A run that is asked for twice is run once.
+    distinct = {run.directory: run for run in planned if run is not None}
+    for of_problem in groups.grouped(list(distinct.values()), groups.problem):
+        for run, outcome in _run_problem(of_problem, replicas, prune):
+            values[run.directory] = _value(run, outcome)
+    return [None if run is None else values.get(run.directory) for run in planned]
+
+
+def _plan(reporter: Callable[[], Reporter], composed: Composed) -> PlannedRun | None:
+    """Plan a run, its console replaced by the sweep's. None, and recorded, where it is refused."""
+    try:
+        run = prepare.plan(composed.config, composed.overrides, multirun=True)
+    except Exception as error:
+        failures.record(error, composed.config, composed.overrides)
+        return None
+    reporters = tuple(reporter if getattr(make, "func", None) is console else make for make in run.parts.reporters)
+    return run._replace(parts=run.parts._replace(reporters=reporters))
+
+
+def _value(run: PlannedRun, outcome: Outcome) -> float | None:
+    """The value of a run on meta-validation. Why there is none is recorded, but where another process runs it."""
+    if isinstance(outcome, run_directory.Occupied):
+        failures.say(f"skipped: {outcome}")
+    elif isinstance(outcome, Pruned):
+        run_directory.record_failure(run.config, run.overrides, outcome, code=0)
+    elif isinstance(outcome, Exception):
+        failures.record(outcome, run.config, run.overrides)
+    else:
+        return outcome.get("validation", {}).get("value")
+    return None
+
+
+def _run_problem(runs: Sequence[PlannedRun], replicas: int, prune: Prune) -> Iterator[tuple[PlannedRun, Outcome]]:
+    """Run the runs of one data set and split, which is loaded once."""
+    try:
+        data, problem = prepare.load(runs[0].parts)
+    except Exception as error:
+        yield from ((run, error) for run in runs)
+        return
+    for same_baselines in groups.grouped(runs, groups.reference):
+        reference = None
+        for group in groups.grouped(same_baselines, groups.structure):
+            try:
+                prepared = prepare.prepare(group[0], data, problem)
+            except Exception as error:
+                yield from ((run, error) for run in group)
+                continue
+            reference = reference or prepared.reference
+            yield from _run_group(group, prepared._replace(reference=reference), replicas, prune)
+
+
+def _run_group(
+    runs: Sequence[PlannedRun], prepared: Prepared, replicas: int, prune: Prune
+) -> Iterator[tuple[PlannedRun, Outcome]]:
+    """Run the runs of one structure: resume blocks that were interrupted, then make new ones of the other runs."""
+    left: list[PlannedRun] = []
+    for run in runs:
+        try:
+            there = prepare.status(run, prepared, run.previous)
+        except UserError as error:
+            yield run, error
+            continue
+        if there.summary is None:
+            left.append(run)
+        else:
+            yield run, there.summary
+    if len(left) < len(runs):
+        failures.say(f"{len(runs) - len(left)} of {len(runs)} runs are done or refused; {len(left)} are left")
+    for block in _interrupted(runs, left):
+        yield from _run_block(block, prepared, prune)
+        left = [run for run in left if run not in block]
+    # Of a block that was run to its end, by a process that was killed before the search knew.
+    pruned = prune(runs[0].settings.steps, {})
+    yield from ((run, pruned[run.directory]) for run in left if run.directory in pruned)
+    for block in groups.blocks([run for run in left if run.directory not in pruned], replicas):
+        yield from _run_block(block, prepared, prune)
+
+
+def _interrupted(runs: Sequence[PlannedRun], left: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
+    """The blocks of which there is progress and something left to do."""
+    known, pending = {run.directory: run for run in runs}, {run.directory for run in left}
+    found = []
+    for path in sorted({path for run in left for path in run.directory.parent.glob(f"{FOLDER}/*/{RUNS}")}):
+        named = [path.parent.parent.parent / name for name in json.loads(path.read_text(encoding="utf-8"))]
+        block = [known[directory] for directory in named if directory in known]
+        if len(block) == len(named) and not pending.isdisjoint(run.directory for run in block):
+            found.append(block)
+    return found
+
+
+def _run_block(block: Sequence[PlannedRun], prepared: Prepared, prune: Prune) -> Iterator[tuple[PlannedRun, Outcome]]:
+    """Run a block as one program; where it does not fit into memory, one half after the other.
+
+    What fails for all of them is the failure of each.
+    """
+    clock, compiled = provenance.stopwatch(), provenance.count_compilations()
+    try:
+        if len(block) == 1:
+            where = block[0].directory / layout.CHECKPOINTS
+            outcomes = run_block(block, prepared, where, clock, compiled, prune)
+        else:
+            folder = block[0].directory.parent / FOLDER / groups.name(block)
+            run_directory.make(folder)
+            with run_directory.locked(folder):
+                write(folder / RUNS, to_json([run.directory.name for run in block]))
+                where = folder / layout.CHECKPOINTS
+                outcomes = run_block(block, prepared, where, clock, compiled, prune)
+                shutil.rmtree(folder)
+    except Exception as error:
+        if len(block) > 1 and _is_memory(error):
+            failures.say(f"{len(block)} runs do not fit into memory; one half after the other")
+            for half in groups.halves(block):
+                yield from _run_block(half, prepared, prune)
+            return
+        outcomes = [error] * len(block)
+    yield from zip(block, outcomes, strict=True)
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether memory was short, the host's or a device's."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    )

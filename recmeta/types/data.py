@@ -1,0 +1,149 @@
+"""Data on the host: raw columns, entities, interactions, and what a model must know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+KINDS = ("categorical", "multi", "numeric")
+"""The kinds of feature that a data set may declare."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature of every entity, raw: nothing is fitted to it yet.
+
+    Attributes:
+        kind: one of `KINDS`.
+        values: ``[N]``. categorical: ``str``, "" = unknown. multi: tuples of ``str``. numeric: float, NaN = missing.
+        preparations: what is to be done, in order, before it is encoded (`recmeta.cleaning`).
+        standard: numeric: whether the encoding takes off the mean and divides by the standard deviation.
+    """
+
+    kind: str
+    values: np.ndarray
+    preparations: tuple[Preparation, ...] = ()
+    standard: bool = True
+
+
+class Prepared(NamedTuple):
+    """What a preparation made of a column: the column, counts to tell, and what was fitted, in words."""
+
+    column: Column
+    counts: Mapping[str, int]
+    note: str
+
+
+class Preparation(NamedTuple):
+    """How a column is made ready by what meta-train has seen of it.
+
+    Attributes:
+        name: of the step and the feature, as "bucket item.year".
+        gives: the kind of the column that it makes.
+        fit: ``(column, seen) -> Prepared``; seen: bool ``[N]``, True where meta-train has the entity.
+    """
+
+    name: str
+    gives: str
+    fit: Callable[[Column, np.ndarray], Prepared]
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Users or items: raw ids (text, unique) and raw features, both in the order of the integer codes."""
+
+    ids: np.ndarray
+    features: Mapping[str, Column] = field(default_factory=dict)
+
+
+class Relation(NamedTuple):
+    """Pairs of users or items that belong together: a graph's edges, from each source to its target.
+
+    Attributes:
+        sides: which side the sources and the targets are of, "user" or "item".
+        source, target: int32 ``[m]``, codes into ``users.ids`` or ``items.ids``.
+        weight: float32 ``[m]``.
+    """
+
+    sides: tuple[str, str]
+    source: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """A clean data set: one row per interaction, in a stated order, with raw feature tables.
+
+    Attributes:
+        name: the data set's name.
+        user, item: int32 ``[n]``, codes into ``users.ids`` and ``items.ids``.
+        label: float32 ``[n]``, within ``label_range``.
+        time: int64 ``[n]`` in seconds, or None.
+        users, items: who the codes stand for.
+        label_range: the lowest and highest label possible.
+        like: the label from which an interaction counts as liked.
+        counts: what came in, what was dropped and why, what is left; printed and stored.
+        sha256: of all of the above; the data hash.
+        notes: lines for the user (what was inferred, the licence).
+        attainable: the best expected error any method can reach, per metric, where it is known (synthetic worlds).
+        weight: float32 ``[n]``, how much a row counts in a loss, at least 0; None: all alike.
+        propensity: float32 ``[n]``, the probability with which a row was observed, in (0, 1]; None: not known.
+        relations: name -> pairs of users or items.
+    """
+
+    name: str
+    user: np.ndarray
+    item: np.ndarray
+    label: np.ndarray
+    time: np.ndarray | None
+    users: Entities
+    items: Entities
+    label_range: tuple[float, float]
+    like: float
+    counts: Mapping[str, int]
+    sha256: str
+    notes: Sequence[str] = ()
+    attainable: Mapping[str, float] | None = None
+    weight: np.ndarray | None = None
+    propensity: np.ndarray | None = None
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a model must know of one feature: its kind, and its size (vocabulary with 0 = unknown; numeric: 2)."""
+
+    name: str
+    kind: str
+    size: int
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """All sizes and ranges a component may ask for. Fitted on meta-train only.
+
+    Attributes:
+        context: fields of the task's entity; without "id" where the protocol presents it as new at every visit.
+        row: fields of a row's entity, "id" among them.
+        low, high: label range.
+        mean: mean label of the meta-train rows.
+        like: the label from which a row counts as liked.
+        levels: the distinct labels seen in meta-train, ascending (at most 20; else evenly spaced over the range).
+        support: the most support rows a task has; query: the most query rows.
+        rows: how many labelled rows meta-train has.
+    """
+
+    context: tuple[Field, ...]
+    row: tuple[Field, ...]
+    low: float
+    high: float
+    mean: float
+    like: float
+    levels: tuple[float, ...]
+    support: int
+    query: int
+    rows: int

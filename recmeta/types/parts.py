@@ -1,0 +1,114 @@
+"""The interfaces of the parts: model, objective, learner, baseline. Each is a NamedTuple of pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from recmeta.types.tasks import Batch, Features, Problem, Query, Support
+
+Params = PyTree
+"""Meta-parameters: a dict of plain arrays. Embedding tables stand under ``params["tables"]``."""
+
+Numbers = Mapping[str, Mapping[str, Any]]
+"""Settings that leave shapes alone, by group and name: ``{"learner": {"inner_rate": 0.01}}``. What differs in nothing
+else shares one compiled program, to which they are arguments: floats on the host, tracers inside."""
+
+
+class Traced:
+    """In a setting's annotation: it is one of the `Numbers`, so no Python may branch on its value."""
+
+
+class Encoding(NamedTuple):
+    """Representations of rows.
+
+    Attributes:
+        context: ``[1, dc]`` where it is the same for all rows, else ``[n, dc]``.
+        row: ``[n, dr]``.
+    """
+
+    context: Float[Array, "m dc"]
+    row: Float[Array, "n dr"]
+
+
+class Model(NamedTuple):
+    """Encoder and scorer as pure functions over plain pytrees (`recmeta.models.model`).
+
+    Attributes:
+        init: ``key -> params``: a dict with "tables" (embedding tables), "encoder" and "scorer".
+        encode: ``(params, context, support, x) -> Encoding`` of the rows ``x``; with ``x`` None, of the support rows
+            themselves, each of which then sees only the support rows before it.
+        score: ``(params, Encoding) -> [n]`` in the objective's units (labels under mse, logits under bce).
+        widths: ``(dc, dr)``.
+        kernels: the paths in ``params`` of the matrices that inputs are multiplied by, and nothing else: in their place
+            may stand anything that stands on the right of ``x @``.
+    """
+
+    init: Callable[[PRNGKeyArray], Params]
+    encode: Callable[[Params, Features, Support, Features | None], Encoding]
+    score: Callable[[Params, Encoding], Float[Array, "n"]]
+    widths: tuple[int, int]
+    kernels: frozenset[tuple[Any, ...]] = frozenset()
+
+
+class Objective(NamedTuple):
+    """What is minimised, and in which units a score is.
+
+    Attributes:
+        loss: ``(score [n], label [n], mask [n]) -> scalar``: the mean over the rows that are there, 0 if none is.
+        predict: score -> expected label.
+        link: expected label -> score; the inverse of ``predict``.
+        binary: whether labels must be 0 and 1.
+        rates: whether a score stands for a label; where not, it only ranks, and ``predict`` and ``link`` mean nothing.
+    """
+
+    loss: Callable[[Array, Array, Array], Array]
+    predict: Callable[[Array], Array]
+    link: Callable[[Array], Array]
+    binary: bool
+    rates: bool = True
+
+
+class Learner(NamedTuple):
+    """How a task is adapted to: pure functions of ONE task; everything else is added from outside.
+
+    Attributes:
+        init: ``key -> params``.
+        adapt: ``(params, context, support, depth=None) -> fast``: everything that `predict` needs. ``depth`` (an int
+            or a traced scalar) is how many of the ``steps`` to take, None for all; 0 is the unadapted model.
+        predict: ``(fast, query) -> scores [n]``.
+        meta_grad: ``(params, batch, key) -> (gradients like params, {metric: scalar})``, over a batch of tasks.
+        steps: how many steps `adapt` takes; 1 for closed forms, 0 for what never adapts.
+        ignores: the groups whose choice changes nothing, as "objective".
+    """
+
+    init: Callable[[PRNGKeyArray], Params]
+    adapt: Callable[..., PyTree]
+    predict: Callable[[PyTree, Query], Float[Array, "n"]]
+    meta_grad: Callable[[Params, Batch, PRNGKeyArray], tuple[Params, dict[str, Array]]]
+    steps: int
+    ignores: tuple[str, ...] = ()
+
+
+MakeLearner = Callable[[Numbers], Learner]
+"""What makes a learner of its numbers, which are tracers inside a compiled program."""
+
+
+class Baseline(NamedTuple):
+    """A closed-form method that every table carries.
+
+    Attributes:
+        fit: ``problem -> state``, from meta-train alone. Runs once, on the host.
+        predict: ``(state, settings, key, context, support, query) -> scores [n]`` of one task; ``settings`` is a dict
+            of scalars, one for each name in ``grid``.
+        rates: whether scores are expected labels; where not, they only rank.
+        grid: setting -> the values to try. All combinations are tried on meta-validation, at each support size.
+    """
+
+    fit: Callable[[Problem], PyTree]
+    predict: Callable[[PyTree, Mapping[str, Array], PRNGKeyArray, Features, Support, Query], Float[Array, "n"]]
+    rates: bool
+    grid: Mapping[str, Sequence[float]] = MappingProxyType({})

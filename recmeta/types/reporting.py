@@ -1,0 +1,57 @@
+"""Reporting on the host: what a reporter is told, and the calls it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a reporter may know of a run when it starts.
+
+    Attributes:
+        name: the experiment's name; the folder and the W&B group.
+        directory: ``outputs/<name>/<config hash>``; exists when reporters start.
+        config: the resolved config as plain values.
+        overrides: what was typed.
+        hashes: config, data, protocol, code.
+        seeds: the model seeds.
+        steps: how many outer steps are planned.
+        step: where a resumed run starts; 0 when fresh.
+        provenance: versions, device, flags, split and data counts, leak report.
+        multirun: whether this is one run of a sweep.
+        goals: of each metric that is reported, "min" or "max".
+    """
+
+    name: str
+    directory: Path
+    config: Mapping[str, Any]
+    overrides: Sequence[str]
+    hashes: Mapping[str, str]
+    seeds: Sequence[int]
+    steps: int
+    step: int
+    provenance: Mapping[str, Any]
+    multirun: bool = False
+    goals: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reporter(NamedTuple):
+    """Where a run is reported to. Host only; never seen by compiled code. The calls come in this order.
+
+    Attributes:
+        start: ``(run)``.
+        note: ``(text)``: a line for the user.
+        log: ``(step, split, {metric: [a value per seed]})``: split is "train" or "validation".
+        finish: ``(summary, task_scores, provenance)``: the run is complete.
+        close: ``(error or None)``: always called last, also after an error or an interrupt.
+    """
+
+    start: Callable[[Run], None]
+    note: Callable[[str], None]
+    log: Callable[[int, str, Mapping[str, Sequence[float]]], None]
+    finish: Callable[[Mapping[str, Any], Any, Mapping[str, Any]], None]
+    close: Callable[[BaseException | None], None]

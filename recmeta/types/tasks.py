@@ -1,0 +1,174 @@
+"""Tasks on the device: support, query, batches, candidates; the split that made them; the problem they are part of.
+
+Axis letters, everywhere: ``T`` tasks, ``R`` replicas, ``S`` seeds, ``K`` support rows, ``n`` rows, ``d`` width.
+
+A task is one *entity* (under ``user_cold``: a user) and rows about it. What is known of the entity is the task's
+*context*; each row is another entity (an item) with a label. Nothing below says "user" or "item": which of them is the
+task is the protocol's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from recmeta.types.data import DataSpec
+
+Features = Mapping[str, Array]
+"""Field name -> values, the leading axes being the rows'. Categorical: int ``[...]``, 0 = unknown. Multi-valued: int
+``[..., m]``, 0 = nothing there. Numeric: float ``[..., 2]``: the standardised value (0 if missing), 1 if missing."""
+
+
+class Support(NamedTuple):
+    """The labelled rows of a new entity: ``x`` fields of ``[K, ...]``, labels ``y``, and which rows are there.
+
+    ``key`` is the randomness of this task's encoder (dropout, sampling) in training; None at test, where all is
+    deterministic.
+    """
+
+    x: Features
+    y: Float[Array, "*T K"]
+    mask: Bool[Array, "*T K"]
+    key: PRNGKeyArray | None = None
+
+
+class Query(NamedTuple):
+    """What is to be scored. It holds no labels: these travel beside it, to the objective and the metrics only."""
+
+    x: Features
+    mask: Bool[Array, "*T n"]
+
+
+class Task(NamedTuple):
+    """One task, or with a leading axis a batch of them."""
+
+    context: Features
+    support: Support
+    query: Query
+
+
+class Negatives(NamedTuple):
+    """Rows drawn for each task that nobody rated: what an objective contrasts the query with.
+
+    Attributes:
+        entity: codes of the drawn entities, into ``Tasks.entities``.
+        x: their fields ``[T, m, ...]``.
+        log_q: the log-probability with which each was drawn.
+        mask: which of them count: not a task's own rows, nor those beyond what there is to draw.
+    """
+
+    entity: Int[Array, "T m"]
+    x: Features
+    log_q: Float[Array, "T m"]
+    mask: Bool[Array, "T m"]
+
+
+class Batch(NamedTuple):
+    """Tasks with a leading axis ``T``, and the query labels beside them.
+
+    Attributes:
+        task, label: of T tasks.
+        progress: the share of all outer steps that is done, from 0 to below 1, the same for all tasks: what a learner
+            anneals by. 1, the end of training, wherever nobody trains.
+        negatives: drawn at this visit; None: none.
+        weight: how much each query row counts in the loss; None: all alike.
+    """
+
+    task: Task
+    label: Float[Array, "T n"]
+    progress: Float[Array, ""] | float = 1.0
+    negatives: Negatives | None = None
+    weight: Float[Array, "T n"] | None = None
+
+
+class Candidates(NamedTuple):
+    """What the query rows of many tasks are ranked among: one catalogue, and who may be ranked for whom.
+
+    Attributes:
+        entity: codes of the catalogue's entities, into ``Tasks.entities``.
+        allowed: which of them are a task's candidates; its query rows are.
+        position: where a task's query rows stand in the catalogue.
+        there: which query rows are in the catalogue.
+        information: how surprising each entity is, in bits (`recmeta.protocols.candidates.self_information`).
+    """
+
+    entity: Int[Array, "N"]
+    allowed: Bool[Array, "T N"]
+    position: Int[Array, "T n"]
+    there: Bool[Array, "T n"]
+    information: Float[Array, "N"]
+
+
+class Tasks(NamedTuple):
+    """Many tasks, whole, as ragged rows: task ``t`` has rows ``start[t] : start[t] + size[t]``.
+
+    The rows of a task stand in time order where there is one. ``contexts`` and ``entities`` are the feature tables
+    that ``entity`` and ``row`` index. ``time`` is in seconds from an origin near the data, for they are 32 bits; None
+    where the data has none.
+    """
+
+    entity: Int[Array, "T"]
+    start: Int[Array, "T"]
+    size: Int[Array, "T"]
+    row: Int[Array, "n"]
+    label: Float[Array, "n"]
+    contexts: Features
+    entities: Features
+    time: Int[Array, "n"] | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """The manifest of who is trained on and who is tested on, row by row.
+
+    Attributes:
+        frame: a polars frame with columns ``scenario, role, task, row, part, position``: role is train, validation or
+            test; part is pool (train: redrawn at each visit), support or query.
+        sha256: of the frame; the protocol hash.
+        counts: tasks and rows in and out, and what was dropped.
+        leak: what in meta-train is later than what it helps to predict.
+        notes: lines for the user: what the preparations of features have fitted.
+    """
+
+    frame: Any
+    sha256: str
+    counts: Mapping[str, int]
+    leak: Mapping[str, float]
+    notes: Sequence[str] = ()
+
+
+class Problem(NamedTuple):
+    """What a protocol makes of a data set.
+
+    Attributes:
+        spec: sizes and ranges.
+        split: the manifest.
+        train: meta-train tasks, to be redrawn at each visit.
+        draw, gather: the sampler, pure: ``gather(tasks, draw(key, tasks, T)) -> Batch``. Only the first half needs
+            randomness, and it is cheap to do for many steps at once.
+        validation: meta-validation tasks with fixed supports and queries.
+        test: scenario -> meta-test tasks with fixed supports and queries.
+        names: scenario -> raw ids of the test tasks.
+        shots: the support sizes to evaluate at, ascending; supports are nested.
+        headline: the one that summaries are at.
+        about: scenario -> what is known of each test task, a column each ``[T]``: for results by bucket.
+        candidates: scenario, or "validation" -> what its query rows are ranked among; where it has none, themselves.
+    """
+
+    spec: DataSpec
+    split: Split
+    train: Tasks
+    draw: Callable[[PRNGKeyArray, Tasks, int], PyTree]
+    gather: Callable[[Tasks, PyTree], Batch]
+    validation: Batch
+    test: Mapping[str, Batch]
+    names: Mapping[str, Sequence[str]]
+    shots: tuple[int, ...]
+    headline: int
+    about: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({})
+    candidates: Mapping[str, Candidates] = MappingProxyType({})

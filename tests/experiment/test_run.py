@@ -1,0 +1,296 @@
+"""One experiment, in this process, into its run directory."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from recmeta.config import schema
+from recmeta.experiment import prepare
+from recmeta.experiment import run as experiment
+from recmeta.experiment.summary import attainable
+from recmeta.runs import directory as run_directory
+from recmeta.runs import provenance
+from recmeta.types import Diverged, UserError
+
+
+@pytest.fixture
+def settings(small, tmp_path):
+    """``settings(*overrides)``: a resolved config of a small run into ``tmp_path``."""
+
+    def make(*overrides: str) -> dict:
+        schema.register()
+        with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+            # What is set of the synthetic data set is no setting of another.
+            base = [text for text in small if "dataset=table" not in overrides or not text.startswith("dataset")]
+            composed = compose("config", [*base, "metrics=[mae,auc]", f"output={tmp_path}", *overrides])
+        plain = OmegaConf.to_container(composed, resolve=True)
+        assert isinstance(plain, dict)
+        return {str(key): value for key, value in plain.items()}
+
+    return make
+
+
+def strict(path):
+    """JSON as the standard has it: NaN and Infinity are no numbers."""
+
+    def refuse(name):
+        raise AssertionError(f"{path}: {name}")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_a_run_from_start_to_end(settings):
+    config = settings("seeds=[0,1]")
+    summary = experiment.run(config, ["seeds=[0,1]"])
+    directory = run_directory.place(config)
+    assert {path.name for path in directory.iterdir()} == {
+        "config.yaml", "overrides.yaml", "provenance.json", "metrics.jsonl", "task_scores.parquet", "checkpoints",
+        "summary.json", ".lock",
+    }  # fmt: skip
+    written = strict(directory / "summary.json")
+    assert set(written) - {"attainable"} == {
+        "schema", "status", "name", "hashes", "metric", "goals", "scores", "adaptation", "validation", "baselines",
+        "bounds", "verdict", "speed",
+    }  # fmt: skip
+    assert (written["schema"], written["status"], written["name"]) == (1, "complete", "main")
+    assert set(written["hashes"]) == {"config", "data", "protocol", "code"}
+    assert {"name": "mae", "goal": "min", "scenario": "user_cold"}.items() <= written["metric"].items()
+    assert written["metric"]["value"] == summary["metric"]["value"]
+    assert set(written["scores"]["user_cold"]) == {"model", "global_mean"}
+    for scores in written["scores"]["user_cold"].values():
+        assert set(scores) == {"mae", "auc"}
+        assert set(scores["mae"]) == {"mean", "ci95", "tasks", "seeds"}
+    assert written["scores"]["user_cold"]["model"]["mae"]["seeds"] == 2
+    assert {"shots", "steps", "mae", "mean_abs_change", "no_op"} <= set(written["adaptation"]["user_cold"])
+    assert {"best_baseline", "difference", "ci95", "p", "text"} <= set(written["verdict"]["user_cold"])
+    assert set(written["speed"]) == {
+        "train_tasks_per_s",
+        "eval_tasks_per_s",
+        "compile_s",
+        "wall_s",
+        "peak_mb",
+        "points",
+    }
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    best = np.min([line["mae"] for line in lines if line["split"] == "validation"], axis=0)
+    assert written["validation"]["seeds"] == best.tolist()
+    assert written["validation"]["value"] == pytest.approx(best.mean())
+    assert yaml.safe_load((directory / "config.yaml").read_text()) == config
+    assert yaml.safe_load((directory / "overrides.yaml").read_text()) == ["seeds=[0,1]"]
+    assert {"compilations", "compile_s", "versions", "device", "split"} <= set(strict(directory / "provenance.json"))
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["split"]) for line in lines] == [
+        (2, "train"), (2, "validation"), (4, "train"), (4, "validation")
+    ]  # fmt: skip
+    assert all(len(line["mae"]) == 2 for line in lines if line["split"] == "validation")
+    scores = pl.read_parquet(directory / "task_scores.parquet")
+    assert scores.columns[:6] == ["scenario", "method", "seed", "shots", "task", "n_query"]
+    assert scores.columns[6:10] == ["activity", "popularity", "new_items", "completeness"]
+    assert set(scores.columns[10:]) == {"mae", "auc"}
+    assert set(scores.filter(method="model")["seed"]) == {0, 1}
+
+
+def test_done_is_skipped_and_forced_runs_again(settings):
+    config = settings("learner=none")
+    first = experiment.run(config, [])
+    assert set(first["scores"]["user_cold"]) == {"global_mean"}
+    assert first["metric"]["value"] is None
+    path = run_directory.place(config) / "summary.json"
+    assert not (path.parent / "checkpoints").exists()
+    written, scores = path.stat().st_mtime_ns, (path.parent / "task_scores.parquet").read_bytes()
+    again = experiment.run(config | {"reporter": {}, "seeds": [5]}, [])
+    assert again == strict(path)
+    assert path.stat().st_mtime_ns == written
+    experiment.run(config | {"force": True}, [])
+    assert path.stat().st_mtime_ns > written
+    assert (path.parent / "task_scores.parquet").read_bytes() == scores
+
+
+@pytest.fixture
+def table(settings, tmp_path):
+    """``table(stars, *overrides)``: a config over a file of ratings, which is written anew with that one."""
+
+    def make(stars: int, *overrides: str) -> dict:
+        path = tmp_path / "ratings.csv"
+        rows = [f"u{user},i{item},{1 + (user + item) % 5}" for user in range(60) for item in range(9)]
+        path.write_text("\n".join(["user,item,label", f"u0,i10,{stars}", *rows]))
+        return settings("dataset=table", f"dataset.interactions={path}", "dataset.label_range=[1,5]", *overrides)
+
+    return make
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """``interrupted(config)``: run until everything is trained, then be interrupted."""
+
+    def interrupt(config: dict) -> None:
+        def press(*_, **__):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(experiment.predict, "test_learner", press)
+            with pytest.raises(KeyboardInterrupt):
+                experiment.run(config, [])
+
+    return interrupt
+
+
+def logged(config: dict) -> bytes:
+    return (run_directory.place(config) / "metrics.jsonl").read_bytes()
+
+
+CHANGED = r"holds a run of other data: the data changed since; force=true"
+
+
+def test_what_another_process_finished_in_the_meantime_is_not_run_again(settings, monkeypatch):
+    """Between looking and locking, too."""
+    config = settings("learner=none")
+    run = prepare.plan(config, [], multirun=True)
+    made = prepare.prepare(run, *prepare.load(run.parts))
+    reporter_of, path = experiment.reporter_of, run_directory.place(config) / "summary.json"
+
+    def in_between(point):
+        monkeypatch.setattr(experiment, "reporter_of", reporter_of)
+        experiment.run(config, [])
+        monkeypatch.setattr(experiment, "start", None)  # nothing more may start
+        return reporter_of(point)
+
+    monkeypatch.setattr(experiment, "reporter_of", in_between)
+    clock, compiled = provenance.stopwatch(), provenance.count_compilations()
+    for _ in range(2):
+        (outcome,) = experiment.run_block([run], made, path.parent / "checkpoints", clock, compiled)
+        assert outcome == strict(path)
+
+
+def test_other_data_under_the_same_config_is_not_skipped(table):
+    first = experiment.run(table(3, "learner=none"), [])
+    with pytest.raises(UserError, match=CHANGED):
+        experiment.run(table(4, "learner=none"), [])
+    assert experiment.run(table(3, "learner=none"), [])["hashes"] == first["hashes"]
+    second = experiment.run(table(4, "learner=none", "force=true"), [])
+    assert second["hashes"]["data"] != first["hashes"]["data"]
+    assert second["hashes"]["config"] == first["hashes"]["config"]
+
+
+def test_other_data_under_the_same_config_is_not_resumed(table, interrupted):
+    interrupted(table(3))
+    lines = logged(table(4))
+    with pytest.raises(UserError, match=CHANGED):
+        experiment.run(table(4), [])
+    assert logged(table(4)) == lines
+
+
+def test_other_code_is_said_and_no_error(settings, monkeypatch):
+    config, said = settings("learner=none"), []
+    make = experiment.record
+    monkeypatch.setattr(experiment, "record", lambda: make()._replace(note=said.append))
+    experiment.run(config, [])
+    experiment.run(config, [])
+    assert not [line for line in said if "code changed" in line]
+    monkeypatch.setattr(prepare, "code_hash", lambda: "new")
+    experiment.run(config, [])
+    assert len([line for line in said if "code changed" in line]) == 1
+
+
+def test_a_forced_run_that_was_interrupted_resumes(settings, interrupted):
+    config = settings("force=true")
+    interrupted(config)
+    lines = logged(config)
+    experiment.run(config, [])
+    assert logged(config) == lines, "what was trained before the interrupt was not trained again: the speeds are those"
+
+
+def test_reporters_are_closed_though_the_checkpoints_can_not_be(settings, monkeypatch):
+    def broken():
+        raise RuntimeError("no close")
+
+    opened = experiment.checkpoint.open
+    monkeypatch.setattr(experiment.checkpoint, "open", lambda *args, **how: opened(*args, **how)._replace(close=broken))
+    closed = []
+    make = experiment.record
+    monkeypatch.setattr(experiment, "record", lambda: make()._replace(close=closed.append))
+    with pytest.raises(RuntimeError, match="no close"):
+        experiment.run(settings(), [])
+    assert [str(error) for error in closed] == ["no close"]
+
+
+def test_one_seed_that_diverges_fails_the_run_and_is_named():
+    experiment.check_converged([True, True], [3, 5])
+    with pytest.raises(Diverged, match=r"^training diverged at seeds=\[5\]: .* the same: seeds=\[3,7\]$"):
+        experiment.check_converged([True, False, True], [3, 5, 7])
+    with pytest.raises(Diverged, match=r"^training diverged at seeds=\[5\]: .* learner\.inner_rate$"):
+        experiment.check_converged([False], [5])
+
+
+def test_the_attainable_error_is_that_of_the_headline_support_size(data, problem):
+    known = {"mae": 0.1, "rmse": 0.12, "mae@3": 0.3, "mae@5": 0.25, "rmse@5": 0.27}
+    sized = {"mae@3": 0.3, "mae@5": 0.25, "rmse@5": 0.27}
+    world = replace(data, attainable=known)
+    assert attainable(world, problem) == {"mae": 0.25, **sized}
+    assert attainable(world, problem._replace(headline=4)) == sized
+    liked = problem._replace(spec=replace(problem.spec, low=0.0, high=1.0))
+    assert attainable(world, liked) == {}
+    assert attainable(data, problem) == {}
+
+
+def test_tasks_per_second_of_evaluation_are_rows_of_task_scores(settings, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(experiment.provenance, "stopwatch", lambda: lambda: clock.now)
+    evaluate = experiment.predict.test_learner
+
+    def timed(*args):
+        clock.now += 2.0
+        return evaluate(*args)
+
+    none = experiment.provenance.Compilations(0, 0.5)
+    monkeypatch.setattr(experiment.provenance, "count_compilations", lambda: lambda: none)
+    monkeypatch.setattr(experiment.predict, "test_learner", timed)
+    monkeypatch.setattr(experiment, "train", lambda block, prepared, training, *_: (training, None))
+    monkeypatch.setattr(experiment, "check_converged", lambda finite, seeds: None)
+    summary = experiment.run(settings("seeds=[0,1]"), [])
+    rows = 6 * 2 * 2  # test users, support sizes, seeds
+    assert summary["speed"]["eval_tasks_per_s"] == rows / 1.5
+
+
+@pytest.mark.real
+def test_the_verdict_names_the_best_simple_baseline(tmp_path):
+    """On ML-100K, of what a line of code computes, user+item bias is the one to beat; an untrained model does not."""
+    schema.register()
+    typed = [
+        "learner=joint", "encoder=id", "encoder.width=4", "scorer=dot", "scorer.width=4", "steps=2", "eval_every=1",
+        "protocol.shots=[0,20]", "metrics=[mae]", "reporter=quiet", f"output={tmp_path}",
+        "baselines=[random,global_mean,item_mean,support_mean,popularity,user_item_bias]",
+    ]  # fmt: skip
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", typed), resolve=True)
+    assert isinstance(config, dict)
+    summary = experiment.run({str(key): value for key, value in config.items()}, typed)
+    scores = {name: found["mae"]["mean"] for name, found in summary["scores"]["user_cold"].items()}
+    simple = {name: mae for name, mae in scores.items() if name not in ("model", "popularity")}
+    assert min(simple, key=simple.__getitem__) == "user_item_bias"
+    verdict = summary["verdict"]["user_cold"]
+    assert verdict["best_baseline"] == "user_item_bias"
+    assert verdict["difference"] == pytest.approx(scores["model"] - scores["user_item_bias"], abs=1e-6)
+    assert verdict["p"] < 0.01
+    assert verdict["text"].startswith("above user_item_bias by ")
+    assert verdict["text"].endswith(": worse")
+
+
+def test_what_is_measured_of_all_tasks_at_once_stands_beside_the_means(settings):
+    """A baseline that ranks all alike shows the same items to everybody; each seed of the model counts."""
+    config = settings("seeds=[0,1]", "metrics=[mae,auc,coverage@3]", "protocol.candidates=full")
+    summary = experiment.run(config, [])
+    scores = summary["scores"]["user_cold"]
+    assert 0 < scores["model"]["coverage@3"]["mean"] <= 1
+    assert scores["model"]["coverage@3"] | {"mean": 0} == {
+        "mean": 0, "ci95": [None, None], "tasks": scores["model"]["mae"]["tasks"], "seeds": 2,
+    }  # fmt: skip
+    assert 0 < scores["global_mean"]["coverage@3"]["mean"] <= 1
+    assert "coverage@3" not in pl.read_parquet(run_directory.place(config) / "task_scores.parquet").columns
