@@ -2,12 +2,11 @@ import inspect
 import math
 from pathlib import Path
 
-import hydra.utils
 import pytest
 from omegaconf import OmegaConf
 
 from recmeta.config.components import component
-from recmeta.datasets import __all__ as LOADERS
+from recmeta.datasets.registry import DATASETS
 from recmeta.types import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
@@ -21,13 +20,14 @@ SPELLED = {
 
 
 def test_every_loader_has_a_yaml():
-    assert set(NAMES) == set(LOADERS)
+    assert set(NAMES) == set(DATASETS)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_yaml_states_every_setting_at_its_default(name):
-    config = OmegaConf.load(CONF / f"{name}.yaml")
-    partial = hydra.utils.instantiate(config)
+    block = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
+    partial = component("dataset", block, ())
+    assert partial is not None
     defaults = {key: value.default for key, value in inspect.signature(partial.func).parameters.items()}
     given = {key: tuple(value) if isinstance(value, list) else value or None for key, value in partial.keywords.items()}
     assert partial.func.__name__ == name
