@@ -1,1 +1,1 @@
-"""Run directories to tables, tests and verdicts. Reads files only; imports none of the training code."""
+"""Tables, tests and verdicts of finished runs. Reads files only; imports none of the training code."""

@@ -1,4 +1,4 @@
-"""``python -m recmeta.results outputs/NAME...``: run directories to tables and verdicts; ``status`` of a sweep."""
+"""Command line of reports: ``python -m recmeta.results outputs/NAME...`` and ``status`` of a sweep."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from recmeta.statistics import CORRECTIONS, TESTS
 from recmeta.types import UserError
 
 WIDE = 200
-"""Columns of the output where there is no terminal to say so."""
+"""Width in columns of output that is no terminal."""
 
 STAND_INS = {"\N{MINUS SIGN}": "-", "≈": "~", "≥": ">=", "…": "..", "∞": "inf", "—": "-", "†": "*"}
-"""What is printed where the terminal lacks a character."""
+"""Replacements printed for characters that the terminal's encoding lacks."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the tables of runs, and write them where ``--out`` says.
+    """Print the tables of runs, and write them into the folder given by ``--out``.
 
     Args:
         argv: the command line; None for the process's own.
@@ -40,13 +40,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["status"]:
         return _status(given[1:])
-    asked = _parser().parse_args(given)
+    options = _parser().parse_args(given)
     how = Judging(
-        asked.metric, asked.shots, asked.test, asked.correction, asked.by, asked.imported, asked.against, asked.ablation
+        options.metric,
+        options.shots,
+        options.test,
+        options.correction,
+        options.by,
+        options.imported,
+        options.against,
+        options.ablation,
     )
     try:
         with _printable():
-            _report(asked.paths, asked.searched, asked.out, how)
+            _report(options.paths, options.searched, options.out, how)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -54,10 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _status(given: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="recmeta-report status", description="What of a sweep is done.")
+    parser = argparse.ArgumentParser(
+        prog="recmeta-report status", description="Runs of a sweep by state: done, failed, running, missing."
+    )
     parser.add_argument("folder", type=Path, metavar="outputs/NAME", help="a folder of runs")
     try:
-        found = status.points(parser.parse_args(given).folder)
+        found = status.statuses(parser.parse_args(given).folder)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -89,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="recmeta-report",
         description="Run directories to tables, figures and verdicts (docs/results.md).",
-        epilog="recmeta-report status outputs/NAME: what of a sweep is done.",
+        epilog="recmeta-report status outputs/NAME: runs of a sweep by state.",
     )
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="outputs/NAME", help="run directories, or folders of them"
@@ -98,11 +107,11 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help=f"also write {PAGE}, {', '.join(FILES)} and figures there"
     )
     parser.add_argument(
-        "--metric", help="sort and test by this one; the runs' own if not given; NAME:min or NAME:max for unusual ones"
+        "--metric", help="metric to sort and test by; default: the runs' own; NAME:min or NAME:max for unusual ones"
     )
     parser.add_argument(
         "--searched", nargs="+", action="extend", default=[], type=Path, metavar="outputs/NAME",
-        help="runs by which settings were chosen: the ledger counts them, and no table holds them",
+        help="runs that settings were chosen by: counted in the ledger, not listed in the tables",
     )  # fmt: skip
     parser.add_argument("--shots", type=int, metavar="K", help="support size; the protocol's headline if not given")
     parser.add_argument("--test", choices=TESTS, default="t", help="paired per task (default: %(default)s)")
@@ -120,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _printable:
-    """While it lasts, standard output writes a stand-in for what its encoding lacks, instead of failing."""
+    """Context manager under which standard output replaces characters its encoding lacks, instead of failing."""
 
     def __enter__(self) -> None:
         codecs.register_error("recmeta.stand_in", _stand_in)

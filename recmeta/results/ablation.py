@@ -1,4 +1,4 @@
-"""What each part of a method is worth: every other learner in difference to the full one."""
+"""Ablation tables: the difference of every other learner to the full one."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 import polars as pl
 
-from recmeta.results.judging import Judged, Judging, compared
-from recmeta.results.labels import identity, tell_apart
+from recmeta.results.judging import Judged, Judging, compare
+from recmeta.results.labels import method_settings, tell_apart
 from recmeta.results.runs import Finished
 from recmeta.types import UserError
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """Learners in difference to one of them.
+    """Learners in difference to one of them, the full one.
 
     Attributes:
-        full: the label of that one.
-        changed: label -> the settings in which it differs from the full one: what is off, or other.
-        judged: a comparison per label, row minus full: one family.
+        full: the full learner's label.
+        changed: label -> the settings in which it differs from the full one, switched off or changed.
+        judged: a comparison per label, row minus full; together one family of tests.
     """
 
     full: str
@@ -37,10 +37,11 @@ def ablate(
     Args:
         parts: label -> task scores, in one scenario, at one support size.
         learners: label -> its runs.
-        how, goal: the metric, the test, the correction, and the full one's label.
+        how: the metric, the test, the correction, and the full learner's label.
+        goal: "min" or "max".
 
     Raises:
-        UserError: there is no such learner, or it is the only one.
+        UserError: no learner has that label, or it is the only one.
     """
     full, there = str(how.ablation), [label for label in learners if label in parts]
     if full not in there:
@@ -48,13 +49,13 @@ def ablate(
     others = [label for label in there if label != full]
     if not others:
         raise UserError(f"--ablation {full}: it is the only learner; there is nothing to compare it with")
-    settings = {label: identity(learners[label][0].config) for label in there}
+    settings = {label: method_settings(learners[label][0].config) for label in there}
     changed = {label: _changed(settings[full], settings[label]) for label in others}
     pairs = {(label, ""): (parts[label], parts[full]) for label in others}
-    return Ablation(full, changed, compared(pairs, full, how, goal))
+    return Ablation(full, changed, compare(pairs, full, how, goal))
 
 
 def _changed(full: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """The settings of the other that the full one has otherwise, as typed."""
+    """The settings in which ``other`` differs from ``full``, as on the command line."""
     before, after = tell_apart([full, other])
     return " ".join(f"{key}={after[key]}" for key in after if before.get(key) != after[key])

@@ -1,4 +1,4 @@
-"""What runs say of all test tasks at once, which no task's scores hold: a column more of a table."""
+"""Table columns for metrics over all test tasks at once, such as coverage: no mean of task scores."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from recmeta.statistics import metric_names
 
 
 def aggregates(learners: Mapping[str, Sequence[Finished]], scenario: str, shots: int) -> dict[str, dict[str, float]]:
-    """The mean over runs of each metric that is no mean over tasks.
+    """Average over runs each metric that is no mean over tasks.
 
     Args:
-        learners: label -> the runs of a learner, each of which carries baselines too.
+        learners: label -> the runs of a learner, each of which holds the baselines' scores too.
         scenario: of the test tasks.
-        shots: the support size; runs with another headline say nothing of it.
+        shots: the support size; runs with another headline size are skipped.
 
     Returns:
         Row -> name -> mean over runs. Runs of several splits are of different tasks.

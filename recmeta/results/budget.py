@@ -1,8 +1,8 @@
-"""The ledger: how many settings of each method were tried, for how long, and whether a comparison was fair.
+"""The ledger of tuning budgets: settings tried and seconds spent per method, and whether a comparison was fair.
 
 A *method* is all learners that differ in numbers only (rates, widths, steps, a number that is off). Each of its
-settings that was run counts, one that failed or was given up too. A baseline's settings are those of its grid. What was
-tried elsewhere and is in no run directory can't be known.
+settings that was run counts, also one that failed or was pruned. A baseline's settings are those of its grid. Settings
+tried elsewhere, in no run directory, are unknown.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from dataclasses import dataclass
 from math import isfinite, isnan
 from typing import Any
 
-from recmeta.results.labels import Word, at_key, identity, labels, tell_apart
+from recmeta.results.labels import Placeholder, at_key, labels, method_settings, tell_apart
 from recmeta.results.runs import Finished, Missing
 from recmeta.statistics import best_of
 
 VALIDATION = "meta-validation"
 
 UNEQUAL = "†"
-"""Marks a verdict on two methods of which one was tuned more than the other."""
+"""Marks a verdict on two methods that were tuned over different numbers of settings."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a method had.
+    """The tuning budget of a method.
 
     Attributes:
-        method: what its settings share, or a baseline's name.
+        method: label of what its settings have in common, or a baseline's name.
         kind: "learner", "baseline" or "imported".
         rows: the table's rows that are its settings.
-        tried: settings; None where nobody knows.
-        failed: how many of these gave no result.
-        pruned: how many a search gave up before their end.
-        by: what chooses among them, "mae on meta-validation"; "" where there is nothing to choose.
-        chosen: by that; "" where nothing is, or where what was validated on differs.
-        edges: settings of which the chosen value is the lowest or the highest that was tried.
-        seconds: of training, with meta-validation, over all its runs, those that gave no result too; of a baseline, of
+        tried: number of settings tried; None where unknown.
+        failed: number of these that gave no result.
+        pruned: number of these that a search stopped early.
+        by: selection criterion, "mae on meta-validation"; "" where there is nothing to choose.
+        chosen: the setting selected by it; "" where none is, or where the validation splits differ.
+        edges: settings whose chosen value is the lowest or the highest tried.
+        seconds: of training, with meta-validation, over all its runs, also those without a result; of a baseline, of
             fitting it and trying its settings, over all splits. NaN where not recorded.
     """
 
@@ -55,35 +55,35 @@ class Budget:
 def learner_budgets(
     learners: Mapping[str, Sequence[Finished]], missing: Sequence[Missing], searched: Sequence[Finished] = ()
 ) -> list[Budget]:
-    """The budget of every method of comparable runs.
+    """Count the settings tried, and the seconds spent, of every learner.
 
     Args:
         learners: label -> its runs.
         missing: runs without results; those of a method count as tried.
-        searched: runs that are in no table but count as tried; where there are some of a method, they are what chooses.
+        searched: runs that are in no table but count as tried; where a method has any, its setting is chosen by them.
     """
-    rows = {label: identity(runs[0].config) for label, runs in learners.items()}
+    rows = {label: method_settings(runs[0].config) for label, runs in learners.items()}
     methods: list[Mapping[str, Any]] = []
-    members: list[list[str]] = []
+    rows_of: list[list[str]] = []
     for label, settings_of_row in rows.items():
         if (method := without_numbers(settings_of_row)) in methods:
-            members[methods.index(method)].append(label)
+            rows_of[methods.index(method)].append(label)
         else:
             methods.append(method)
-            members.append([label])
+            rows_of.append([label])
     names, _ = labels(methods)
     ended = [run for run in missing if run.status in ("failed", "pruned") and run.config]
     lost: list[tuple[dict[str, Any], str]] = []  # a setting that failed on every split is one setting
     for run in ended:
-        if (own := identity(run.config)) not in (*(known for known, _ in lost), *rows.values()):
+        if (own := method_settings(run.config)) not in (*(known for known, _ in lost), *rows.values()):
             lost.append((own, run.status))
     made = []
-    for name, method, some in zip(names, methods, members, strict=True):
-        before = [run for run in searched if without_numbers(identity(run.config)) == method]
+    for name, method, some in zip(names, methods, rows_of, strict=True):
+        before = [run for run in searched if without_numbers(method_settings(run.config)) == method]
         settings = {label: rows[label] for label in some}
-        settings |= _unlabelled([identity(run.config) for run in before], settings)
+        settings |= _unlabelled([method_settings(run.config) for run in before], settings)
         of_setting = {
-            label: [run for run in before if identity(run.config) == own] if before else learners[label]
+            label: [run for run in before if method_settings(run.config) == own] if before else learners[label]
             for label, own in settings.items()
         }
         chosen, by = _chosen({label: runs for label, runs in of_setting.items() if runs})
@@ -91,13 +91,13 @@ def learner_budgets(
         failed, pruned = (
             sum(without_numbers(own) == method for own, status in lost if status == how) for how in ("failed", "pruned")
         )
-        without = [run for run in ended if without_numbers(identity(run.config)) == method]
+        without = [run for run in ended if without_numbers(method_settings(run.config)) == method]
         with_results = (*before, *(run for label in some for run in learners[label]))
         seconds = sum(run.train_seconds for run in (*with_results, *without))
-        said = chosen if len(settings) > 1 else ""
+        best = chosen if len(settings) > 1 else ""
         by = f"{by} on {VALIDATION}" if len(settings) > 1 and by else ""
         tried = len(settings) + failed + pruned
-        made.append(Budget(name, "learner", some, tried, failed, pruned, by, said, edges, seconds))
+        made.append(Budget(name, "learner", some, tried, failed, pruned, by, best, edges, seconds))
     return made
 
 
@@ -111,28 +111,28 @@ def _unlabelled(found: Sequence[dict[str, Any]], known: Mapping[str, Any]) -> di
 
 
 def baseline_budgets(runs: Sequence[Finished], names: Sequence[str], shots: int) -> list[Budget]:
-    """The budget of every baseline, as the runs' summaries say it.
+    """Read the budget of every baseline from the runs' summaries.
 
     Args:
-        runs: comparable ones.
+        runs: comparable runs.
         names: the baselines of the table.
         shots: the table's support size.
     """
-    # The split is told by its hash; runs of one split fit the same baselines, each of them those that it names.
+    # Splits are identified by their hash; runs of one split fit the same baselines, as far as each lists them.
     once: dict[str, dict[str, Any]] = {}
     for run in runs:
         if "baselines" in run.summary:
             once.setdefault(run.hashes["protocol"], {}).update(run.summary["baselines"])
-    known = 1 if once else None  # what is not in a report had nothing to tune
+    known = 1 if once else None  # a baseline that no report lists had nothing to tune
     return [
-        _baseline(name, [said[name] for said in once.values() if name in said], shots)
+        _baseline(name, [reports[name] for reports in once.values() if name in reports], shots)
         or Budget(name, "baseline", [name], known, 0, 0, "", "", [], float("nan"))
         for name in names
     ]
 
 
 def unequal(rows: Sequence[str], reference: str, budgets: Sequence[Budget]) -> dict[str, Budget]:
-    """Which of some rows are of a method that had not as many settings as the reference's, and its budget."""
+    """Returns the rows whose method had another number of settings than the reference's, with their budgets."""
     of_row = {row: budget for budget in budgets for row in budget.rows}
     theirs = of_row[reference]
     same = {row: of_row[row] is theirs or theirs.tried == of_row[row].tried is not None for row in rows}
@@ -140,18 +140,18 @@ def unequal(rows: Sequence[str], reference: str, budgets: Sequence[Budget]) -> d
 
 
 def sentence(reference: str, uneven: Mapping[str, Budget], budgets: Sequence[Budget]) -> str:
-    """How unequal budgets differ, in words."""
+    """State in words how unequal budgets differ."""
     theirs = next(budget for budget in budgets if reference in budget.rows)
-    ours = dict.fromkeys(_said(budget) for budget in uneven.values())
-    return f"{UNEQUAL} unequal budgets: settings tried for {_said(theirs)}; for {', '.join(ours)}"
+    ours = dict.fromkeys(_count(budget) for budget in uneven.values())
+    return f"{UNEQUAL} unequal budgets: settings tried for {_count(theirs)}; for {', '.join(ours)}"
 
 
-NUMBER = Word("number")
-"""In the place of any number, and of what stands for none."""
+NUMBER = Placeholder("number")
+"""Placeholder for any number, and for null."""
 
 
 def without_numbers(value: Any) -> Any:
-    """A config with every number, and what stands for none, blotted out: equal for settings of one method.
+    """Replace every number and null of a config by a placeholder: equal for settings of one method.
 
     >>> without_numbers({"rate": 0.1, "clip": None, "adapts": "head", "layers": [32, 32], "first_order": True})
     {'rate': number, 'clip': number, 'adapts': 'head', 'layers': number, 'first_order': True}
@@ -165,7 +165,7 @@ def without_numbers(value: Any) -> Any:
 
 
 def _chosen(of_row: Mapping[str, Sequence[Finished]]) -> tuple[str, str]:
-    """The setting that is best on meta-validation, over the splits that all have; and by which metric."""
+    """Returns the setting that is best on meta-validation, over the splits that all have, and the metric's name."""
     everyone = [run for runs in of_row.values() for run in runs]
     metrics = {(run.metric, run.goal) for run in everyone}
     validated = [{(run.hashes["protocol"], seed) for run in runs for seed in run.validated} for runs in of_row.values()]
@@ -186,7 +186,7 @@ def _chosen(of_row: Mapping[str, Sequence[Finished]]) -> tuple[str, str]:
 
 
 def _edges(rows: Mapping[str, Mapping[str, Any]], chosen: str) -> list[str]:
-    """Numbers that vary over rows, and of which the chosen row has the lowest or the highest."""
+    """The numbers that vary over rows and of which the chosen row has the lowest or the highest."""
     apart = dict(zip(rows, tell_apart(list(rows.values())), strict=True))
     found = []
     for key in apart[chosen]:
@@ -198,26 +198,26 @@ def _edges(rows: Mapping[str, Mapping[str, Any]], chosen: str) -> list[str]:
 
 
 def _edge(name: str, value: float, tried: Sequence[float]) -> list[str]:
-    """Whether a value is at an end of what was tried, in words."""
+    """Report in words a value that is the lowest or the highest tried; nothing for others."""
     if value not in (min(tried), max(tried)):
         return []
     return [f"{name}={value:g} is the {'lowest' if value == min(tried) else 'highest'}"]
 
 
 def _baseline(name: str, reports: Sequence[Mapping[str, Any]], shots: int) -> Budget | None:
-    """A baseline's budget, from what the summary of each split says of it; None where none says anything."""
+    """Read a baseline's budget from the summary of each split; None where no summary reports it."""
     if not reports:
         return None
     chosen: dict[str, None] = {}
     edges: dict[str, int] = {}
     for report in reports:
-        # Which keys are settings: what has a value for each support size.
+        # Keys with a value for each support size are settings.
         values = {key: one for key, one in report.items() if isinstance(one, list) and key != "shots"}
         place = report["shots"].index(shots)
-        said = ", ".join(f"{key.replace('_', ' ')} {one[place]:g}" for key, one in values.items())
-        chosen[said] = None
+        setting = ", ".join(f"{key.replace('_', ' ')} {one[place]:g}" for key, one in values.items())
+        chosen[setting] = None
         for key, tried in report.get("grid", {}).items():
-            near = min(tried, key=lambda each: abs(each - values[key][place]))  # settings are single precision
+            near = min(tried, key=lambda value: abs(value - values[key][place]))  # settings are single precision
             for edge in _edge(key.replace("_", " "), near, tried) if len(tried) > 1 else ():
                 edges[edge] = edges.get(edge, 0) + 1
     many = len(reports)
@@ -235,8 +235,8 @@ def _baseline(name: str, reports: Sequence[Mapping[str, Any]], shots: int) -> Bu
     )
 
 
-def _said(budget: Budget) -> str:
-    return f"{budget.method}: {'nobody knows' if budget.tried is None else budget.tried}"
+def _count(budget: Budget) -> str:
+    return f"{budget.method}: {'unknown' if budget.tried is None else budget.tried}"
 
 
 def _number(value: Any) -> float | None:

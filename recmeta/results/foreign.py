@@ -1,4 +1,4 @@
-"""Scores of other systems, from a file, to be judged beside the runs'."""
+"""Import scores of other systems from a file, to compare them with the runs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from recmeta.statistics import KEYS, metric_names
 from recmeta.types import UserError
 
 KEY_COLUMNS = ("task", "seed", "split", "shots", "scenario", "method")
-"""The columns of an imported file that are no metrics; all but the first may be left out."""
+"""Columns of an imported file that are no metrics; all but the first may be left out."""
 
 NAMED = 3
-"""So many tasks are named in a message, the others are counted."""
+"""Most tasks named in a message; the others are counted."""
 
 
 def read(path: Path) -> pl.DataFrame:
-    """Read an imported file: text columns as they stand there.
+    """Read an imported file; ids stay text.
 
     Args:
-        path: CSV (with a head line) or Parquet.
+        path: CSV (with a header line) or Parquet.
 
     Raises:
-        UserError: it can't be read or has no column "task".
+        UserError: the file can't be read or has no column "task".
     """
     try:
         parquet = path.suffix == ".parquet"
@@ -38,21 +38,21 @@ def read(path: Path) -> pl.DataFrame:
 
 
 def fit(path: Path, pooled: pl.DataFrame, seeds: Mapping[str, object], shots: int) -> tuple[pl.DataFrame, list[str]]:
-    """An imported file as rows of the pooled task scores.
+    """Turn an imported file into rows of the pooled task scores.
 
     Args:
         path: the file.
         pooled: the runs' scores, from `recmeta.results.pool.pool`.
         seeds: the seed of each split.
-        shots: the support size of rows that don't say theirs.
+        shots: the support size of rows without a column "shots".
 
     Returns:
-        Rows of kind "imported", labelled by the column "method" or else by the file's name; and notes on columns that
-        were not used.
+        Rows of kind "imported", labelled by the column "method" or else by the file's name; and notes on unused
+        columns.
 
     Raises:
-        UserError: a row is about a task, split, scenario or support size that the runs don't have, or about the same as
-            another; a value is no number; no column is one of the runs' metrics.
+        UserError: a row names a task, split, scenario or support size that the runs don't have, or duplicates another;
+            a value is no number; no column is one of the runs' metrics.
     """
     raw, metrics = read(path), metric_names(pooled)
     there = [name for name in raw.columns if name in metrics]
@@ -80,7 +80,7 @@ def fit(path: Path, pooled: pl.DataFrame, seeds: Mapping[str, object], shots: in
 def _column(
     path: Path, raw: pl.DataFrame, name: str, allowed: Mapping[str, str] | None, default: str | None
 ) -> pl.Expr:
-    """A column that says where a row belongs: as typed, translated by what is allowed."""
+    """A key column, each value translated by the mapping of allowed values."""
     if name not in raw.columns:
         if default is None and allowed is not None:
             raise UserError(f"--import {path}: the runs have several of {name}: add a column {name} ({_list(allowed)})")
@@ -101,7 +101,7 @@ def _number(path: Path, raw: pl.DataFrame, name: str) -> pl.Expr:
 
 
 def _check(path: Path, frame: pl.DataFrame, pooled: pl.DataFrame) -> None:
-    """Every row is about a task of the runs, and no two about the same."""
+    """Refuse rows about tasks that the runs don't have, and duplicate rows."""
     if taken := sorted(set(frame["row"]) & set(pooled["row"])):
         raise UserError(f"--import {path}: method {taken[0]} is in the runs already; give it another name")
     cell = ["scenario", "split", "task"]
@@ -112,12 +112,12 @@ def _check(path: Path, frame: pl.DataFrame, pooled: pl.DataFrame) -> None:
     keys = ["row", "split", *(key for key in KEYS if key != "method")]
     if (double := frame.filter(frame.select(keys).is_duplicated())).height:
         raise UserError(
-            f"--import {path}: several rows are about task {double['task'][0]} and nothing tells them apart"
+            f"--import {path}: several rows are about task {double['task'][0]} and no column distinguishes them"
         )
 
 
 def _only(values: Sequence[str] | pl.Series) -> str | None:
-    """The value, if there is only one."""
+    """The only distinct value; None if there are several."""
     found = set(values)
     return found.pop() if len(found) == 1 else None
 

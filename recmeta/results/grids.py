@@ -1,4 +1,4 @@
-"""What a report has to say, as titled grids of text and lines below them: the same for every form it takes."""
+"""A report as titled grids of text with lines below them, the common source of every output format."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ TESTED = {"t": "t-test", "wilcoxon": "Wilcoxon's test", "permutation": "sign-fli
 """The tests in words."""
 
 
-WORDS = ("", "method", "chosen", "by", "at the edge of what was tried", "differs in")
-"""Columns of words, which begin at the left."""
+WORDS = ("", "method", "chosen", "by", "at an edge of the tried range", "differs in")
+"""Left-aligned columns: text, not numbers."""
 
 NOTHING = "-"
-"""A cell without a value, or of a run that there is not."""
+"""Text of a cell without a value, or of a run that does not exist."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that is reported.
+    """Everything that is reported.
 
     Attributes:
         tables: one per data set, protocol and scenario.
         rankings: one per scenario with several tables.
         missing: runs without results.
-        how: what the tables were judged by.
+        how: the metric, test and correction of the tables.
     """
 
     tables: Sequence[Table]
@@ -49,7 +49,7 @@ class Grid(NamedTuple):
     """Cells under a title.
 
     Attributes:
-        title: what it shows.
+        title: of the grid.
         head: names of the columns; "" is the column of marks.
         body: text, a row each.
         marks: (row, column) of the body -> "best" or "≈", for cells that have one.
@@ -62,7 +62,7 @@ class Grid(NamedTuple):
 
 
 def legend(how: Judging) -> str:
-    """What the marks and the numbers mean."""
+    """Explain the marks and the numbers."""
     correction = CORRECTIONS[how.correction].name
     return (
         f"best: the best mean; ≈: not distinguishable from it ({TESTED[how.test]} paired per task, p ≥ 0.05, "
@@ -70,12 +70,12 @@ def legend(how: Judging) -> str:
         "once. [lo, hi]: 95 % bootstrap interval over tasks, each with all its splits, and over the seeds that all "
         "tasks have. Intervals of differences invert the test and are for one comparison; verdicts are by p, "
         f"{correction} over the learners of a table. {UNEQUAL}: one of the two had more settings to choose from, as "
-        "far as these directories tell."
+        "far as these directories show."
     )
 
 
 def missing_lines(missing: Sequence[Missing]) -> list[str]:
-    """A line per run without results, after one that counts them; nothing if there is none."""
+    """A line that counts the runs without results, and one for each; nothing if there are none."""
     if not missing:
         return []
     counts = [
@@ -92,7 +92,7 @@ def missing_lines(missing: Sequence[Missing]) -> list[str]:
 
 
 def sections(report: Report) -> Iterator[tuple[list[Grid], list[str]]]:
-    """Grids and the lines below them, in reading order."""
+    """Yield grids and the lines below them, in reading order."""
     for table in report.tables:
         bucketed = [f"{one.row}, {one.bucket}: {one.text}" for one in table.bucketed.judged] if table.bucketed else []
         yield list(_grids(table)), [*table.verdicts, *bucketed, *(f"note: {note}" for note in table.notes)]
@@ -103,7 +103,7 @@ def sections(report: Report) -> Iterator[tuple[list[Grid], list[str]]]:
 
 
 def _grids(table: Table) -> Iterator[Grid]:
-    """The main table, the one by support size where there are several, the ledger, and what else was asked for."""
+    """Yield the main table, the table by support size, the ledger, and the optional tables."""
     head = ["", "method", *table.metrics, "tasks", "seeds", "splits"]
     body = [
         [row.mark, row.label, *(interval(row.cells[name]) for name in table.metrics), *counts]
@@ -125,7 +125,7 @@ def _grids(table: Table) -> Iterator[Grid]:
 
 
 def overview(tables: Sequence[Table]) -> Grid:
-    """Every method in every table, by one metric: what was not run, or has no value, is an empty cell."""
+    """Every method in every table, by one metric; an empty cell where it was not run or has no value."""
     found = [{row.label: row for row in table.rows} for table in tables]
     labels = list(dict.fromkeys(label for rows in found for label in rows))
     body = [
@@ -143,9 +143,9 @@ def overview(tables: Sequence[Table]) -> Grid:
 
 
 def distinct(tables: Sequence[Table]) -> list[str]:
-    """Short names of tables: what of their headings tells them apart."""
-    said = [re.sub(r" \(data (\w+)\)", r" data=\1", table.heading).replace(" = ", "=") for table in tables]
-    words = [re.split(r"[:,]? ", heading) for heading in said]
+    """Short names of tables: the parts of their headings that differ."""
+    headings = [re.sub(r" \(data (\w+)\)", r" data=\1", table.heading).replace(" = ", "=") for table in tables]
+    words = [re.split(r"[:,]? ", heading) for heading in headings]
     shared = set.intersection(*map(set, words))
     apart = [[word for word in some if word not in shared] for some in words]
     bare = [" ".join(word for word in some if not word.startswith("data=")) for some in apart]
@@ -153,7 +153,7 @@ def distinct(tables: Sequence[Table]) -> list[str]:
 
 
 def _ablation(table: Table, ablation: Ablation) -> Grid:
-    """The full learner, and the others in difference to it."""
+    """The full learner's row, and the others in difference to it."""
     cells = {row.label: row.cells[table.metric] for row in table.rows}
     body = [
         [
@@ -181,14 +181,14 @@ def _ablation(table: Table, ablation: Ablation) -> Grid:
 
 
 def _lost(budget: Budget) -> str:
-    """How many of a method's settings gave no result, in words."""
+    """State in words how many of a method's settings gave no result."""
     counts = [f"{count} {how}" for how, count in (("failed", budget.failed), ("pruned", budget.pruned)) if count]
     return f" ({', '.join(counts)})" if counts else ""
 
 
 def _ledger(world: str, budgets: Sequence[Budget]) -> Grid:
-    """What each method had: the same for all scenarios of a protocol."""
-    head = ["method", "settings tried", "chosen", "by", "at the edge of what was tried", "train s"]
+    """The tuning budget of each method: the same for all scenarios of a protocol."""
+    head = ["method", "settings tried", "chosen", "by", "at an edge of the tried range", "train s"]
     body = [
         [
             one.method,
@@ -214,17 +214,17 @@ def _buckets(title: str, table: Table, bucketed: Bucketed) -> Grid:
 
 
 def _ranks(ranked: Ranked) -> Grid:
-    first = ranked.standings[0].label
+    first = ranked.methods[0].label
     head = ["method", "rank", "better / equal / worse than the first", "p (Nemenyi)"]
     body = [
         [one.label, f"{one.rank:.2f}", f"{one.wins} / {one.ties} / {one.losses}", number(one.p)]
-        for one in ranked.standings[1:]
+        for one in ranked.methods[1:]
     ]
-    return Grid(ranked.heading, head, [[first, f"{ranked.standings[0].rank:.2f}", "", ""], *body])
+    return Grid(ranked.heading, head, [[first, f"{ranked.methods[0].rank:.2f}", "", ""], *body])
 
 
 def justified(head: Sequence[str]) -> list[str]:
-    """For each column "l" or "r": where its cells begin."""
+    """Alignment of each column: "l" for left, "r" for right."""
     return ["l" if name in WORDS else "r" for name in head]
 
 

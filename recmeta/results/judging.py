@@ -1,4 +1,4 @@
-"""How methods are judged: by which metric, by which test, against whom."""
+"""Compare methods: by which metric and test, and against which row."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from recmeta.statistics import (
 from recmeta.types import UserError
 
 REPEATED = ("split",)
-"""What repeats a task besides the seeds."""
+"""Columns that repeat a task besides the seeds."""
 
 
 class Judging(NamedTuple):
-    """How tables are made.
+    """Settings of a report: metric, test, correction, reference.
 
     Attributes:
         metric: to sort by and to test, "mae", or with its goal, "regret:min"; None for the runs' own.
         shots: the support size; None for the protocol's headline.
         test: a key of `recmeta.statistics.TESTS`.
         correction: a key of `recmeta.statistics.CORRECTIONS`.
-        by: "shots", or a column that says something about tasks, to judge by buckets of; None for none.
+        by: "shots", or a column that describes tasks, to compare within buckets of; None for none.
         foreign: files of other systems' scores.
         against: the label of the row to compare with; None for the best baseline.
-        ablation: the label of the learner that all others are to be seen in difference to; None for no such table.
+        ablation: the label of the learner whose difference to all others is tabulated; None for no such table.
     """
 
     metric: str | None = None
@@ -51,15 +51,15 @@ class Judging(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A method against another, the best baseline unless said, in a family of such comparisons.
+    """A method compare with a reference, the best baseline by default, within a family of comparisons.
 
     Attributes:
         row, reference: their labels.
-        bucket: of the tasks that are compared; "" for all.
+        bucket: the tasks that are compare; "" for all.
         comparison: row minus reference.
-        p: corrected.
-        family: how many comparisons it was corrected for.
-        text: all that in words.
+        p: corrected p-value.
+        family: number of comparisons it was corrected for.
+        text: the comparison in words.
     """
 
     row: str
@@ -71,40 +71,41 @@ class Judged(NamedTuple):
     text: str
 
 
-def chosen(runs: Sequence[Finished], how: Judging) -> tuple[Judging, str]:
-    """The settings with the metric's plain name, and its goal: as typed, or as the runs say.
+def resolve_metric(runs: Sequence[Finished], how: Judging) -> tuple[Judging, str]:
+    """Resolve the metric's plain name and its goal, as typed or as the runs record them.
 
     Raises:
-        UserError: no such metric, several, or one whose goal nobody says.
+        UserError: the metric does not exist, is ambiguous, or its goal is not recorded.
     """
     own = list(dict.fromkeys(run.metric for run in runs if run.metric))
     if how.metric is None and len(own) != 1:
-        raise UserError(f"the runs are judged by {', '.join(own) or 'no metric'}: say which with --metric")
+        raise UserError(f"the runs are judged by {', '.join(own) or 'no metric'}: choose one with --metric")
     metric, _, goal = (how.metric or own[0]).partition(":")
     there = dict.fromkeys(name for run in runs for name in metric_names(run.scores))
     if metric not in there:
         raise UserError(f"--metric {metric}: the runs have {', '.join(there)}")
     goal = goal or next((run.goals[metric] for run in runs if metric in run.goals), "")
     if goal not in ("min", "max"):
-        raise UserError(f"--metric {how.metric}: say whether low or high is good: {metric}:min or {metric}:max")
+        raise UserError(f"--metric {how.metric}: give its goal: {metric}:min or {metric}:max")
     return how._replace(metric=metric), goal
 
 
-def compared(
+def compare(
     pairs: Mapping[tuple[str, str], tuple[pl.DataFrame, pl.DataFrame]], reference: str, how: Judging, goal: str
 ) -> list[Judged]:
-    """A family of comparisons with one reference, paired per task within equal splits.
+    """Compare rows with one reference, paired per task within equal splits, as one family of tests.
 
     Args:
         pairs: (row, bucket) -> the row's scores and the reference's.
         reference: its label.
-        how, goal: the metric, the test and the correction, which is over the comparisons that can be tested.
+        how: the metric, the test and the correction, which is over the comparisons that can be tested.
+        goal: "min" or "max".
     """
     metric, correction = str(how.metric), CORRECTIONS[how.correction]
     made = {key: paired(differences(*pair, metric, REPEATED), how.test) for key, pair in pairs.items()}
-    tested = [key for key, comparison in made.items() if comparison.n > 1]
-    corrected = dict(zip(tested, correction.correct([made[key].p for key in tested]).tolist(), strict=True))
-    family = len(tested) if how.correction != "none" else 1
+    testable = [key for key, comparison in made.items() if comparison.n > 1]
+    corrected = dict(zip(testable, correction.correct([made[key].p for key in testable]).tolist(), strict=True))
+    family = len(testable) if how.correction != "none" else 1
     return [
         Judged(
             row,
@@ -123,18 +124,18 @@ def rival_of(rows: Sequence[str], means: Mapping[str, float], baselines: Sequenc
     """The row that all others are compared with; None where there is no baseline and none was named.
 
     Raises:
-        UserError: where the one that was named is not there.
+        UserError: no row has the name that was given.
     """
     if how.against is not None and how.against not in rows:
         raise UserError(f"--against {how.against}: no such row; there are {', '.join(rows)}")
     return how.against or best_of({row: means[row] for row in baselines}, goal)
 
 
-def marked(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:
-    """Which row is the best, and which are not distinguishable from it."""
+def mark_best(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:
+    """Mark the best row, and the rows that are not distinguishable from it."""
     best = best_of(means, goal)
     if best is None:
         return {}
     others = [row for row in parts if row != best and not isnan(means[row])]
-    judged = compared({(row, ""): (parts[row], parts[best]) for row in others}, best, how, goal)
+    judged = compare({(row, ""): (parts[row], parts[best]) for row in others}, best, how, goal)
     return {best: "best"} | {one.row: "≈" for one in judged if one.comparison.n > 1 and one.p >= LEVEL}

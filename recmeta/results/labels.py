@@ -1,4 +1,4 @@
-"""What tells one config from another, in the words of the command line."""
+"""Short labels that distinguish configs, written as on the command line."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 INCIDENTAL = ("name", "output", "force", "reporter", "hydra", "seeds", "metrics", "baselines")
-"""Root keys that make no other method: names and paths, how often it is repeated, and what is measured beside it."""
+"""Root keys that do not define a method: names, paths, seeds, and the metrics and baselines beside it."""
 
 TRAINING = ("train_shots", "train_query", "validation_draws", "headline")
-"""Settings of a protocol that training or its model selection reads; test tasks and what is asked of them are the same
-whatever they are. They tell methods apart, not tables."""
+"""Protocol settings read by training or model selection alone.
+
+The test tasks do not depend on them, so they distinguish methods, not tables.
+"""
 
 SETTINGS_OF_HYDRA = ("_target_", "_partial_", "_convert_", "_recursive_")
 
 
-def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config less what only repeats or names the experiment: equal for runs that belong into one row.
+def method_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that define a method: equal for runs that belong in one row.
 
-    >>> identity({"name": "a", "seeds": [0], "protocol": {"seed": 3, "order": "time"}})
+    >>> method_settings({"name": "a", "seeds": [0], "protocol": {"seed": 3, "order": "time"}})
     {'protocol': {'order': 'time'}}
     """
     return {
@@ -28,19 +30,19 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def tested(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config says of the data and the test: equal for runs that belong into one table.
+def table_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that define the data and the test: equal for runs that belong in one table.
 
-    >>> tested({"protocol": {"seed": 3, "order": "time", "train_shots": [5]}, "learner": {}})
+    >>> table_settings({"protocol": {"seed": 3, "order": "time", "train_shots": [5]}, "learner": {}})
     {'dataset': None, 'protocol': {'order': 'time'}}
     """
-    protocol = identity(config).get("protocol")
+    protocol = method_settings(config).get("protocol")
     kept = {key: value for key, value in protocol.items() if key not in TRAINING} if protocol else None
     return {"dataset": config.get("dataset"), "protocol": kept}
 
 
 def at_key(config: Mapping[str, Any], key: str) -> Any:
-    """What stands at a dotted key; None where nothing does.
+    """The value at a dotted key; None where there is none.
 
     >>> at_key({"learner": {"inner": {"rate": 0.1}}}, "learner.inner.rate"), at_key({}, "a.b")
     (0.1, None)
@@ -62,9 +64,10 @@ def choice(block: Any) -> str:
 
 
 def tell_apart(values: Sequence[Any], path: str = "") -> list[dict[str, str]]:
-    """For each of several values at one place of their configs, all settings in which it differs from another.
+    """List, for each of several configs, the settings in which it differs from the others.
 
-    The settings of different choices of a group are not compared: the choice says it all. Those of equal choices are.
+    The settings of different choices of a group are not compared, since the choice itself differs. Those of equal
+    choices are.
 
     >>> maml, ridge = {"_target_": "x.maml", "rate": 1}, {"_target_": "x.ridge"}
     >>> tell_apart([{"learner": maml}, {"learner": maml | {"rate": 2}}, {"learner": ridge}])
@@ -72,7 +75,7 @@ def tell_apart(values: Sequence[Any], path: str = "") -> list[dict[str, str]]:
 
     Args:
         values: plain values, nested mappings as a rule.
-        path: where they stand, with dots.
+        path: dotted key of the values.
 
     Returns:
         One mapping per value, from dotted keys to values as text.
@@ -97,17 +100,17 @@ def tell_apart(values: Sequence[Any], path: str = "") -> list[dict[str, str]]:
 
 
 def labels(configs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
-    """Short labels that tell configs apart, in as few settings as that takes.
+    """Short labels that distinguish configs by as few settings as possible.
 
     Args:
-        configs: different from each other (`identity`).
+        configs: different from each other (`method_settings`).
 
     Returns:
-        The labels, and the settings that differ too but are not needed in them.
+        The labels, and the settings that also differ but are not needed in them.
     """
     apart = tell_apart(configs)
-    # The learner is what is studied as a rule, so its settings are the last to be left out. Within these and within the
-    # others numbers go first: a search may have come upon them, and a choice says more.
+    # The learner is usually the subject of the study, so its settings are the last to be left out. Within these and
+    # within the others numbers go first: a search may have picked them, and a choice is more informative.
     keys = sorted(dict.fromkeys(key for one in apart for key in one), key=lambda key: not key.startswith("learner"))
     choices = [key for key in keys if not all(_is_number(one[key]) for one in apart if key in one)]
     needed = list(keys)
@@ -123,19 +126,19 @@ def labels(configs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
     return named, [key for key in keys if key not in needed]
 
 
-class Word:
-    """Stands in a config where there is no value, and is said as it is."""
+class Placeholder:
+    """Placeholder in a config where there is no value, printed as its text."""
 
-    def __init__(self, said: str) -> None:
-        self.said = said
+    def __init__(self, text: str) -> None:
+        self.text = text
 
     def __repr__(self) -> str:
-        """What is said."""
-        return self.said
+        """The text itself."""
+        return self.text
 
 
-ABSENT = Word("absent")
-"""In the place of a key that a config lacks."""
+ABSENT = Placeholder("absent")
+"""Placeholder for a key that a config lacks."""
 
 
 def _label(apart: Mapping[str, str], keys: Sequence[str]) -> str:

@@ -7,26 +7,25 @@ from collections.abc import Iterator, Sequence
 from recmeta.results.grids import NOTHING, Grid, Report, justified, legend, missing_lines, sections
 
 MARKED = {"best": r"\textbf{%s}", "≈": r"%s$^{\approx}$"}
-"""How a cell with a mark is set: the best bold, what a test does not tell from it with a sign."""
+"""LaTeX of a marked cell: the best in bold, one not distinguishable from it with a sign."""
 
 
 def latex(report: Report) -> str:
-    """Tables with the best in bold; what else there is to say stands in comments.
+    """Write tables with the best in bold; all other lines are comments.
 
-    A cell without a value is a dash; so is one of a run that there is not, and the runs that are missing are named at
-    the end.
+    A cell without a value is a dash, also where the run does not exist; missing runs are listed at the end.
     """
-    said = [r"% needs \usepackage{booktabs}", f"% {legend(report.how)}"]
-    said.append(r"% bold: the best mean; $\approx$: not distinguishable from it")
+    text = [r"% needs \usepackage{booktabs}", f"% {legend(report.how)}"]
+    text.append(r"% bold: the best mean; $\approx$: not distinguishable from it")
     for grids, lines in sections(report):
         for grid in grids:
-            said += latex_table(grid)
-        said += [f"% {line}" for line in lines]
-    return "\n".join([*said, *(f"% {line}" for line in missing_lines(report.missing))]) + "\n"
+            text += latex_table(grid)
+        text += [f"% {line}" for line in lines]
+    return "\n".join([*text, *(f"% {line}" for line in missing_lines(report.missing))]) + "\n"
 
 
 def latex_table(grid: Grid) -> Iterator[str]:
-    """One floating table. The column of marks is left out: the marks are set where they belong."""
+    """One floating table, without the column of marks: a mark is set at the marked number."""
     columns = [at for at, name in enumerate(grid.head) if name]
     yield r"\begin{table}"
     yield r"\centering"
@@ -43,12 +42,12 @@ def latex_table(grid: Grid) -> Iterator[str]:
 
 
 def _cell(text: str, mark: str | None) -> str:
-    """A cell; a mark is set at the number, not at its interval."""
+    """A cell, its mark at the number and not at the interval."""
     if text == NOTHING:
         return "--"
     value, space, interval = text.partition(" [")
-    said = MARKED[mark] % escape(value) if mark else escape(value)
-    return f"{said}{escape(space + interval)}"
+    mean = MARKED[mark] % escape(value) if mark else escape(value)
+    return f"{mean}{escape(space + interval)}"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -56,7 +55,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX reads it.
+    """Escape text for LaTeX.
 
     >>> print(escape("ndcg@5 of user_cold ≈ 5 %"))
     ndcg@5 of user\\_cold $\\approx$ 5 \\%

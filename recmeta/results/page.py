@@ -1,4 +1,4 @@
-"""A report as one page that opens from disk: sortable tables, zoomable figures, nothing fetched from anywhere."""
+"""A report as one self-contained HTML page: sortable tables, zoomable figures, nothing fetched."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import polars as pl
 from recmeta.results.grids import Grid, Report, justified, legend, missing_lines, sections
 
 SCRIPT, STYLE = (Path(__file__).parent.joinpath(f"page.{suffix}") for suffix in ("js", "css"))
-"""What the page does and how it looks: inlined."""
+"""The page's script and style sheet, inlined."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-"""The browser is told to fetch nothing."""
+"""Content security policy: the browser may fetch nothing."""
 
 
 CLASSES = {"best": " best", "≈": " near"}
-"""What a mark makes of a cell: the best is bold, what a test does not tell from it has a sign behind it."""
+"""CSS class of a mark: the best is bold, a row not distinguishable from it has a sign behind it."""
 
 
 class Picture(NamedTuple):
-    """A figure on the page: what it shows, as SVG, and its numbers."""
+    """A figure on the page: its caption, its SVG, and its numbers."""
 
     name: str
     caption: str
@@ -33,7 +33,7 @@ class Picture(NamedTuple):
 
 
 def page(report: Report, pictures: Sequence[Picture]) -> str:
-    """The page.
+    """Build the page.
 
     Args:
         report: its tables.
@@ -71,7 +71,7 @@ def page(report: Report, pictures: Sequence[Picture]) -> str:
 
 
 def _table(grid: Grid) -> Iterator[str]:
-    """A table. The column of marks is left out: the cells that have one look it."""
+    """A table without the column of marks: marked cells are styled."""
     sides = justified(grid.head)
     columns = [(at, name, sides[at]) for at, name in enumerate(grid.head) if name]
     yield "<div class=wide><table><thead><tr>"
@@ -90,7 +90,7 @@ def _list(lines: Sequence[str]) -> list[str]:
 
 
 def _own_ids(svg: str, name: str) -> str:
-    """An SVG whose ids are its own: those of several on one page may not be alike. Metadata, with its links, is cut."""
+    """Make an SVG's ids unique on the page, and cut its metadata with their links."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{name}.', svg)
     return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}.", svg)

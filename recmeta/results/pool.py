@@ -1,4 +1,4 @@
-"""Which runs can be compared, and all their task scores in one frame, each once."""
+"""Group comparable runs, and pool their task scores in one frame, each score once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from recmeta.results.labels import identity, labels, tested
+from recmeta.results.labels import labels, method_settings, table_settings
 from recmeta.results.runs import Finished
 from recmeta.statistics import KEYS, metric_names, number
 
 SAME = 1e-6
-"""Scores of one method on one task that differ by no more than this agree."""
+"""Scores of one method on one task agree if they differ by no more than this."""
 
 
 class Pooled(NamedTuple):
@@ -21,8 +21,8 @@ class Pooled(NamedTuple):
     Attributes:
         scores: the task scores with the columns ``row`` (a learner's label or a baseline's name), ``kind`` ("learner"
             or "baseline") and ``split`` besides.
-        learners: label -> the runs of a learner, which are alike in all that makes a method (`identity`).
-        notes: what a reader must know of them.
+        learners: label -> the runs of a learner, with equal `method_settings`.
+        notes: caveats for the reader.
     """
 
     scores: pl.DataFrame
@@ -31,21 +31,23 @@ class Pooled(NamedTuple):
 
 
 def comparable(runs: Sequence[Finished]) -> list[list[Finished]]:
-    """Runs by what they were tested on: the data, and the protocol but for its seed and what only training reads."""
-    worlds: list[list[Finished]] = []
+    """Group runs by their test: the data, and the protocol without its seed and its training settings."""
+    groups: list[list[Finished]] = []
     for run in runs:
-        for others in worlds:
-            if others[0].hashes["data"] == run.hashes["data"] and tested(others[0].config) == tested(run.config):
+        for others in groups:
+            if others[0].hashes["data"] == run.hashes["data"] and table_settings(others[0].config) == table_settings(
+                run.config
+            ):
                 others.append(run)
                 break
         else:
-            worlds.append([run])
-    return worlds
+            groups.append([run])
+    return groups
 
 
 def pool(runs: Sequence[Finished]) -> Pooled:
-    """Pool comparable runs. Every run carries the baselines, so that most of them come several times."""
-    own = [identity(run.config) if run.trains else None for run in runs]
+    """Pool the task scores of comparable runs; baselines, which every run holds, are kept once."""
+    own = [method_settings(run.config) if run.trains else None for run in runs]
     methods: list[dict[str, Any]] = []
     for method in own:
         if method is not None and method not in methods:
@@ -59,7 +61,7 @@ def pool(runs: Sequence[Finished]) -> Pooled:
         where = {"split": pl.lit(split), "run": pl.lit(str(run.directory))}
         learner = run.scores.filter(model).with_columns(row=pl.lit(name), kind=pl.lit("learner"), **where)
         baselines = run.scores.filter(~model)
-        # As a rule they are those of the run before: a thousand runs would bring them a thousand times.
+        # Usually equal to those of the previous run: a thousand runs would add them a thousand times.
         if split not in before or not before[split].equals(baselines):
             parts.append(baselines.with_columns(row="method", kind=pl.lit("baseline"), **where))
         before.setdefault(split, baselines)
@@ -69,13 +71,13 @@ def pool(runs: Sequence[Finished]) -> Pooled:
     grouped = frame.with_columns(pl.col(metrics).fill_nan(None)).group_by(keys, maintain_order=True)
     once = grouped.agg(pl.exclude(*keys, "run").drop_nulls().first())
     more = [f"the rows differ in these settings too: {', '.join(also)}"] if also else []
-    said = [*_disagreements(grouped, metrics), *more, *notes, *_code_notes(runs, named)]
+    caveats = [*_disagreements(grouped, metrics), *more, *notes, *_code_notes(runs, named)]
     learners = {name: [run for run, own in zip(runs, named, strict=True) if own == name] for name in names}
-    return Pooled(once, learners, said)
+    return Pooled(once, learners, caveats)
 
 
 def _disagreements(grouped: Any, metrics: Sequence[str]) -> list[str]:
-    """Notes on methods for which runs of one split say different things."""
+    """Notes on methods for which runs of one split have different scores."""
     spread = grouped.agg(pl.col(metrics).max() - pl.col(metrics).min(), pl.col("run").unique(maintain_order=True))
     notes = []
     for (row,), part in spread.filter(pl.any_horizontal(pl.col(metrics) > SAME)).group_by("row", maintain_order=True):
@@ -87,10 +89,10 @@ def _disagreements(grouped: Any, metrics: Sequence[str]) -> list[str]:
 
 
 def _splits(runs: Sequence[Finished]) -> tuple[list[str], list[str]]:
-    """The split of each run, by its hash; and notes on seeds of the split that did not always give the same one.
+    """Identify the split of each run by its hash; note seeds whose split was not always the same.
 
-    The hash is of the meta-validation rows too. Where two runs differ in how many of those are drawn, equal seeds and
-    equal test tasks are taken for one split. (Where they are none, their baselines disagree, which is said.)
+    The hash includes the meta-validation rows. Where two runs differ in how many of those are drawn, equal seeds and
+    equal test tasks count as one split. (If the splits do differ, their baselines disagree, and a note reports it.)
     """
     known: list[tuple[Any, Any, frozenset[str], str]] = []
     splits: list[str] = []
@@ -116,7 +118,7 @@ def _splits(runs: Sequence[Finished]) -> tuple[list[str], list[str]]:
 
 
 def _code_notes(runs: Sequence[Finished], names: Sequence[str]) -> list[str]:
-    """A note where a row stands for runs of different code."""
+    """Note rows that pool runs of different code."""
     codes: dict[str, dict[str, None]] = {}
     for run, name in zip(runs, names, strict=True):
         if code := run.hashes.get("code"):

@@ -1,4 +1,4 @@
-"""Several tables to one ranking: which methods are better over data sets, and which only seem to be."""
+"""Rank methods over several tables: which are better over data sets, and which differ significantly."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from recmeta.statistics import LEVEL, rank
 
 
 @dataclass(frozen=True)
-class Standing:
+class MethodRank:
     """A method over data sets.
 
     Attributes:
         label: of the method.
         rank: its mean rank, 1 the best.
-        wins, ties, losses: over how many data sets its mean is better than, equal to, worse than the first one's.
-        p: Nemenyi's, of its rank being the first one's.
+        wins, ties, losses: number of data sets on which its mean is better than, equal to, worse than the first
+            method's.
+        p: Nemenyi's p-value, of its rank being the first method's.
     """
 
     label: str
@@ -34,20 +35,20 @@ class Standing:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Methods over data sets, in one scenario.
+    """Methods ranked over data sets, in one scenario.
 
     Attributes:
-        heading: scenario, metric, and how many data sets.
-        p: Friedman's, of all methods being alike; NaN with two methods.
-        distance: mean ranks at least so far apart differ.
-        standings: best first.
-        notes: what a reader must know.
+        heading: scenario, metric, and number of data sets.
+        p: Friedman's p-value, of all methods being alike; NaN with two methods.
+        distance: critical distance: mean ranks at least so far apart differ.
+        methods: best first.
+        notes: caveats for the reader.
     """
 
     heading: str
     p: float
     distance: float
-    standings: Sequence[Standing]
+    methods: Sequence[MethodRank]
     notes: Sequence[str]
 
 
@@ -55,7 +56,7 @@ def rankings(tables: Sequence[Table]) -> list[Ranked]:
     """Rank the methods that all tables of a scenario have, where there are at least two such tables and methods.
 
     Args:
-        tables: judged by one metric.
+        tables: by one metric.
     """
     scenarios = dict.fromkeys(table.scenario for table in tables)
     made = (_ranked([table for table in tables if table.scenario == scenario]) for scenario in scenarios)
@@ -72,8 +73,8 @@ def _ranked(tables: Sequence[Table]) -> Ranked | None:
     found = rank(values, goal)
     first = int(found.ranks.argmin())
     ahead = (values - values[:, [first]]) * (-1 if goal == "min" else 1)
-    standings = [
-        Standing(
+    methods = [
+        MethodRank(
             name,
             float(found.ranks[i]),
             int((ahead[:, i] > 0).sum()),
@@ -83,13 +84,13 @@ def _ranked(tables: Sequence[Table]) -> Ranked | None:
         )
         for i, name in enumerate(labels)
     ]
-    standings.sort(key=lambda one: one.rank)
+    methods.sort(key=lambda one: one.rank)
     heading = f"{tables[0].scenario}: mean ranks by {metric} over {len(tables)} tables"
-    return Ranked(heading, found.p, found.distance, standings, _notes(tables, labels))
+    return Ranked(heading, found.p, found.distance, methods, _notes(tables, labels))
 
 
 def _notes(tables: Sequence[Table], labels: Sequence[str]) -> list[str]:
-    """Notes on what is no independent sample, and on who was left out."""
+    """Notes on tables that are no independent sample, and on methods that were left out."""
     twice = [f"{data} {times} times" for data, times in Counter(table.data for table in tables).items() if times > 1]
     everyone = dict.fromkeys(row.label for table in tables for row in table.rows)
     left = [label for label in everyone if label not in labels]
@@ -98,12 +99,14 @@ def _notes(tables: Sequence[Table], labels: Sequence[str]) -> list[str]:
 
 
 def sentence(ranked: Ranked) -> str:
-    """What the tests say."""
+    """State the tests' results in words."""
     if isnan(ranked.p):
         friedman = "two methods: Friedman's test needs three"
     else:
         friedman = f"Friedman: p {'< 0.001' if ranked.p < 0.001 else f'= {ranked.p:.3f}'}"
-    first = ranked.standings[0]
-    alike = [one.label for one in ranked.standings[1:] if one.p >= LEVEL]
-    said = f"not distinguishable from {first.label}: {', '.join(alike)}" if alike else f"{first.label} differs from all"
-    return f"{friedman}; ranks {ranked.distance:.2f} or more apart differ (Nemenyi, 5 %); {said}"
+    first = ranked.methods[0]
+    alike = [one.label for one in ranked.methods[1:] if one.p >= LEVEL]
+    result = (
+        f"not distinguishable from {first.label}: {', '.join(alike)}" if alike else f"{first.label} differs from all"
+    )
+    return f"{friedman}; ranks {ranked.distance:.2f} or more apart differ (Nemenyi, 5 %); {result}"

@@ -17,7 +17,7 @@ from recmeta.results.tables import Table
 
 
 def console(report: Report) -> Iterator[RichTable | str]:
-    """What is printed, in reading order; text is escaped for rich."""
+    """Yield the printed report, in reading order; text is escaped for rich."""
     for grids, lines in sections(report):
         for grid in grids:
             drawn = RichTable(box=box.SIMPLE_HEAD)
@@ -35,15 +35,15 @@ def console(report: Report) -> Iterator[RichTable | str]:
 
 def markdown(report: Report) -> str:
     """A Markdown document."""
-    said = ["# Results", ""]
+    text = ["# Results", ""]
     for grids, lines in sections(report):
         for grid in grids:
             rule = [":--" if justify == "l" else "--:" for justify in justified(grid.head)]
             rows = (grid.head, rule, *_marked(grid))
-            said += [f"## {grid.title}", "", *map(_piped, rows), ""]
-        said += [*(f"- {line}" for line in lines), ""]
-    said += [legend(report.how), "", *(f"- {line}" for line in missing_lines(report.missing))]
-    return "\n".join(said).rstrip() + "\n"
+            text += [f"## {grid.title}", "", *map(_piped, rows), ""]
+        text += [*(f"- {line}" for line in lines), ""]
+    text += [legend(report.how), "", *(f"- {line}" for line in missing_lines(report.missing))]
+    return "\n".join(text).rstrip() + "\n"
 
 
 def comma_separated(report: Report) -> str:
@@ -65,7 +65,7 @@ def comma_separated(report: Report) -> str:
 
 
 def comparisons(report: Report) -> str:
-    """CSV, unrounded: a line per comparison with another row, over all tasks, in each bucket, and with the full one."""
+    """CSV, unrounded: a line per comparison with another row, over all tasks, in each bucket, and of ablations."""
 
     def line(table: Table, one: Judged) -> list[object]:
         found = one.comparison
@@ -82,7 +82,7 @@ def comparisons(report: Report) -> str:
 
 
 def ledger(report: Report) -> str:
-    """CSV, unrounded: a line per table and method: what was tried, what was chosen, what it cost."""
+    """CSV, unrounded: a line per table and method with the settings tried, the chosen one, and the seconds."""
     lines = []
     for table in report.tables:
         for one in table.budgets:
@@ -113,7 +113,7 @@ def _csv(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
 
 
 def _marked(grid: Grid) -> list[list[str]]:
-    """The body, with a mark behind a cell that has one, where there is no column of marks."""
+    """The body with marks behind the marked cells, unless there is a column of marks."""
     if "" in grid.head:
         return grid.body
     behind = {place: f" ({mark})" for place, mark in grid.marks.items()}

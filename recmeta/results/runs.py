@@ -23,7 +23,7 @@ class Finished:
     Attributes:
         directory: where it is.
         config: the resolved config.
-        summary: what ``summary.json`` holds.
+        summary: contents of ``summary.json``.
         log: the lines of ``metrics.jsonl``.
         scores: the table of task scores.
     """
@@ -36,42 +36,42 @@ class Finished:
 
     @property
     def hashes(self) -> Mapping[str, str]:
-        """Of config, data, protocol (the split) and code."""
+        """Hashes of config, data, protocol (the split) and code."""
         return self.summary["hashes"]
 
     @property
     def metric(self) -> str:
-        """The name of the metric that the run is judged by; "" where it does not say."""
+        """Name of the metric that the run is judged by; "" where not recorded."""
         return self.summary.get("metric", {}).get("name", "")
 
     @property
     def goal(self) -> str:
-        """Of that metric, "min" or "max"; "" where it does not say."""
+        """Goal of that metric, "min" or "max"; "" where not recorded."""
         return self.summary.get("metric", {}).get("goal", "")
 
     @property
     def goals(self) -> Mapping[str, str]:
-        """Of each metric, "min" or "max", as far as the summary says."""
+        """Goal of each metric, "min" or "max", where the summary records it."""
         own = {self.metric: self.goal} if self.metric and self.goal else {}
         return own | dict(self.summary.get("goals", {}))
 
     @property
     def trains(self) -> bool:
-        """Whether it has a learner, and not the baselines alone."""
+        """Whether it has a learner besides the baselines."""
         return layout.LEARNER in self.scores["method"]
 
     @property
     def validated(self) -> dict[int, float]:
-        """The best value of each seed that had one on meta-validation, by the run's own metric."""
+        """Best value on meta-validation of each seed that has one, by the run's own metric."""
         best = min if self.goal == "min" else max
         lines = [line[self.metric] for line in self.log if line.get("split") == "validation" and self.metric in line]
-        each = zip(self.config.get("seeds") or [], zip(*lines, strict=True), strict=False)
-        known = {seed: [value for value in values if value is not None] for seed, values in each}
+        by_seed = zip(self.config.get("seeds") or [], zip(*lines, strict=True), strict=False)
+        known = {seed: [value for value in values if value is not None] for seed, values in by_seed}
         return {seed: best(values) for seed, values in known.items() if values}
 
     @property
     def train_seconds(self) -> float:
-        """Seconds of training with meta-validation, the compilation of the first chunk included; NaN if not logged."""
+        """Seconds of training with meta-validation, with the first chunk's compilation; NaN if not logged."""
         return _train_seconds(self.config, self.log)
 
 
@@ -81,11 +81,11 @@ class Missing:
 
     Attributes:
         directory: where it is.
-        status: "failed", "pruned" (a search gave it up), "running" (its lock is held), or "unfinished".
-        overrides: what was typed, as far as it was recorded.
-        reason: why it failed, as far as it was recorded.
+        status: "failed", "pruned" (stopped early by a search), "running" (its lock is held), or "unfinished".
+        overrides: the overrides on the command line, if recorded.
+        reason: why it failed, if recorded.
         config: the resolved config; empty where it was not written.
-        log: the lines of ``metrics.jsonl``, as far as it came.
+        log: the lines of ``metrics.jsonl`` so far.
     """
 
     directory: Path
@@ -97,12 +97,12 @@ class Missing:
 
     @property
     def train_seconds(self) -> float:
-        """Seconds of training with meta-validation as far as it came; 0 where it did not."""
+        """Seconds of training with meta-validation so far; 0 where it did not begin."""
         return _train_seconds(self.config, self.log) if self.log else 0.0
 
 
 def _train_seconds(config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds of training with meta-validation, by the tasks per second of each chunk; NaN if not logged."""
+    """Sum the seconds of all chunks from their tasks per second; NaN if not logged."""
     rates = [line["tasks_per_s"][0] for line in log if line.get("tasks_per_s")]
     per_chunk = config.get("batch", 0) * config.get("eval_every", 0)
     return sum(per_chunk / rate for rate in rates if rate) if rates and per_chunk else float("nan")
@@ -134,7 +134,7 @@ def find(paths: Sequence[Path]) -> tuple[list[Finished], list[Missing]]:
 
 
 def directories(path: Path) -> Iterator[Path]:
-    """Directories of runs at or under a path; a run holds no other, and what is hidden (.hydra) is none."""
+    """Yield the run directories at or under a path; runs are not nested, and hidden folders (.hydra) are skipped."""
     if any((path / marker).is_file() for marker in layout.MARKERS):
         yield path
     elif path.is_dir():
@@ -163,7 +163,7 @@ def _read(directory: Path, summary: Mapping[str, Any]) -> Finished:
 
 
 def without_results(directory: Path) -> Missing:
-    """What is known of a run that is not complete."""
+    """Describe a run that is not complete: failed, pruned, running or unfinished, and why."""
     failure = read_json(directory / layout.FAILURE) or {}
     ended = "" if not failure else "pruned" if failure.get("type") == layout.PRUNED else "failed"
     status = "running" if is_locked(directory) else ended or "unfinished"
@@ -174,5 +174,5 @@ def without_results(directory: Path) -> Missing:
 
 
 def typed(directory: Path) -> tuple[str, ...]:
-    """The overrides of a run, as far as it came to record them."""
+    """The overrides of a run; none where they were not recorded."""
     return tuple(read_yaml(directory / layout.OVERRIDES) or ())

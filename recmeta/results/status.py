@@ -1,4 +1,4 @@
-"""``python -m recmeta.results status``: what of a sweep is done, failed, running, or missing."""
+"""State of a sweep's runs: done, failed, running or missing (``python -m recmeta.results status``)."""
 
 from __future__ import annotations
 
@@ -15,51 +15,50 @@ from recmeta.runs.layout import SWEEP
 from recmeta.types import UserError
 
 STATES = ("done", "pruned", "failed", "running", "unfinished", "missing")
-"""What a point of a sweep may be: pruned is given up by a search, unfinished is begun and interrupted, missing is not
-begun."""
+"""States of a sweep's run: pruned by a search, unfinished if interrupted, missing if never begun."""
 
 
-class Point(NamedTuple):
-    """A run that is there, or that a sweep's line asks for.
+class RunStatus(NamedTuple):
+    """A run of a sweep and its state.
 
     Attributes:
         state: one of `STATES`.
-        directory: of the run; None where it is missing.
-        overrides: what was typed, as far as is known.
-        said: of what failed or was given up why, of what runs or was interrupted how far it is.
+        directory: the run's directory; None where it is missing.
+        overrides: the overrides on the command line, if known.
+        detail: why it failed or was pruned; how far it is, where it runs or was interrupted.
     """
 
     state: str
     directory: Path | None
     overrides: tuple[str, ...]
-    said: str
+    detail: str
 
 
-def points(folder: Path) -> list[Point]:
-    """Every run of a folder, and every point of its last sweep that has none.
+def statuses(folder: Path) -> list[RunStatus]:
+    """List every run of a folder, and every run of its last sweep that has no directory.
 
     Args:
         folder: ``outputs/NAME``, or any folder above runs.
 
     Raises:
-        UserError: it does not exist, holds no run and no sweep, or a file of it is damaged.
+        UserError: the folder does not exist, holds no run and no sweep, or a file in it is damaged.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    there = [_point(directory) for directory in directories(folder)]
+    there = [_status(directory) for directory in directories(folder)]
     sweeps = sorted(folder.rglob(SWEEP))
     if not there and not sweeps:
         raise UserError(f"{folder}: holds no run and no sweep; give a folder of runs, as outputs/NAME")
-    return [*there, *(point for sweep in sweeps for point in _missing(sweep, there))]
+    return [*there, *(run for sweep in sweeps for run in _missing(sweep, there))]
 
 
-def sweep_points(path: Path) -> list[tuple[str, ...]]:
-    """The points of a sweep: the overrides of each, in the order in which Hydra runs them.
+def sweep_runs(path: Path) -> list[tuple[str, ...]]:
+    """List the runs of a sweep: the overrides of each, in the order in which Hydra runs them.
 
     Args:
-        path: of a ``multirun.yaml``.
+        path: a ``multirun.yaml``.
     """
-    # Hydra is wanted here only, and takes longer to import than all the rest.
+    # Needed here only, and slower to import than everything else.
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     line = at_key(read_yaml(path) or {}, "hydra.overrides.task") or []
@@ -73,39 +72,42 @@ def sweep_points(path: Path) -> list[tuple[str, ...]]:
     return list(product(*choices))
 
 
-def lines(found: Sequence[Point]) -> Iterator[str]:
-    """A line that counts, and one for each point that is not done: what tells it from the others, and how it is."""
-    counts = {state: sum(point.state == state for point in found) for state in STATES}
-    yield f"{len(found)} points: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    common = frozenset.intersection(*(_effective(point.overrides) for point in found)) if found else frozenset()
-    for point in sorted(found, key=lambda point: STATES.index(point.state)):
-        if point.state != "done":
-            own = " ".join(text for text in point.overrides if text in _effective(point.overrides) - common)
-            where = f" ({point.directory})" if point.directory else ""
-            yield f"{point.state}: {own or ' '.join(point.overrides)}{where}{': ' if point.said else ''}{point.said}"
+def lines(found: Sequence[RunStatus]) -> Iterator[str]:
+    """A line of counts, and one for each run that is not done: the overrides that distinguish it, and its state."""
+    counts = {state: sum(run.state == state for run in found) for state in STATES}
+    yield f"{len(found)} runs: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    common = frozenset.intersection(*(_effective(run.overrides) for run in found)) if found else frozenset()
+    for run in sorted(found, key=lambda run: STATES.index(run.state)):
+        if run.state != "done":
+            own = " ".join(text for text in run.overrides if text in _effective(run.overrides) - common)
+            where = f" ({run.directory})" if run.directory else ""
+            yield f"{run.state}: {own or ' '.join(run.overrides)}{where}{': ' if run.detail else ''}{run.detail}"
 
 
-def _point(directory: Path) -> Point:
+def _status(directory: Path) -> RunStatus:
     if complete(directory) is not None:
-        return Point("done", directory, typed(directory), "")
+        return RunStatus("done", directory, typed(directory), "")
     run = without_results(directory)
-    return Point(run.status, directory, tuple(run.overrides), run.reason or _progress(directory, run.config))
+    return RunStatus(run.status, directory, tuple(run.overrides), run.reason or _progress(directory, run.config))
 
 
-def _missing(sweep: Path, there: Sequence[Point]) -> list[Point]:
-    """The points of a sweep that none of the runs beside it is."""
-    beside = [point for point in there if point.directory and sweep.parent in point.directory.parents]
-    known = {_effective(point.overrides) for point in beside}
-    asked = sweep_points(sweep)
-    return [Point("missing", None, overrides, "") for overrides in asked if _effective(overrides) not in known]
+def _missing(sweep: Path, there: Sequence[RunStatus]) -> list[RunStatus]:
+    """The runs of a sweep that have no directory beside it."""
+    beside = [run for run in there if run.directory and sweep.parent in run.directory.parents]
+    known = {_effective(run.overrides) for run in beside}
+    return [
+        RunStatus("missing", None, overrides, "")
+        for overrides in sweep_runs(sweep)
+        if _effective(overrides) not in known
+    ]
 
 
 def _progress(directory: Path, config: Mapping[str, object]) -> str:
-    """How far a run is."""
+    """The step that a run has reached, in words."""
     log = read_metrics(directory)
     return f"step {log[-1]['step']} of {config.get('steps', '?')}" if log else ""
 
 
 def _effective(overrides: Sequence[str]) -> frozenset[str]:
-    """The overrides that tell a run from another, in any order."""
+    """The overrides that change a run's numbers, in any order."""
     return frozenset(text for text in overrides if text.partition("=")[0].partition(".")[0] not in WITHOUT_EFFECT)

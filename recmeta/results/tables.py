@@ -1,4 +1,4 @@
-"""Runs to tables: means and intervals, who is best, and the verdict on every learner."""
+"""Turn runs into tables: means and intervals, the best row, and a verdict on every learner."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from recmeta.results import foreign
 from recmeta.results.ablation import Ablation, ablate
 from recmeta.results.aggregates import aggregates
 from recmeta.results.budget import UNEQUAL, Budget, baseline_budgets, learner_budgets, sentence, unequal
-from recmeta.results.judging import REPEATED, Judged, Judging, chosen, compared, marked, rival_of
-from recmeta.results.labels import choice, tell_apart, tested
+from recmeta.results.judging import REPEATED, Judged, Judging, compare, mark_best, resolve_metric, rival_of
+from recmeta.results.labels import choice, table_settings, tell_apart
 from recmeta.results.pool import comparable, pool
 from recmeta.results.runs import Finished, Missing
 from recmeta.statistics import about_names, bootstraps, buckets, matrix, mean_of, metric_names, per_task
 from recmeta.types import UserError
 
 USUAL_SHOTS = 20
-"""The headline support size of protocols that name none."""
+"""Headline support size of protocols that name none."""
 
 
 class Cell(NamedTuple):
@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 
 
 UNKNOWN = (float("nan"), float("nan"))
-"""The interval of what has none."""
+"""Interval of a value that has none."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Row:
     """A method in a table.
 
     Attributes:
-        label: what tells a learner from the others, or a baseline's name.
+        label: settings that distinguish a learner from the others, or a baseline's name.
         kind: "learner", "baseline" or "imported".
         cells: metric -> mean and interval.
-        tasks, seeds, splits: how many different ones; no seeds for methods without one.
-        mark: "best", "≈" (not distinguishable from the best) or nothing.
+        tasks, seeds, splits: number of different ones; no seeds for methods without one.
+        mark: "best", "≈" (not distinguishable from the best) or "".
         curve: support size -> mean of the table's metric.
     """
 
@@ -65,10 +65,10 @@ class Bucketed:
 
     Attributes:
         by: the column.
-        tasks: bucket -> how many tasks are in it.
+        tasks: bucket -> number of its tasks.
         cells: label -> bucket -> mean and interval.
-        judged: every method that is no baseline, in every bucket, against the table's best baseline or the row that was
-            named: one family.
+        judged: every method that is no baseline, in every bucket, against the table's best baseline or the given row;
+            together one family of tests.
     """
 
     by: str
@@ -82,20 +82,20 @@ class Table:
     """Methods that were tested on the same tasks.
 
     Attributes:
-        heading: data set, protocol, scenario, support size, and what tells the table from the others.
+        heading: data set, protocol, scenario, support size, and settings that distinguish the table from the others.
         data: the data set, with its hash.
-        scenario: what was tested.
-        metric: the metric that it is sorted by and that the tests are of.
-        goal: of that metric, "min" or "max".
+        scenario: the test scenario.
+        metric: the metric that rows are sorted and tested by.
+        goal: that metric's goal, "min" or "max".
         metrics: all metrics, that one first.
-        rows: best first; without a value last.
-        judged: a comparison per row that is no baseline: one family.
+        rows: best first; rows without a value last.
+        judged: a comparison per row that is no baseline; together one family of tests.
         verdicts: a line per such row, marked where its budget and its reference's are unequal.
-        budgets: how many settings of each method were tried.
-        bucketed: the metric by buckets, where that was asked for.
-        ablation: learners in difference to one of them, where that was asked for.
-        notes: what a reader must know.
-        scores: the task scores behind all that, at every support size (`recmeta.results.pool.Pooled`).
+        budgets: number of settings tried of each method.
+        bucketed: the metric by buckets, if requested.
+        ablation: learners in difference to one of them, if requested.
+        notes: caveats for the reader.
+        scores: the task scores behind the table, at every support size (`recmeta.results.pool.Pooled`).
         runs: label -> the runs of a learner.
     """
 
@@ -123,25 +123,25 @@ def tabulate(
 
     Args:
         runs: complete runs, in any mixture.
-        how: what to judge them by; `Judging()` for what the runs themselves say.
+        how: the metric and the tests; `Judging()` for the runs' own.
         missing: runs without results, which the ledger of budgets counts.
-        searched: complete runs that the ledger counts too, and that have no other part in a table.
+        searched: complete runs that only the ledger counts.
 
     Returns:
-        The tables. Runs that were tested on other data or by another protocol, but for the split's seed, are in
-        different tables.
+        The tables. Runs tested on other data, or by a protocol that differs in more than the split's seed, are
+        in different tables.
 
     Raises:
-        UserError: the metric, the support size or the column is not in the runs, the runs' own metrics differ, or what
-            is imported does not fit.
+        UserError: the metric, the support size or the column is not in the runs, the runs' own metrics differ, or an
+            imported file does not fit.
     """
-    how, goal = chosen(runs, how)
-    worlds = comparable(runs)
-    if how.foreign and len(worlds) > 1:
-        raise UserError(f"--import: give runs of one data set and protocol; these are of {len(worlds)}")
+    how, goal = resolve_metric(runs, how)
+    groups = comparable(runs)
+    if how.foreign and len(groups) > 1:
+        raise UserError(f"--import: give runs of one data set and protocol; these are of {len(groups)}")
     made = []
-    for some, differing in zip(worlds, tell_apart([tested(some[0].config) for some in worlds]), strict=True):
-        lost = [run for run in missing if tested(run.config) == tested(some[0].config)]
+    for some, differing in zip(groups, tell_apart([table_settings(some[0].config) for some in groups]), strict=True):
+        lost = [run for run in missing if table_settings(run.config) == table_settings(some[0].config)]
         before = [run for run in searched if len(comparable([some[0], run])) == 1]
         made += _tables(some, lost, before, differing, how, goal)
     return made
@@ -169,17 +169,17 @@ def _tables(
     seeds = {run.hashes["protocol"]: (run.config.get("protocol") or {}).get("seed") for run in runs}
     seeds = {split: seeds.get(split) for split in pooled["split"].unique(maintain_order=True)}
     for path in how.foreign:
-        more, said = foreign.fit(path, pooled, seeds, shots)
-        pooled, notes = pl.concat([pooled, more], how="diagonal_relaxed"), [*notes, *said]
-    world = _World(heading, data, shots, _budgets(runs, missing, searched, learners, pooled, shots), learners, notes)
+        more, unused = foreign.fit(path, pooled, seeds, shots)
+        pooled, notes = pl.concat([pooled, more], how="diagonal_relaxed"), [*notes, *unused]
+    shared = _Shared(heading, data, shots, _budgets(runs, missing, searched, learners, pooled, shots), learners, notes)
     return [
-        _table(scores, scenario, world, how, goal)
+        _table(scores, scenario, shared, how, goal)
         for (scenario,), scores in pooled.group_by("scenario", maintain_order=True)
     ]
 
 
-class _World(NamedTuple):
-    """What the tables of comparable runs have in common: as in `Table`."""
+class _Shared(NamedTuple):
+    """Fields of `Table` that all scenarios of comparable runs share."""
 
     heading: str
     data: str
@@ -197,7 +197,7 @@ def _budgets(
     pooled: pl.DataFrame,
     shots: int,
 ) -> list[Budget]:
-    """The ledger: learners, baselines, and imported rows, of which nothing is known."""
+    """The ledger: learners, baselines, and imported rows, whose budget is unknown."""
     rows = {kind: part["row"].unique(maintain_order=True).to_list() for (kind,), part in pooled.group_by("kind")}
     imported = [
         Budget(row, "imported", [row], None, 0, 0, "", "", [], float("nan")) for row in rows.get("imported", [])
@@ -206,18 +206,18 @@ def _budgets(
     return [*learner_budgets(learners, missing, searched), *imported, *tuned]
 
 
-def _shots(runs: Sequence[Finished], pooled: pl.DataFrame, heading: str, asked: int | None) -> int:
-    """The support size of a table: what was asked for, else the protocol's headline."""
+def _shots(runs: Sequence[Finished], pooled: pl.DataFrame, heading: str, requested: int | None) -> int:
+    """The support size of a table: the one requested, else the protocol's headline."""
     there = sorted(set.intersection(*(set(part["shots"]) for _, part in pooled.group_by("scenario"))))
-    if asked is None:
+    if requested is None:
         headlines = sorted({_headline(run.config.get("protocol") or {}) for run in runs})
         if len(headlines) > 1:
             raise UserError(f"{heading}: the runs' headlines differ ({', '.join(map(str, headlines))}): give --shots")
-        asked = headlines[0]
-    if asked not in there:
+        requested = headlines[0]
+    if requested not in there:
         available = ", ".join(map(str, there)) or "no size common to all scenarios"
-        raise UserError(f"--shots {asked}: {heading} has {available}")
-    return asked
+        raise UserError(f"--shots {requested}: {heading} has {available}")
+    return requested
 
 
 def _headline(protocol: Mapping[str, Any]) -> int:
@@ -225,23 +225,23 @@ def _headline(protocol: Mapping[str, Any]) -> int:
     return int(max(protocol.get("shots") or [USUAL_SHOTS]) if headline is None else headline)
 
 
-def _table(scores: pl.DataFrame, scenario: str, world: _World, how: Judging, goal: str) -> Table:
+def _table(scores: pl.DataFrame, scenario: str, shared: _Shared, how: Judging, goal: str) -> Table:
     """The table of one scenario."""
     metric = str(how.metric)
-    parts = _parts(scores.filter(pl.col("shots") == world.shots))
+    parts = _parts(scores.filter(pl.col("shots") == shared.shots))
     curves = {row: _curve(part, metric) for row, part in _parts(scores).items()}
     metrics = [metric, *(name for name in metric_names(scores) if name != metric)]
     cells = _cells({(row, name): (part, name) for row, part in parts.items() for name in metrics})
-    of_all = aggregates(world.runs, scenario, world.shots)
-    shown = list(dict.fromkeys(name for row in of_all.values() for name in row))
+    of_all = aggregates(shared.runs, scenario, shared.shots)
+    overall = list(dict.fromkeys(name for row in of_all.values() for name in row))
     for row, own in cells.items():
-        own |= {name: Cell(of_all.get(row, {}).get(name, float("nan")), *UNKNOWN) for name in shown}
+        own |= {name: Cell(of_all.get(row, {}).get(name, float("nan")), *UNKNOWN) for name in overall}
     means = {row: cell[metric].mean for row, cell in cells.items()}
     kinds = {row: part["kind"][0] for row, part in parts.items()}
     baselines = [row for row in parts if kinds[row] == "baseline"]
     gaps = _gaps(parts, metric)
-    # Without baselines, or over unequal tasks, the best mean would say nothing.
-    marks = {} if gaps or not baselines else marked(parts, means, how, goal)
+    # Without baselines, or over unequal tasks, the best mean would be meaningless.
+    marks = {} if gaps or not baselines else mark_best(parts, means, how, goal)
     rows = [
         Row(
             label=row,
@@ -257,29 +257,29 @@ def _table(scores: pl.DataFrame, scenario: str, world: _World, how: Judging, goa
     ]
     best = rival_of(list(parts), means, baselines, how, goal)
     rivals = [row for row in parts if row not in (*baselines, best)]
-    judged = compared({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
-    uneven = unequal([one.row for one in judged], best, world.budgets) if best else {}
-    said = [f"{one.row}: {one.text}{f' {UNEQUAL}' if one.row in uneven else ''}" for one in judged]
+    judged = compare({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
+    uneven = unequal([one.row for one in judged], best, shared.budgets) if best else {}
+    verdicts = [f"{one.row}: {one.text}{f' {UNEQUAL}' if one.row in uneven else ''}" for one in judged]
     if best and uneven:
-        said.append(sentence(best, uneven, world.budgets))
+        verdicts.append(sentence(best, uneven, shared.budgets))
     if rivals and not best:
-        said = [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"]
+        verdicts = [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"]
     return Table(
-        heading=f"{world.heading}: {scenario}, K = {world.shots}",
-        data=world.data,
+        heading=f"{shared.heading}: {scenario}, K = {shared.shots}",
+        data=shared.data,
         scenario=scenario,
         metric=metric,
         goal=goal,
-        metrics=[*metrics, *shown],
+        metrics=[*metrics, *overall],
         rows=sorted(rows, key=lambda row: _order(means[row.label], goal)),
         judged=judged,
-        verdicts=said,
-        budgets=world.budgets,
+        verdicts=verdicts,
+        budgets=shared.budgets,
         bucketed=_bucketed(scores, parts, rivals, best, how, goal) if how.by else None,
-        ablation=ablate(parts, world.runs, how, goal) if how.ablation else None,
-        notes=[*world.notes, *gaps],
+        ablation=ablate(parts, shared.runs, how, goal) if how.ablation else None,
+        notes=[*shared.notes, *gaps],
         scores=scores,
-        runs=world.runs,
+        runs=shared.runs,
     )
 
 
@@ -288,7 +288,7 @@ def _parts(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def _cells(parts: Mapping[tuple[str, str], tuple[pl.DataFrame, str]]) -> dict[str, dict[str, Cell]]:
-    """(row, column) -> a part of the scores and a metric, to row -> column -> mean and interval."""
+    """Bootstrap each (row, column) of a table: row -> column -> mean and interval."""
     found = bootstraps([matrix(part, metric, REPEATED) for part, metric in parts.values()])
     cells: dict[str, dict[str, Cell]] = {}
     for (row, column), cell in zip(parts, found, strict=True):
@@ -297,7 +297,7 @@ def _cells(parts: Mapping[tuple[str, str], tuple[pl.DataFrame, str]]) -> dict[st
 
 
 def _order(mean: float, goal: str) -> tuple[bool, float]:
-    """Sorts best first, what has no value last."""
+    """Sort key: best first, rows without a value last."""
     return isnan(mean), 0.0 if isnan(mean) else mean if goal == "min" else -mean
 
 
@@ -310,7 +310,7 @@ def _curve(part: pl.DataFrame, metric: str) -> dict[int, float]:
 
 
 def _gaps(parts: Mapping[str, pl.DataFrame], metric: str) -> list[str]:
-    """A note on rows whose mean is over fewer tasks than another row's: means are then not of the same thing."""
+    """Note rows whose mean is over fewer tasks than another row's: their means are not comparable."""
     valued = {row: part.drop_nulls(metric).select("split", "task").unique() for row, part in parts.items()}
     most = max(tasks.height for tasks in valued.values())
     splits = pl.concat(valued.values())["split"].n_unique()
@@ -319,7 +319,7 @@ def _gaps(parts: Mapping[str, pl.DataFrame], metric: str) -> list[str]:
         for row, tasks in valued.items()
         if 0 < tasks.height < most
     ]
-    why = "nothing is marked best; compare by the tests, which pair what is common"
+    why = "nothing is marked best; compare by the tests, which pair common tasks"
     return [f"{'; '.join(fewer)}: {why}"] if fewer else []
 
 
@@ -339,8 +339,8 @@ def _bucketed(
     else:
         tasks = buckets(pl.concat(parts.values()), by)
         inside = {
-            name: {row: part.filter(pl.col("task").is_in(list(members))) for row, part in parts.items()}
-            for name, members in tasks.items()
+            name: {row: part.filter(pl.col("task").is_in(list(ids))) for row, part in parts.items()}
+            for name, ids in tasks.items()
         }
     there = {(row, name): rows[row] for row in parts for name, rows in inside.items() if row in rows}
     cells = _cells({key: (part, metric) for key, part in there.items()})
@@ -351,4 +351,4 @@ def _bucketed(
         for name, rows in inside.items()
         if best in rows and row in rows
     }
-    return Bucketed(by, counts, cells, compared(pairs, best, how, goal) if best else [])
+    return Bucketed(by, counts, cells, compare(pairs, best, how, goal) if best else [])

@@ -18,26 +18,26 @@ FILES: dict[str, Callable[[Report], str]] = {
     "comparisons.csv": comparisons,
     "budget.csv": ledger,
 }
-"""The tables, and how each is made."""
+"""Tables by file name, and the function that makes each."""
 
 PAGE = "report.html"
 
 FIGURES, FORMATS = "figures", ("png", "pdf")
-"""The folder of figures, and what each is written as."""
+"""Folder of the figures, and their file formats."""
 
 
 def write(report: Report, out: Path) -> list[Path]:
     """Write tables, figures, and the page.
 
     Args:
-        report: what is reported.
-        out: the folder; made where it is not there.
+        report: the report.
+        out: the folder; made if missing.
 
     Returns:
-        What was written; figures as their folder.
+        The paths written; figures as their folder.
 
     Raises:
-        UserError: where it can't be written.
+        UserError: the folder can't be written.
     """
     # Drawing takes seconds to import: only where figures are wanted.
     from recmeta.results.figures import draw_all, save, svg

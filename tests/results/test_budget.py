@@ -155,14 +155,14 @@ def test_a_verdict_on_equal_budgets_is_not(ridge):
     assert "†" not in "".join(made.verdicts)
 
 
-def test_where_nobody_knows_it_is_said(ridge, tmp_path):
+def test_an_unrecorded_budget_is_unknown(ridge, tmp_path):
     directory = ridge(1, 0.2)
     summary = json.loads((directory / "summary.json").read_text())
     del summary["baselines"]
     (directory / "summary.json").write_text(json.dumps(summary))
     made, found = table(directory)
     assert found["user_item_bias"].tried is None
-    assert "settings tried for user_item_bias: nobody knows; for learner=ridge: 1" in made.verdicts[1]
+    assert "settings tried for user_item_bias: unknown; for learner=ridge: 1" in made.verdicts[1]
 
 
 def test_numbers_in_lists_and_switches():

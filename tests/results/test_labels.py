@@ -1,6 +1,6 @@
 """What rows are called."""
 
-from recmeta.results.labels import choice, identity, labels, tell_apart
+from recmeta.results.labels import choice, labels, method_settings, tell_apart
 
 
 def learner(name, **settings):
@@ -17,9 +17,9 @@ def test_equal_up_to_what_only_repeats():
         "steps": 5,
     }
     other = {"name": "b", "seeds": [1, 2], "force": True, "protocol": {"seed": 7, "order": "time"}, "steps": 5}
-    assert identity(one) == identity(other) == {"protocol": {"order": "time"}, "steps": 5}
-    assert identity(one) != identity(other | {"steps": 6})
-    assert identity({"learner": {"seed": 1}}) == {"learner": {"seed": 1}}
+    assert method_settings(one) == method_settings(other) == {"protocol": {"order": "time"}, "steps": 5}
+    assert method_settings(one) != method_settings(other | {"steps": 6})
+    assert method_settings({"learner": {"seed": 1}}) == {"learner": {"seed": 1}}
 
 
 def test_labels_by_choice_and_setting():

@@ -64,5 +64,5 @@ def test_a_thousand_runs_are_tabulated_in_seconds(thousand, capsys):
 def test_the_status_of_a_thousand_runs_in_a_second(thousand, capsys):
     start = time.process_time()
     assert main(["status", str(thousand)]) == 0
-    assert capsys.readouterr().out == "1000 points: 1000 done\n"
+    assert capsys.readouterr().out == "1000 runs: 1000 done\n"
     assert time.process_time() - start < 5

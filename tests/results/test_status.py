@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from recmeta.results.__main__ import main
-from recmeta.results.status import points, sweep_points
+from recmeta.results.status import statuses, sweep_runs
 from recmeta.types import UserError
 
 LINE = ["learner=maml,ridge,joint,reptile,knn", "protocol.shots=[0,5]", "seeds=[0]", "name=study", "reporter=quiet"]
@@ -47,7 +47,7 @@ def test_every_state_is_told(sweep, capsys):
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert main(["status", str(sweep)]) == 0
     counted, *told = capsys.readouterr().out.splitlines()
-    assert counted == "6 points: 1 done, 1 pruned, 1 failed, 1 running, 1 unfinished, 1 missing"
+    assert counted == "6 runs: 1 done, 1 pruned, 1 failed, 1 running, 1 unfinished, 1 missing"
     assert told == [
         f"pruned: learner=protonet ({sweep / 'e'}): given up at step 40",
         f"failed: learner=ridge ({sweep / 'b'}): out of memory",
@@ -58,7 +58,7 @@ def test_every_state_is_told(sweep, capsys):
 
 
 def test_who_asks_holds_nothing(sweep):
-    points(sweep)
+    statuses(sweep)
     with (sweep / "c" / ".lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -67,7 +67,7 @@ def test_a_run_elsewhere_is_not_this_sweeps(sweep, tmp_path):
     other = tmp_path / "outputs" / "other"
     other.mkdir()
     (other / "multirun.yaml").write_text((sweep / "multirun.yaml").read_text())
-    states = [point.state for point in points(tmp_path / "outputs")]
+    states = [run.state for run in statuses(tmp_path / "outputs")]
     assert states.count("missing") == 1 + 5
 
 
@@ -76,7 +76,7 @@ def test_points_are_hydras_product(tmp_path):
     path = tmp_path / "multirun.yaml"
     path.write_text(yaml.safe_dump({"hydra": {"overrides": {"task": line}}}))
     rest = ("seeds=[0,1]", "+a.b='x,y'")
-    assert sweep_points(path) == [
+    assert sweep_runs(path) == [
         (f"learner={learner}", f"steps={steps}", *rest) for learner in ("maml", "ridge") for steps in (1, 2)
     ]
 
@@ -89,7 +89,7 @@ def test_points_are_what_hydras_own_sweeper_makes(tmp_path):
     path = tmp_path / "multirun.yaml"
     path.write_text(yaml.safe_dump({"hydra": {"overrides": {"task": line}}}))
     (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(line), None)
-    assert [list(point) for point in sweep_points(path)] == batch
+    assert [list(point) for point in sweep_runs(path)] == batch
 
 
 @pytest.mark.parametrize(("name", "said"), [("none", "no such folder"), ("empty", "holds no run and no sweep")])
@@ -98,4 +98,4 @@ def test_the_users_mistakes(tmp_path, capsys, name, said):
     assert main(["status", str(tmp_path / name)]) == 2
     assert said in capsys.readouterr().err
     with pytest.raises(UserError):
-        points(tmp_path / name)
+        statuses(tmp_path / name)

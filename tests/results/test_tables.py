@@ -257,9 +257,7 @@ def test_goals(make, config):
     runs = find([path])[0]
     assert tabulate(runs)[0].goal == "min"
     assert tabulate(runs, metric="regret:max")[0].rows[0].label == "item_mean"
-    with pytest.raises(
-        UserError, match="serendipity: say whether low or high is good: serendipity:min or serendipity:max"
-    ):
+    with pytest.raises(UserError, match="serendipity: give its goal: serendipity:min or serendipity:max"):
         tabulate(runs, metric="serendipity")
 
 

@@ -1,4 +1,4 @@
-"""Which figures a report has."""
+"""Draw all figures of a report."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from recmeta.results.tables import Table
 
 
 class Drawn(NamedTuple):
-    """A figure, and the numbers that it shows.
+    """A figure with its numbers.
 
     Attributes:
-        name: of its files.
-        caption: what it shows, for a reader of the report.
-        figure: drawn.
+        name: stem of its files.
+        caption: description for a reader of the report.
+        figure: the drawing.
         frame: its numbers.
     """
 
@@ -36,11 +36,11 @@ class Drawn(NamedTuple):
 
 
 def draw_all(tables: Sequence[Table], rankings: Sequence[Ranked]) -> Iterator[Drawn]:
-    """Every figure that there are numbers for, one after the other: a figure is large.
+    """Draw every figure that there are numbers for, one after the other, since a figure is large.
 
     Args:
         tables: of a report.
-        rankings: of the same.
+        rankings: of the same report.
     """
     names = distinct(tables) if len(tables) > 1 else [""]
     for table, name in zip(tables, names, strict=True):
@@ -58,8 +58,8 @@ def _of_table(table: Table) -> Iterator[Drawn]:
     metric = table.metric
     of_shots = frames.by_shots(table)
     if of_shots["shots"].n_unique() > 1:
-        said = f"{metric} by support size, the best {frames.MOST} rows, 95 % intervals over tasks"
-        yield Drawn("shots", said, shots_curve(of_shots, metric), of_shots)
+        caption = f"{metric} by support size, the best {frames.MOST} rows, 95 % intervals over tasks"
+        yield Drawn("shots", caption, shots_curve(of_shots, metric), of_shots)
     of_inner = frames.by_inner_step(table)
     if of_inner.height:
         yield Drawn("inner-steps", "mae on test tasks by inner step", inner_curve(of_inner), of_inner)
@@ -67,8 +67,8 @@ def _of_table(table: Table) -> Iterator[Drawn]:
     of_outer = frames.by_outer_step(table)
     if of_outer["step"].n_unique() > 1 and len(chosen) == 1:
         (own,) = chosen
-        said = f"{own} on meta-validation by outer step, mean and range of seeds and splits"
-        yield Drawn("learning", said, learning_curve(of_outer, own), of_outer)
+        caption = f"{own} on meta-validation by outer step, mean and range of seeds and splits"
+        yield Drawn("learning", caption, learning_curve(of_outer, own), of_outer)
     of_cost = frames.by_cost(table)
     if of_cost.height > 1:
         yield Drawn("cost", f"{metric} against the seconds of a run", cost_scatter(of_cost, metric), of_cost)
@@ -76,13 +76,13 @@ def _of_table(table: Table) -> Iterator[Drawn]:
 
 
 def _of_search(table: Table) -> Iterator[Drawn]:
-    """For each method with several settings, what they do."""
+    """Draw slices and importances of each method with several settings."""
     searched = [budget for budget in table.budgets if budget.kind == "learner" and len(budget.rows) > 2]
     for budget in searched:
         frame, on = frames.by_setting(table, budget), frames.judged_on(table, budget)
         after = f"-{_slug(budget.method)}" if len(searched) > 1 else ""
         if frame.height > 2 and frame.width > 2:
-            title = f"{budget.method}: what was tried, by {table.metric} on {on}"
+            title = f"{budget.method}: settings tried, by {table.metric} on {on}"
             drawn = slices(frame, f"{table.metric} on {on}", table.goal, title)
             yield Drawn(f"slices{after}", title, drawn, frame)
         if frame.height >= ENOUGH and frame.width > 3:
@@ -92,7 +92,7 @@ def _of_search(table: Table) -> Iterator[Drawn]:
 
 
 def _slug(text: str) -> str:
-    """Words as they may stand in a file's name.
+    """Text as part of a file name.
 
     >>> _slug("dataset=ml_1m K=20")
     'ml_1m-k-20'

@@ -1,4 +1,4 @@
-"""A metric against what it depends on: support size, inner steps, outer steps, cost."""
+"""Line and scatter plots of a metric: against support size, inner steps, outer steps, cost."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from matplotlib.ticker import MaxNLocator
 from recmeta.results.figures.style import canvas, legend_below, line_style
 
 FAR = 20
-"""Where the largest of positive numbers is so many times the least, an axis is logarithmic."""
+"""Ratio of the largest to the smallest positive number from which an axis is logarithmic."""
 
 
 def shots_curve(frame: pl.DataFrame, metric: str) -> Figure:
-    """A metric against the support size, with 95 % intervals over tasks.
+    """Plot a metric against the support size, with 95 % intervals over tasks.
 
-    Sizes are drawn evenly spaced: they grow by factors, and 0 is among them.
+    Sizes are evenly spaced: they grow by factors, and 0 is among them.
 
     Args:
         frame: `frames.by_shots`.
@@ -28,7 +28,7 @@ def shots_curve(frame: pl.DataFrame, metric: str) -> Figure:
     rows = frame["row"].unique(maintain_order=True)
     for at, row in enumerate(rows):
         part = frame.filter(pl.col("row") == row)
-        # Beside each other: intervals on one spot could not be told apart.
+        # Beside each other: intervals on one spot could not be distinguished.
         place = [sizes.index(size) + 0.06 * (at - (len(rows) - 1) / 2) for size in part["shots"]]
         low, high = (part["mean"] - part["lo"]).fill_nan(0), (part["hi"] - part["mean"]).fill_nan(0)
         bars = [low.clip(0).to_list(), high.clip(0).to_list()]
@@ -39,7 +39,7 @@ def shots_curve(frame: pl.DataFrame, metric: str) -> Figure:
 
 
 def inner_curve(frame: pl.DataFrame) -> Figure:
-    """MAE on test tasks after each inner step.
+    """Plot MAE on test tasks after each inner step.
 
     Args:
         frame: `frames.by_inner_step`.
@@ -54,7 +54,7 @@ def inner_curve(frame: pl.DataFrame) -> Figure:
 
 
 def learning_curve(frame: pl.DataFrame, metric: str) -> Figure:
-    """A metric on meta-validation as training goes; the bands are from the least to the greatest of seeds and splits.
+    """Plot a metric on meta-validation over training; bands are the range over seeds and splits.
 
     Args:
         frame: `frames.by_outer_step`.
@@ -74,7 +74,7 @@ def learning_curve(frame: pl.DataFrame, metric: str) -> Figure:
 
 
 def cost_scatter(frame: pl.DataFrame, metric: str) -> Figure:
-    """A metric against the seconds that a run takes, with 95 % intervals; learners are filled, baselines hollow.
+    """Plot a metric against a run's seconds, with 95 % intervals; learners are filled, baselines hollow.
 
     Args:
         frame: `frames.by_cost`.
@@ -94,7 +94,7 @@ def cost_scatter(frame: pl.DataFrame, metric: str) -> Figure:
 
 
 def is_wide(values: list[float]) -> bool:
-    """Whether positive numbers are so far apart that their logarithms say more.
+    """Whether positive numbers spread so far that a logarithmic axis is clearer.
 
     >>> is_wide([0.001, 0.1]), is_wide([1, 2]), is_wide([0, 100])
     (True, False, False)

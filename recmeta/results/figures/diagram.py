@@ -13,11 +13,11 @@ STEP, LETTER = 0.22, 0.06
 
 
 def critical_difference(frame: pl.DataFrame, distance: float) -> Figure:
-    """Mean ranks on a line; what a bar joins, Nemenyi's test does not tell apart.
+    """Plot mean ranks on a line; bars join methods that Nemenyi's test does not distinguish.
 
     Args:
         frame: `frames.by_rank`: at least two methods.
-        distance: mean ranks at least so far apart differ.
+        distance: critical distance: mean ranks at least so far apart differ.
 
     Reference:
         Demšar, Statistical comparisons of classifiers over multiple data sets, Journal of Machine Learning Research
@@ -27,7 +27,9 @@ def critical_difference(frame: pl.DataFrame, distance: float) -> Figure:
     joined = cliques(ranks, distance)
     half = (len(rows) + 1) // 2
     height = STEP * (half + len(joined) + 6)
-    figure, axes = canvas("mean ranks (1 is best); a bar joins what is not distinguishable", "", "", height=height)
+    figure, axes = canvas(
+        "mean ranks (1 is best); a bar joins methods that are not distinguishable", "", "", height=height
+    )
     figure.set_figwidth(WIDTH + LETTER * (max(map(len, rows[:half])) + max(map(len, rows[half:]))))
     axes.grid(visible=False)
     axes.spines[["left", "bottom"]].set_visible(False)
@@ -50,13 +52,13 @@ def critical_difference(frame: pl.DataFrame, distance: float) -> Figure:
         place = start - (at if left else len(rows) - 1 - at)
         edge = low if left else high
         axes.plot([rank, rank, edge], [0, place, place], color="black", linewidth=0.7)
-        said = f"{row} ({rank:.2f}) " if left else f" {row} ({rank:.2f})"
-        axes.text(edge, place, said, ha="right" if left else "left", va="center", fontsize=8)
+        label = f"{row} ({rank:.2f}) " if left else f" {row} ({rank:.2f})"
+        axes.text(edge, place, label, ha="right" if left else "left", va="center", fontsize=8)
     return figure
 
 
 def cliques(ranks: list[float], distance: float) -> list[tuple[int, int]]:
-    """The longest stretches of sorted ranks whose ends are less than a distance apart: first and last place of each.
+    """The longest runs of sorted ranks that span less than a distance: first and last place of each.
 
     >>> cliques([1.0, 1.5, 2.8, 3.0], 1.4)
     [(0, 1), (1, 2), (2, 3)]

@@ -1,4 +1,4 @@
-"""What the settings of one method do: slices, and importance."""
+"""Plots of a method's settings after a search: slices, and importance."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from recmeta.results.figures.curves import is_wide
 from recmeta.results.figures.style import HATCHES, WIDTH, canvas
 
 ENOUGH = 8
-"""Settings below which no importance is drawn: a forest would read noise."""
+"""Fewest settings for which importance is drawn: a forest would fit noise below it."""
 
 TREES, REPEATS = 100, 10
-"""Of the forest, and of the permutations of each setting."""
+"""Trees of the forest, and permutations of each setting."""
 
 
 def slices(frame: pl.DataFrame, metric: str, goal: str, title: str) -> Figure:
-    """Each setting against the metric: a point for each combination that was run, and the best of each value joined.
+    """Plot each setting against the metric: a dot per run, and a line through the best of each value.
 
     Args:
         frame: `frames.by_setting`, with at least one setting.
-        metric: what the values are, in words.
+        metric: name of the values, in words.
         goal: "min" or "max".
-        title: the method.
+        title: the method's name.
     """
     keys = [name for name in frame.columns if name not in ("row", "value")]
     figure, first = canvas(title, keys[0], metric, height=2.6)
@@ -53,10 +53,10 @@ def _slice(axes: Axes, frame: pl.DataFrame, key: str, goal: str) -> None:
 
 
 def importances(frame: pl.DataFrame) -> pl.DataFrame:
-    """How much each setting matters: what shuffling it costs a random forest that predicts the value from all of them.
+    """Permutation importance of each setting, in a random forest that predicts the value from all settings.
 
-    As a share of the variance of the values, the mean and standard deviation over shuffles; settings that matter only
-    together share what they have. It says what mattered within what was tried, not beyond.
+    As a share of the variance of the values, mean and standard deviation over shuffles; settings that matter only
+    together share their importance. It holds within the range of settings tried, not beyond.
 
     Args:
         frame: `frames.by_setting`.
@@ -68,7 +68,7 @@ def importances(frame: pl.DataFrame) -> pl.DataFrame:
         Breiman, Random forests, Machine Learning 2001; in the place of the functional variance of Hutter, Hoos and
         Leyton-Brown, ICML 2014.
     """
-    # scikit-learn takes a second to import: only where it is wanted.
+    # scikit-learn takes a second to import: only where it is needed.
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
 
@@ -86,7 +86,7 @@ def importances(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def importance_bars(frame: pl.DataFrame, title: str) -> Figure:
-    """Bars of `importances`, the most important on top.
+    """Plot bars of `importances`, the most important on top.
 
     Args:
         frame: from `importances`.

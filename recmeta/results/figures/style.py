@@ -1,4 +1,4 @@
-"""How figures look, and how they are saved."""
+"""Style of figures, and saving them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 6.0, 3.6
-"""Of a figure, in inches: what a column and a half of a paper holds."""
+"""Size of a figure, in inches: a column and a half of a paper."""
 
 SHORT, LINE = 42, 0.17
-"""Labels with fewer letters stand two in a line, which is so many inches high."""
+"""Labels with fewer letters go two to a line; height of a line of the legend, in inches."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
 COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
-"""For eight lines: no two have the same marker, and neighbours differ in dash. The colours are Okabe and Ito's."""
+"""Styles of eight lines: all markers differ, neighbours differ in dash. The colours are Okabe and Ito's."""
 
 HATCHES = ("///", "...", "\\\\\\", "xxx", "---", "+++", "ooo", "***")
 
@@ -35,7 +35,7 @@ RC: Any = {
 
 
 def canvas(title: str, across: str, up: str, *, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    """An empty figure with named axes."""
+    """An empty figure with labelled axes."""
     with rc_context(RC):
         figure = Figure((WIDTH, height), layout="constrained")
         axes = figure.add_subplot()
@@ -47,7 +47,7 @@ def canvas(title: str, across: str, up: str, *, height: float = HEIGHT) -> tuple
 
 
 def line_style(place: int) -> dict[str, Any]:
-    """The marker, dash and colour of a line, by its place among the others."""
+    """The marker, dash and colour of a line, by its index."""
     return {
         "marker": MARKERS[place % len(MARKERS)],
         "linestyle": DASHES[place % len(DASHES)],
@@ -58,7 +58,7 @@ def line_style(place: int) -> dict[str, Any]:
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """A legend below the axes, where it hides no line and labels may be long; the figure grows by it."""
+    """Add a legend below the axes, where it hides no line and labels may be long; the figure grows by it."""
     handles, names = axes.get_legend_handles_labels()
     columns = 2 if max(map(len, names), default=0) < SHORT else 1
     figure.set_figheight(figure.get_figheight() + LINE * -(-len(names) // columns))
@@ -66,7 +66,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def settled(figure: Figure) -> Figure:
-    """The same figure, laid out once and for all: each format that it is saved in would do it again."""
+    """Lay a figure out once: each format that it is saved in would repeat it."""
     with rc_context(RC):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -74,7 +74,7 @@ def settled(figure: Figure) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure in the format that the path's suffix names: png, pdf, svg. Equal figures are equal files."""
+    """Write a figure in the format of the path's suffix: png, pdf, svg. Equal figures are equal files."""
     dates = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
     with rc_context(RC):
         figure.savefig(path, dpi=200, metadata=dates.get(path.suffix))

@@ -28,12 +28,12 @@ def table(make, config):
 def test_of_each_method_the_chosen_setting_is_shown(table):
     """Meta-validation prefers the penalty of 0.1, the test tasks that of 1."""
     assert table.rows[0].label == "learner=ridge learner.penalty=1"
-    assert [row.label for row in frames.shown(table)] == [
+    assert [row.label for row in frames.best_rows(table)] == [
         "learner=ridge learner.penalty=0.1",
         "item_mean",
         "learner=maml",
     ]
-    assert [row.label for row in frames.shown(table, "learner")] == [
+    assert [row.label for row in frames.best_rows(table, "learner")] == [
         "learner=ridge learner.penalty=0.1",
         "learner=maml",
     ]
