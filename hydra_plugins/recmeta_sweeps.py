@@ -1,6 +1,6 @@
-"""Where Hydra finds recmeta's launcher and sweeper: it takes plugins from this namespace package alone.
+"""Hydra plugins: recmeta's launcher and sweeper. Hydra looks for plugins in this namespace package alone.
 
-What they do is in `recmeta.sweeps`.
+The implementation is in `recmeta.sweeps`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 class FusedLauncher(Launcher):
-    """Runs a sweep in one process: the runs of one structure as one compiled program.
+    """Run a sweep in one process: the runs of one structure as one compiled program.
 
     Args:
-        replicas: how many seeds, of all runs, one program may hold at a time.
+        replicas: the most seeds, over all runs, in one program at a time.
     """
 
     def __init__(self, replicas: int) -> None:
         self.replicas = replicas
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra."""
+        """Store the loader and the config; called by Hydra."""
         from recmeta.sweeps.composing import Composer  # here: Hydra imports this module at every start
 
         self.loader, self.config = Composer(hydra_context.config_loader, config), config
@@ -39,12 +39,12 @@ class FusedLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, prune: Prune | None = None
     ) -> Sequence[JobReturn]:
-        """Run runs, and return for each the value on meta-validation; None where there is none.
+        """Run a batch of runs; returns the value of each on meta-validation, None where there is none.
 
         Args:
-            job_overrides: of each run.
+            job_overrides: the overrides of each run.
             initial_job_idx: the number of the first.
-            prune: stops runs early; None: none.
+            prune: stops runs early; None: never.
         """
         from recmeta.sweeps import fused  # here: Hydra imports this module at every start
 
@@ -54,11 +54,11 @@ class FusedLauncher(Launcher):
 
 
 class OptunaSweeper(Sweeper):
-    """Searches the settings that are typed as ranges or choices.
+    """Search over the settings that are given as ranges or choices.
 
     Args:
         sampler, trials, batch, seed, pruner, storage: see `recmeta.sweeps.search.Settings`.
-        params: setting -> what to search, besides what is typed.
+        params: setting -> values to search, besides those on the command line.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class OptunaSweeper(Sweeper):
         self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra."""
+        """Store the loader, the launcher and the config; called by Hydra."""
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
         self.loader, self.config = hydra_context.config_loader, config  # the launcher's own, where it has one
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search, and give the record of the search."""
+        """Search; returns the record of the search."""
         from recmeta.types import UserError
 
         try:

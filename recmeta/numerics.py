@@ -1,4 +1,4 @@
-"""Small positive definite systems, solved in plain array operations."""
+"""Solve small positive definite systems in plain array operations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from jaxtyping import Array, Float
 
 
 def solve_positive(matrix: Float[Array, "K K"], target: Float[Array, "K *m"]) -> Float[Array, "K *m"]:
-    """Solve ``matrix @ x = target`` for a symmetric positive definite matrix, and one target or many; differentiable,
-    any order.
+    """Solve ``matrix @ x = target`` for a symmetric positive definite matrix; differentiable to any order.
+
+    One target or many.
 
     Gauss-Jordan elimination, which needs no pivoting on such a matrix. Not LAPACK's Cholesky: batches of small systems
     are its worst case, and two batched calls at a time can lock the CPU runtime, since each waits inside a worker
@@ -21,7 +22,7 @@ def solve_positive(matrix: Float[Array, "K K"], target: Float[Array, "K *m"]) ->
 
     def eliminate(_, target: Array) -> Array:
         def column(i: Array, rows: Array) -> Array:
-            # The pivot's own row is divided, which is to take away its excess over 1 times the divided row.
+            # Dividing the pivot's own row equals subtracting its excess over 1 times the divided row.
             pivot = rows[i] / rows[i, i]
             return rows - jnp.outer(rows[:, i].at[i].add(-1), pivot)
 

@@ -37,7 +37,7 @@ RATE, WIDTH = 0.01, 32
 
 
 def make_problem(users: int = 2000, rows: int = 40) -> Problem:
-    """Tasks with random features and labels: the time does not depend on what they say."""
+    """A problem of random features and labels, whose values do not affect the time."""
     rng = np.random.default_rng(0)
 
     def side(name: str, sizes: tuple[int, ...]) -> tuple[Field, ...]:
@@ -62,7 +62,7 @@ def make_problem(users: int = 2000, rows: int = 40) -> Problem:
 
 
 def recmeta_program(problem: Problem, batch: int, inner_steps: int, steps: int, fast_weights: FastWeights):
-    """A round of recmeta: one compiled chunk."""
+    """Returns a function that runs one round of recmeta: one compiled chunk."""
     objective = objectives.mse()
     model = make_model(partial(features, width=WIDTH), partial(mlp, hidden=(64, 64)), problem.spec, objective)
     learner = maml(
@@ -85,10 +85,10 @@ def recmeta_program(problem: Problem, batch: int, inner_steps: int, steps: int, 
 
 
 def plain_program(problem: Problem, batch: int, inner_steps: int, steps: int, whole: bool):
-    """A round of what one would write by hand: jit(vmap(scan)), batches made beforehand.
+    """Returns a function that runs one round of a hand-written program: jit(vmap(scan)), batches made beforehand.
 
     Args:
-        problem: where the batches come from.
+        problem: source of the batches.
         batch, inner_steps, steps: as for recmeta.
         whole: all steps as one scan; else one call per step.
     """

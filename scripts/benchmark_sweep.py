@@ -1,10 +1,10 @@
-"""Times a sweep by Hydra's basic launcher and by the fused one, end to end, and says where the time goes.
+"""Time a sweep by Hydra's basic launcher and by the fused one, end to end, and print a breakdown.
 
     python scripts/benchmark_sweep.py --steps 100 --rates 8 --seeds 8
 
-MAML on ML-100K, rates times seeds points, each launcher in a process and a folder of its own. A point's overhead is all
-that is neither training (at the rate of all chunks but the first) nor testing: start, data, compilation, baselines,
-statistics, files.
+MAML on ML-100K, rates times seeds runs, each launcher in a process and a folder of its own. A run's overhead is all
+time that is neither training (at the rate of all chunks but the first) nor testing: start, data, compilation,
+baselines, statistics, files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 
 def sweep(launcher: str, folder: Path, steps: int, rates: int, seeds: int, more: list[str]) -> tuple[float, list[dict]]:
-    """Seconds of a sweep, and the summaries of its points, with the programs compiled and the tasks tested."""
+    """Time a sweep. Returns its seconds, and its runs' summaries with programs compiled and tasks tested."""
     typed = [
         f"learner.inner_rate={','.join(f'{0.001 * 2**place:g}' for place in range(rates))}",
         f"seeds={','.join(f'[{seed}]' for seed in range(seeds))}",
@@ -28,10 +28,10 @@ def sweep(launcher: str, folder: Path, steps: int, rates: int, seeds: int, more:
     began = time.perf_counter()
     subprocess.run([sys.executable, "-m", "recmeta", "-m", f"hydra/launcher={launcher}", *typed, *more], check=True)
     seconds = time.perf_counter() - began
-    return seconds, [_point(path.parent) for path in folder.rglob("summary.json")]
+    return seconds, [_summary(path.parent) for path in folder.rglob("summary.json")]
 
 
-def _point(directory: Path) -> dict:
+def _summary(directory: Path) -> dict:
     summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
     cost = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
     found = summary["scores"][summary["metric"]["scenario"]]["model"]["mae"]
@@ -61,11 +61,11 @@ def main() -> None:
         number = rates * seeds
         each[launcher], overhead[launcher] = seconds / number, (seconds - trained - tested) / number
         programs = points[0]["compilations"] if launcher == "fused" else sum(point["compilations"] for point in points)
-        print(f"{launcher}: {number} points in {seconds:.1f} s; {programs} programs compiled or loaded", flush=True)
+        print(f"{launcher}: {number} runs in {seconds:.1f} s; {programs} programs compiled or loaded", flush=True)
         parts = f"training {trained / number:.2f}, testing {tested / number:.2f}, overhead {overhead[launcher]:.2f}"
-        print(f"  of a point's {each[launcher]:.2f} s: {parts}", flush=True)
+        print(f"  of a run's {each[launcher]:.2f} s: {parts}", flush=True)
     faster, less = each["basic"] / each["fused"], overhead["basic"] / overhead["fused"]
-    print(f"a point: {faster:.2f} times as fast, overhead {less:.1f} times less")
+    print(f"a run: {faster:.2f} times as fast, overhead {less:.1f} times less")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""User+item bias: the shrunk level of the item and the shrunk level of the user, the floor that most papers lack."""
+"""User+item bias: the shrunk level of the item plus the shrunk level of the user, the floor missing in most papers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ SHRINKAGES = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0)
 
 
 def predict(sums: ItemSums, settings, key, context, support, query) -> Float[Array, "n"]:
-    """``mean + b_item + b_user``, with ``b_user`` the shrunk mean of what is left of the support.
+    """Predict ``mean + b_item + b_user``, with ``b_user`` the shrunk mean residual of the support.
 
     Reference: Koren, Factorization meets the neighborhood, KDD 2008, section 2.1.
     """
 
     def item_level(x) -> Array:
-        # max: with a shrinkage of 0, an item without rows has level 0, and not 0 / 0.
+        # max: with a shrinkage of 0, an item without rows has level 0 instead of 0 / 0.
         return sums.total[x["id"]] / jnp.maximum(sums.rows[x["id"]] + settings["item_shrinkage"], 1e-6)
 
-    left = jnp.where(support.mask, support.y - sums.mean - item_level(support.x), 0)
-    user_level = left.sum() / jnp.maximum(support.mask.sum() + settings["user_shrinkage"], 1e-6)
+    residual = jnp.where(support.mask, support.y - sums.mean - item_level(support.x), 0)
+    user_level = residual.sum() / jnp.maximum(support.mask.sum() + settings["user_shrinkage"], 1e-6)
     return sums.mean + item_level(query.x) + user_level
 
 

@@ -1,4 +1,4 @@
-"""Methods that do not look at the item."""
+"""Baselines that ignore the item: random, global mean, support mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear models of the item's features, fitted to each new user's support alone."""
+"""Ridge and logistic regression on item features, fitted to each new user's support alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recmeta.numerics import solve_positive
 from recmeta.types import Baseline, Problem
 
 NEWTON_STEPS = 12
-"""Newton steps of the logistic regression: they double the digits each, and 12 are more than float32 has."""
+"""Newton steps of the logistic regression: each doubles the digits, and 12 exceed float32."""
 
 
 # --- ridge --------------------------------------------------------------------------------------------------------
@@ -33,7 +33,10 @@ def _fit_ridge(problem: Problem) -> Ridge:
 
 
 def _predict_ridge(state: Ridge, settings, key, context, support, query) -> Float[Array, "n"]:
-    """In dual form: ``k(query, support) (k(support, support) + 1)^-1 above``, the constant being a feature too."""
+    """Predict in dual form: ``k(query, support) (k(support, support) + 1)^-1 residuals``.
+
+    The constant is a feature too.
+    """
     there = support.mask.astype(jnp.float32)
 
     def products(x) -> Array:
@@ -49,7 +52,10 @@ PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """Ridge and logistic penalties tried."""
 
 content_ridge = Baseline(_fit_ridge, _predict_ridge, rates=True, grid={"penalty": PENALTIES})
-"""Ridge regression of the new user's labels, less mean and item level, on the items' features and a constant.
+"""Ridge regression of the new user's residual labels on the items' features and a constant.
+
+The residuals are from mean and item level. The constant's penalty is the levels' user shrinkage: as the penalty of the
+features grows, this is user+item bias.
 
 The constant's penalty is the levels' user shrinkage: as the penalty of the features grows, this is user+item bias.
 
@@ -62,14 +68,14 @@ Vovk, Ridge regression learning algorithm in dual variables, ICML 1998, equation
 
 
 class Logistic(NamedTuple):
-    """What the logistic regression starts from.
+    """Offsets, prior variances and label means of the logistic regression.
 
     Attributes:
-        logit: per item id, the log odds that it is liked, from the shrunk share of those who like it.
+        logit: per item id, the log odds that it is liked, from the shrunk share of its likes.
         constant: prior variance of the user's constant.
-        weights: of the features.
+        weights: prior variances of the features' weights.
         like: the label from which a row is liked.
-        means: mean meta-train label of the rows that are not liked, and of those that are.
+        means: mean meta-train label of the rows that are not liked, and of the liked rows.
     """
 
     logit: Float[Array, "items"]
@@ -85,7 +91,7 @@ def _fit_logistic(problem: Problem) -> Logistic:
     label = np.asarray(problem.train.label)
     like = label >= problem.spec.like
     means = [float(label[rows].mean()) if rows.any() else problem.spec.mean for rows in (~like, like)]
-    # From shares to log odds, whose slope is 1 / (p (1 - p)): the user's variance over the rest's, which is p (1 - p).
+    # From shares to log odds, whose slope is 1 / (p (1 - p)): the user's variance over the residual's, p (1 - p).
     spread = jnp.clip(levels.mean * (1 - levels.mean), 0.01)
     constant = 1 / (levels.user_shrinkage * spread)
     return Logistic(
@@ -107,15 +113,15 @@ def _predict_logistic(state: Logistic, settings, key, context, support, query) -
 def logistic(
     products: Float[Array, "K K"], offset: Float[Array, "K"], like: Float[Array, "K"], mask: Array
 ) -> Float[Array, "K"]:
-    """Dual weights of a penalised logistic regression: its weights are the sum of them times the rows.
+    """Dual weights of a penalised logistic regression, whose weights are their sum times the rows.
 
-    They are ``a`` with ``a = like - sigmoid(offset + products a)``, found by Newton's method.
+    The solution is ``a`` with ``a = like - sigmoid(offset + products a)``, found by Newton's method.
 
     Args:
         products: inner products of the rows over the penalties.
         offset: log odds before the regression.
         like: 0 or 1.
-        mask: which rows are there; of the others the weight is 0.
+        mask: which rows are present; padding has weight 0.
 
     Reference: Rasmussen and Williams, Gaussian processes for machine learning, 2006, algorithm 3.1 (the mode that it
     finds is the penalised maximum likelihood).
@@ -134,8 +140,10 @@ def logistic(
 
 
 content_logistic = Baseline(_fit_logistic, _predict_logistic, rates=True, grid={"penalty": PENALTIES})
-"""Logistic regression of "the new user liked it" on the items' features and a constant, the item's log odds of being
-liked being its offset. The chance is turned into a label by the mean labels of liked and other rows of meta-train.
+"""Logistic regression of the new user's likes on the items' features and a constant.
+
+The item's log odds of being liked are the offset. The probability becomes a label by the mean labels of liked and other
+meta-train rows.
 
 Reference: Pazzani and Billsus, Content-based recommendation systems, The Adaptive Web 2007, section 10.6 (linear
 classifiers of one user's likes).

@@ -14,14 +14,14 @@ from recmeta.types import Baseline, Problem
 
 
 class Ease(NamedTuple):
-    """The item-item Gram matrix of what the levels leave, in its eigenvectors.
+    """The item-item Gram matrix of the residuals, in its eigenvectors.
 
     Attributes:
-        levels: where the method starts.
-        number: item id -> row of the vectors; row 0, all 0, is of the items that are not in them.
+        levels: the item and user levels that predictions start from.
+        number: item id -> row of the vectors; row 0, all 0, is for items without one.
         vectors: eigenvectors, as columns.
         values: eigenvalues.
-        scale: the Gram matrix' diagonal, averaged over rows: what a penalty of 1 is.
+        scale: mean diagonal of the Gram matrix over rows, the unit of penalties.
     """
 
     levels: Levels
@@ -33,8 +33,8 @@ class Ease(NamedTuple):
 
 def _fit(problem: Problem) -> Ease:
     levels, items = fit_levels(problem), catalogue(problem, MOST_ITEMS)
-    left = by_task_and_item(problem, items, residuals(problem, levels))
-    products = gram(left, left)[1:, 1:]
+    residual = by_task_and_item(problem, items, residuals(problem, levels))
+    products = gram(residual, residual)[1:, 1:]
     values, vectors = np.linalg.eigh(products)
     vectors = np.concatenate([np.zeros((1, len(values)), np.float32), vectors])
     diagonal = np.diag(products)
@@ -43,19 +43,19 @@ def _fit(problem: Problem) -> Ease:
 
 
 def _predict(state: Ease, settings, key, context, support, query) -> Float[Array, "n"]:
-    """``level + gain * (1 + penalty) * sum over the support of left_i B_ij``.
+    """Predict ``level + gain * (1 + penalty) * sum over the support of residual_i B_ij``.
 
     ``B = 1 - P / diag(P)`` with ``P = (G + penalty * scale)^-1``. From ``G = Q diag(e) Q'``, ``P = Q diag(1 / (e +
-    penalty * scale)) Q'``: the penalty needs no fit of its own.
+    penalty * scale)) Q'``: a new penalty needs no new fit.
     """
-    level, left = split(state.levels, support)
+    level, residual = split(state.levels, support)
     own, other = state.number[support.x["id"]], state.number[query.x["id"]]
     inverse = state.vectors[other] / (state.values + settings["penalty"] * state.scale)
     diagonal = (inverse * state.vectors[other]).sum(-1)
     across = state.vectors[own] @ inverse.T
     weight = jnp.where(own[:, None] == other, 0, -across / jnp.maximum(diagonal, 1e-12))
     gain = settings["gain"] * (1 + settings["penalty"])
-    return expected(state.levels, query.x) + level + gain * (left @ weight)
+    return expected(state.levels, query.x) + level + gain * (residual @ weight)
 
 
 ease = Baseline(
@@ -64,11 +64,11 @@ ease = Baseline(
     rates=True,
     grid={"penalty": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), "gain": (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)},
 )
-"""Levels, plus what items regressed on each other, never on themselves, make of what the levels leave of the support.
+"""Levels plus a linear item-item model of the support's residuals, each item regressed on all others.
 
 Reference: Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019, equation 8, on centred labels and not
-on ones. There, what was not rated counts as 0, so that predictions are small: the more so the fewer rows the support
-has, for which `gain` makes up, and the higher the penalty, for which ``1 + penalty`` does (of an item with a typical
-number of rows, the share that a penalty leaves is 1 / (1 + penalty)). Penalties are in units of `Ease.scale`, so that
-the same ones do for any data set.
+on ones. There, unrated items count as 0, so that predictions are small: the more so the fewer rows the support has,
+which `gain` corrects, and the higher the penalty, which ``1 + penalty`` corrects (for an item with a typical number of
+rows, a penalty keeps the share 1 / (1 + penalty)). Penalties are in units of `Ease.scale`, so that one grid suits any
+data set.
 """

@@ -22,7 +22,7 @@ FACTORS = (2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 class Svd(NamedTuple):
-    """Levels, and per item id the right singular vectors of what they leave, the largest first; 0 for the unknown."""
+    """Levels, and per item id the right singular vectors of the residuals, the largest first; 0 for unknown ids."""
 
     levels: Levels
     vectors: Float[Array, "items r"]
@@ -32,29 +32,29 @@ def _fit_svd(problem: Problem) -> Svd:
     from scipy.sparse.linalg import svds
 
     levels, items = fit_levels(problem), catalogue(problem)
-    left = by_task_and_item(problem, items, residuals(problem, levels))
+    residual = by_task_and_item(problem, items, residuals(problem, levels))
     least = min(len(problem.train.size), items.size)
     number = min(int(max(FACTORS)), least - 1)
-    # A start of its own: without one it is drawn from numpy's global generator, and no two fits are alike.
-    solution: Any = svds(left, k=number, v0=np.ones(least))
+    # A fixed start: without one it is drawn from numpy's global generator, and no two fits are equal.
+    solution: Any = svds(residual, k=number, v0=np.ones(least))
     vectors = solution[2][::-1].T
     return Svd(levels, jnp.asarray(vectors[items.number], jnp.float32))
 
 
 def _predict_svd(state: Svd, settings, key, context, support, query) -> Float[Array, "n"]:
-    """``level + gain * (left V_support) V_query'``."""
-    level, left = split(state.levels, support)
+    """Predict ``level + gain * (residual V_support) V_query'``."""
+    level, residual = split(state.levels, support)
     first = jnp.arange(state.vectors.shape[1]) < settings["factors"]
-    user = left @ state.vectors[support.x["id"]]
+    user = residual @ state.vectors[support.x["id"]]
     return expected(state.levels, query.x) + level + settings["gain"] * (state.vectors[query.x["id"]] @ (user * first))
 
 
 svd = Baseline(_fit_svd, _predict_svd, rates=True, grid={"factors": FACTORS, "gain": (0.0, 2.0, 4.0, 8.0, 16.0, 32.0)})
-"""Levels, plus the projection of what they leave of the support on the leading singular vectors.
+"""Levels plus the projection of the support's residuals on the leading singular vectors.
 
 Reference: Cremonesi, Koren and Turrin, Performance of recommender algorithms on top-N recommendation tasks, RecSys
-2010, equation 12 (a user folded in by the item factors), on centred labels. What was not rated counts as 0, so that
-predictions are small: `gain` makes up for it.
+2010, equation 12 (a user folded in by the item factors), on centred labels. Unrated items count as 0, so that
+predictions are small, which `gain` corrects.
 """
 
 
@@ -104,7 +104,7 @@ def _fit_als(problem: Problem) -> Als:
 
 
 def fit_als(rows: Any, factors: int, penalty: float, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Item and user factors of weighted least squares on what was liked.
+    """Fit item and user factors by weighted least squares on likes.
 
     Minimises ``sum over liked (u, i) of confidence (1 - x_u y_i)^2 + sum over the others of (x_u y_i)^2 + penalty
     (sum |x_u|^2 + sum |y_i|^2)``.
@@ -141,10 +141,10 @@ def fit_als(rows: Any, factors: int, penalty: float, confidence: float) -> tuple
 
 
 def _predict_als(state: Als, settings, key, context, support, query) -> Float[Array, "n"]:
-    """``y_query . x``, with the new user's factors ``x`` solved for as a meta-train user's are.
+    """Predict ``y_query . x``, the new user's factors ``x`` solved from its likes like a meta-train user's.
 
-    ``x = (Y'Y + penalty + (confidence - 1) Y_S' Y_S)^-1 confidence Y_S' 1``, S what is liked of the support, as a
-    system of the support's size. Where nothing is liked, x is the mean user's, and not 0.
+    ``x = (Y'Y + penalty + (confidence - 1) Y_S' Y_S)^-1 confidence Y_S' 1``, S the liked support rows, as a system of
+    the support's size. Where none is liked, x is the mean user's, and not 0.
     """
     places = [nearest(jnp.array(values), settings[name]) for name, values in GRID.items()]
     fit = jnp.ravel_multi_index(places, [len(values) for values in GRID.values()], mode="clip")
@@ -159,7 +159,7 @@ def _predict_als(state: Als, settings, key, context, support, query) -> Float[Ar
 
 
 ials = Baseline(_fit_als, _predict_als, rates=False, grid=GRID)
-"""Weighted factorisation of what was liked, the new user folded in; it ranks, and predicts no label.
+"""Weighted factorisation of likes, the new user folded in; it ranks, and predicts no label.
 
 Reference: Hu, Koren and Volinsky, ICDM 2008, equations 3 and 4; Rendle et al., Revisiting the performance of iALS on
 item recommendation benchmarks, RecSys 2022 (on tuning it). Fitted by the library implicit.

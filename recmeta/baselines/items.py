@@ -1,4 +1,4 @@
-"""What meta-train says of each item on its own."""
+"""Statistics of each item over meta-train: mean label and popularity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recmeta.types import Baseline, Problem
 
 
 class ItemSums(NamedTuple):
-    """Per item id (0 = unknown): how many meta-train rows, and the sum of their labels less the mean label."""
+    """Rows of each item id in meta-train (0 = unknown), and the sum of their labels less the mean label."""
 
     rows: Float[Array, "items"]
     total: Float[Array, "items"]
@@ -19,7 +19,7 @@ class ItemSums(NamedTuple):
 
 
 def item_sums(problem: Problem) -> ItemSums:
-    """Count and sum the meta-train rows by item id. Under the unknown id, 0, there are none."""
+    """Count and sum the meta-train rows by item id; the unknown id, 0, has none."""
     train = problem.train
     ids = train.entities["id"][train.row]
     size = next(field.size for field in problem.spec.row if field.name == "id")
@@ -38,7 +38,7 @@ def _count(sums: ItemSums, settings, key, context, support, query) -> Array:
 
 
 item_mean = Baseline(item_sums, _mean, rates=True)
-"""The item's mean meta-train label; an unknown item has the mean of all."""
+"""The item's mean meta-train label; an unknown item has the global mean."""
 
 popularity = Baseline(item_sums, _count, rates=False)
 """The item's number of meta-train rows; it ranks, and predicts no label."""

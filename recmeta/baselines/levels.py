@@ -1,6 +1,6 @@
-"""The two levels that most methods here start from: the item's, and the new user's.
+"""Item and user levels (biases), on which most baselines build.
 
-Where a method has nothing to add to them (no support, an unknown item, no features) it is user+item bias.
+A method that can add nothing to them (no support, an unknown item, no features) equals user+item bias.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from recmeta.types import Features, Problem, Support
 
 
 class Levels(NamedTuple):
-    """What is expected of a label when no more is known than who rates, and what is rated.
+    """Mean, item levels and user shrinkage: the expected label given only who rates which item.
 
     Attributes:
         mean: mean meta-train label.
-        item: per item id (0 = unknown) how far its labels are above the mean, shrunk; 0 for the unknown.
-        user_shrinkage: pseudo-rows of an average user that a new user's level is shrunk by.
+        item: per item id (0 = unknown) the shrunk mean of its labels above the mean; 0 for the unknown id.
+        user_shrinkage: pseudo-rows of an average user, which shrink a new user's level.
     """
 
     mean: Float[Array, ""]
@@ -33,7 +33,7 @@ class Levels(NamedTuple):
 
 
 class Variances(NamedTuple):
-    """Variance components of labels: between users, between items, and of what is left."""
+    """Variance components of labels: between users, between items, and residual."""
 
     user: float
     item: float
@@ -43,7 +43,7 @@ class Variances(NamedTuple):
 def fit_levels(problem: Problem) -> Levels:
     """Fit item levels, with nothing to tune: shrinkages are ratios of estimated variances.
 
-    User and item levels are fitted together, so that an item is not held to be good because generous users rate it.
+    User and item levels are fitted jointly, so that generous users do not make an item look good.
 
     Reference: Robinson, That BLUP is a good thing, Statistical Science 1991, equation 1.2 (the mixed model equations);
     Koren, Factorization meets the neighborhood, KDD 2008, equation 1 (the two levels).
@@ -51,17 +51,17 @@ def fit_levels(problem: Problem) -> Levels:
     user, item = owners(problem.train), item_ids(problem.train)
     variances = variance_components(user, item, np.asarray(problem.train.label))
     user_shrinkage, item_shrinkage = variances.rest / variances.user, variances.rest / variances.item
-    left = np.asarray(problem.train.label, np.float64) - problem.spec.mean
-    users, items, rows = len(problem.train.size), item_count(problem), np.arange(len(left))
-    # A row is its user's and its item's.
+    residual = np.asarray(problem.train.label, np.float64) - problem.spec.mean
+    users, items, rows = len(problem.train.size), item_count(problem), np.arange(len(residual))
+    # Each row belongs to its user and to its item.
     ones, places = np.ones(2 * len(rows)), (np.tile(rows, 2), np.concatenate([user, users + item]))
     design = csr_array((ones, places), shape=(len(rows), users + items))
     shrinkage = np.repeat([user_shrinkage, item_shrinkage], [users, items])
     matrix = design.T @ design + diags_array(shrinkage)
     # Preconditioned, conjugate gradients need some tens of steps, whatever the size.
-    levels, _ = cg(matrix, design.T @ left, rtol=1e-8, maxiter=1000, M=diags_array(1 / matrix.diagonal()))
+    levels, _ = cg(matrix, design.T @ residual, rtol=1e-8, maxiter=1000, M=diags_array(1 / matrix.diagonal()))
     item_level = levels[users:]
-    # Rows under the unknown id, if there are any, say nothing of the next unknown item.
+    # Rows under the unknown id, if any, carry no information about the next unknown item.
     item_level[0] = 0
     return Levels(*(jnp.asarray(value, jnp.float32) for value in (problem.spec.mean, item_level, user_shrinkage)))
 
@@ -70,7 +70,7 @@ def variance_components(user: np.ndarray, item: np.ndarray, label: np.ndarray) -
     """Estimate the variances in ``label = mean + user effect + item effect + rest``.
 
     Four sums of squares (plain, by user, by item, of the total) are set equal to their expectations, which are linear
-    in the variances. An estimate may come out negative; it is then a thousandth of the labels' mean square.
+    in the variances. A negative estimate is replaced by a thousandth of the labels' mean square.
 
     Args:
         user, item: int ``[n]``, codes from 0; no pair occurs twice.
@@ -93,7 +93,7 @@ def variance_components(user: np.ndarray, item: np.ndarray, label: np.ndarray) -
         [1, (users**2).sum() / n, (items**2).sum() / n, 1],
     ]
     observed = [(label**2).sum(), squares(user, users), squares(item, items), 0.0]
-    # lstsq: with one user, or one item, the equations cannot tell it from the mean.
+    # lstsq: with one user, or one item, the equations cannot separate it from the mean.
     _, *variances = np.linalg.lstsq(np.array(expected), np.array(observed), rcond=None)[0]
     least = 1e-3 * (label**2).mean() or 1.0
     return Variances(*(max(float(value), least) for value in variances))
@@ -105,14 +105,14 @@ def expected(levels: Levels, x: Features) -> Float[Array, "n"]:
 
 
 def split(levels: Levels, support: Support) -> tuple[Float[Array, ""], Float[Array, "K"]]:
-    """The new user's level, and what it leaves of the support's labels: 0 in rows that are not there."""
+    """Split the support's labels into the new user's level and residuals; residuals of padding are 0."""
     above = jnp.where(support.mask, support.y - expected(levels, support.x), 0)
     level = above.sum() / (support.mask.sum() + levels.user_shrinkage)
     return level, jnp.where(support.mask, above - level, 0)
 
 
 def residuals(problem: Problem, levels: Levels) -> Float[np.ndarray, "n"]:
-    """What is left of each meta-train label, each user's level fitted to all of the user's rows."""
+    """Residuals of the meta-train labels, each user's level fitted to all of the user's rows."""
     user = owners(problem.train)
     above = np.asarray(problem.train.label, np.float64) - np.asarray(levels.item)[item_ids(problem.train)]
     above -= float(levels.mean)

@@ -1,4 +1,4 @@
-"""Popularity that forgets."""
+"""Popularity with exponential decay over time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from recmeta.baselines.rows import item_count, item_ids, nearest
 from recmeta.types import Baseline, Problem, UserError
 
 DAY = 86_400
-"""Seconds."""
+"""A day in seconds."""
 
 HALF_LIVES = (1.0, 3.0, 7.0, 14.0, 30.0, 60.0, 90.0, 180.0, 365.0, 1000.0)
 """Half-lives tried, in days."""
 
 
 class Recent(NamedTuple):
-    """Per half-life and item id, the rows weighted by how recent they are."""
+    """Decayed number of rows per half-life and item id."""
 
     rows: Float[Array, "H items"]
 
@@ -31,7 +31,7 @@ def _fit(problem: Problem) -> Recent:
     age = (time.max() - time) / DAY
     item, size = item_ids(problem.train), item_count(problem)
     rows = [np.bincount(item, 0.5 ** (age / half_life), minlength=size) for half_life in HALF_LIVES]
-    # The unknown id has no rows of its own: they would be of many items.
+    # Rows under the unknown id belong to many items.
     return Recent(jnp.asarray(np.stack(rows), jnp.float32).at[:, 0].set(0))
 
 
@@ -40,11 +40,13 @@ def _predict(state: Recent, settings, key, context, support, query) -> Float[Arr
 
 
 recent_popularity = Baseline(_fit, _predict, rates=False, grid={"half_life": HALF_LIVES})
-"""The item's meta-train rows, each weighted by ``0.5^(age / half-life)``, its age being that before the last of them.
+"""The item's meta-train rows, each weighted by ``0.5^(age / half-life)``.
+
+The age counts back from the last meta-train row.
 
 A query row has no time, so that "now" is the end of meta-train for all: it means most where the split is by time.
 
 Reference: Ji et al., A re-visit of the popularity baseline in recommender systems, SIGIR 2020, section 3 (popularity
-must be of a time); the exponential weight is that of Ding and Li, Time weight collaborative filtering, CIKM 2005,
+must refer to a time); the exponential weight is that of Ding and Li, Time weight collaborative filtering, CIKM 2005,
 equation 6.
 """

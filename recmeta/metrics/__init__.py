@@ -1,8 +1,8 @@
-"""What a task's scores are worth: pure, jittable functions of ONE task, to be vmapped over tasks.
+"""Metrics of a task's scores: pure, jittable functions of ONE task, to be vmapped over tasks.
 
-`view` says where the judged rows of a task stand among its candidates; `ratings`, `rankings` and `legacy` hold the
-metrics, functions of a view alone; `names` finds one by its name. `lists` looks at what is shown instead of at labels:
-how novel, how diverse, how much of the catalogue. `docs/metrics.md` has a paragraph on each.
+`view` holds the ranks of a task's judged rows among its candidates; `ratings`, `rankings` and `legacy` hold the
+metrics, functions of a view alone; `names` finds one by its name. `lists` measures the recommended items instead of
+labels: novelty, diversity, coverage of the catalogue. `docs/metrics.md` has a paragraph on each.
 
 Where scores tie, a ranking metric is its exact expectation over the orders of the tied candidates: it depends neither
 on the order of the rows nor on a random number, and a constant scorer scores exactly the random floor. A metric is NaN

@@ -1,7 +1,7 @@
-"""What published code computed under the name nDCG, mistakes and all, so that its tables can be read. Not to judge by.
+"""Metrics published as nDCG, reproduced with their mistakes, to read published tables. Not for evaluation.
 
-Functions of one `View`, NaN where it has no rows. Both read predictions and judged rows alone, and the order in which
-the rows stand: neither is invariant to it.
+Functions of one `View`, NaN where it has no rows. Both read predictions and judged rows alone, and depend on the order
+of the rows.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from recmeta.metrics.view import View
 
 
 def metahin_ndcg(view: View, k: int) -> Float[Array, ""]:
-    """The "nDCG" of MetaHIN and PAML: it ranks nothing, and is mostly the level of the predictions.
+    """The "nDCG" of MetaHIN and PAML, which ranks nothing and mostly measures the level of the predictions.
 
-    The rows with the k highest labels are taken, whatever was predicted; their PREDICTIONS, in the order in which the
-    rows happen to stand, are discounted and summed as if they were gains, and divided by the same sum of the labels in
-    falling order. A constant 100 scores 20 times a constant 5; the perfect prediction scores below 1 on average.
+    The rows with the k highest labels are taken, whatever the predictions; their PREDICTIONS, in the order of the rows,
+    are discounted and summed as if they were gains, and divided by the same sum of the labels in falling order. A
+    constant 100 scores 20 times a constant 5; the perfect prediction scores below 1 on average.
 
     Args:
-        view: the task; of rows with equal labels the later are taken. The published code clips no prediction.
+        view: the task; of rows with equal labels the later ones are taken. The published code clips no prediction.
         k: cut-off, 5 as published.
 
     Returns:
@@ -40,7 +40,7 @@ def metahin_ndcg(view: View, k: int) -> Float[Array, ""]:
 
 
 def mamo_ndcg(view: View, k: int) -> Float[Array, ""]:
-    """The "nDCG" of MAMO: what it retrieves, it first puts into the ideal order.
+    """The "nDCG" of MAMO, which sorts the retrieved rows into the ideal order first.
 
     The k rows with the highest predictions are retrieved; their labels are SORTED before they are discounted, so that
     the order within the first k, which nDCG is about, has no influence. At k = the number of rows it is always 1.
@@ -65,7 +65,7 @@ def mamo_ndcg(view: View, k: int) -> Float[Array, ""]:
 
 
 def _rank(values: Float[Array, "q"], mask: Bool[Array, "q"]) -> Int[Array, "q"]:
-    """How many of the rows that are there stand before each, the highest first and of equals the earlier."""
+    """Number of rows present that rank before each, the highest first, and of equals the earlier."""
     earlier = np.arange(len(values)) < np.arange(len(values))[:, None]
     before = (values > values[:, None]) | ((values == values[:, None]) & earlier)
     return (mask & before).sum(1)
@@ -76,6 +76,6 @@ def _discount(place: Int[Array, "q"]) -> Float[Array, "q"]:
 
 
 def _unless_empty(view: View, value: Array) -> Array:
-    """NaN without rows, and where a prediction is NaN, of which a ranking would make a number."""
+    """NaN without rows, and where a prediction is NaN, which a ranking would otherwise treat as a number."""
     sound = view.mask.any() & ~(view.mask & jnp.isnan(view.prediction)).any()
     return jnp.where(sound, value, jnp.nan)

@@ -1,8 +1,8 @@
-"""What the first k candidates are like, whatever their labels: for a view of a whole catalogue.
+"""Novelty, diversity and coverage of the first k candidates, regardless of labels, over a whole catalogue.
 
-A candidate that ties for the last places is among the first k with a chance, and each value is the exact expectation.
-`novelty` and `diversity` are of one task. `coverage` is of many at once: an `Aggregate`, folded over batches of tasks,
-and no task's score.
+A candidate that ties for the last places is among the first k with some probability, and each value is the exact
+expectation. `novelty` and `diversity` are of one task. `coverage` is of many at once: an `Aggregate`, folded over
+batches of tasks, and no task's score.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Top(NamedTuple):
     """The first k candidates of one task.
 
     Attributes:
-        sure: which are among them however ties break.
-        tied: which share the last score that is.
-        left: how many of the tied are among them.
+        sure: the candidates among them however ties break.
+        tied: the candidates that share the last score among them.
+        left: number of tied candidates among them.
         numbers: whether every candidate's score is a number.
     """
 
@@ -34,7 +34,7 @@ class Top(NamedTuple):
 
     @property
     def chance(self) -> Float[Array, "N"]:
-        """The chance of each to be among them; NaN where a score is."""
+        """The probability of each candidate to be among them; NaN where a score is."""
         chance = jnp.where(self.sure, 1, jnp.where(self.tied, self.left / jnp.maximum(self.tied.sum(), 1), 0))
         return jnp.where(self.numbers, chance, jnp.nan)
 
@@ -45,7 +45,7 @@ def top(score: Float[Array, "N"], there: Bool[Array, "N"], k: int) -> Top:
     Args:
         score: of each item of the catalogue; only its order is read.
         there: which items are candidates.
-        k: how many.
+        k: number of candidates.
 
     >>> top(jnp.array([3.0, 1, 1, 0]), jnp.ones(4, bool), 2).chance.tolist()
     [1.0, 0.5, 0.5, 0.0]
@@ -96,7 +96,7 @@ def diversity(top: Top, vectors: Float[Array, "N d"]) -> Float[Array, ""]:
     sure, tied = top.sure.astype(unit.dtype), top.tied.astype(unit.dtype)
     many, left = tied.sum(), top.left.astype(unit.dtype)
     first, last = jnp.matmul(jnp.stack([sure, tied]), unit, precision="highest")
-    # Both of a pair are sure; or one is, the other drawn from the tied; or both are drawn from there.
+    # Both of a pair are sure; or one is, the other drawn from the tied; or both are drawn from the tied.
     one = left / jnp.maximum(many, 1)
     both = one * (left - 1) / jnp.maximum(many - 1, 1)
     cosines = first @ first - sure @ itself + 2 * one * (first @ last) + both * (last @ last - tied @ itself)
@@ -107,10 +107,10 @@ def diversity(top: Top, vectors: Float[Array, "N d"]) -> Float[Array, ""]:
 
 
 def feature_vectors(x: Features, fields: Sequence[Field]) -> Float[Array, "N d"]:
-    """What `diversity` compares: 1 for each value that an item has, of its categorical and multi-valued features.
+    """One-hot vectors of items' categorical and multi-valued features, for `diversity` to compare.
 
-    Numeric features have no part in it: between standardised numbers a cosine means nothing. Nor has the id, in which
-    no two are alike. Bucket a number (`cleaning`) to have it count.
+    Numeric features are left out, since a cosine between standardised numbers means nothing, and so is the id, which no
+    two items share. Bucket a number (`cleaning`) to include it.
 
     Args:
         x: features of N items.
@@ -131,14 +131,14 @@ def feature_vectors(x: Features, fields: Sequence[Field]) -> Float[Array, "N d"]
 
 
 class Aggregate(NamedTuple):
-    """A metric of many tasks that is no mean over them: a fold.
+    """A metric of many tasks that is no mean over them, as a fold.
 
     Attributes:
         name: as typed, "coverage@10".
         goal: "min" or "max".
         cutoff: its k.
-        start: ``N -> state``, of no task.
-        add: ``(state, Top of [T, N], there [T, N]) -> state``: with T more tasks; in any order and any batches.
+        start: ``N -> state``, before any task.
+        add: ``(state, Top of [T, N], there [T, N]) -> state``: adds T tasks; in any order and any batches.
         value: ``state -> scalar``.
     """
 
@@ -151,7 +151,7 @@ class Aggregate(NamedTuple):
 
 
 def coverage(k: int) -> Aggregate:
-    """Share of the items, of those that are a candidate of any task, that are among the first k of any task.
+    """Share of the items, among those that are a candidate of any task, in the first k of any task.
 
     Ties of different tasks break independently. Undefined where no item is a candidate. It grows with the number of
     tasks: compare it over the same ones only.

@@ -1,9 +1,9 @@
-"""How well candidates are ranked: functions of one `View`, each the exact expectation over the orders of what ties.
+"""Ranking metrics of one `View`, each the exact expectation over the orders of tied candidates.
 
 References:
     McSherry and Najork, Computing information retrieval performance measures efficiently in the presence of tied
-    scores, ECIR 2008: the expectations, of which those of the reciprocal rank and of the hit rate are written here as
-    negative hypergeometric: where the first of ``hits`` liked rows stands among ``tied`` rows in random order.
+    scores, ECIR 2008: the expectations; those of the reciprocal rank and of the hit rate are written here as negative
+    hypergeometric: the place of the first of ``hits`` liked rows among ``tied`` rows in random order.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def ndcg_linear(view: View, k: int) -> Float[Array, ""]:
 
 
 def recall(view: View, k: int) -> Float[Array, ""]:
-    """Share of the liked rows that stand among the first k; undefined where none is liked."""
+    """Share of the liked rows that are among the first k; undefined where none is liked."""
     return _ratio(_liked_in(view, k), view.liked.sum())
 
 
@@ -51,7 +51,7 @@ def precision(view: View, k: int) -> Float[Array, ""]:
 
 
 def hr(view: View, k: int) -> Float[Array, ""]:
-    """Chance that a liked row stands among the first k (hit rate, success); undefined where none is liked."""
+    """Chance that a liked row is among the first k (hit rate, success); undefined where none is liked."""
     above, tied, hits = _first(view)
     among = jnp.clip(k - above, 0, tied)
     return jnp.where(hits > 0, 1 - _no_hit(view, among, tied, hits), jnp.nan)
@@ -90,9 +90,9 @@ def mrr(view: View, k: int | None = None) -> Float[Array, ""]:
 
 
 def auc(view: View) -> Float[Array, ""]:
-    """Share of the pairs of a liked and another candidate that are in order, a tie being half; undefined without pairs.
+    """Share of the pairs of a liked and another candidate in the right order, ties counting half.
 
-    It is counted in halves, as whole numbers: exact.
+    Undefined without such pairs. Counted in halves, as integers: exact.
     """
     ahead, same = _liked_ahead(view)
     others = view.candidates - view.liked.sum()
@@ -117,20 +117,20 @@ def _ndcg(view: View, k: int, gain: Callable[[Array], Array]) -> Float[Array, ""
 
 
 def _liked_in(view: View, k: int) -> Float[Array, ""]:
-    """How many liked rows stand among the first k, in expectation."""
+    """Expected number of liked rows among the first k."""
     chance = jnp.clip(k - view.above, 0, view.tied) / jnp.maximum(view.tied, 1).astype(view.label.dtype)
     return jnp.where(view.liked, chance, 0).sum()
 
 
 def _liked_ahead(view: View) -> tuple[Int[Array, "q"], Int[Array, "q"]]:
-    """For each row, how many liked rows score higher, and how many the same: scores order as ``above`` does."""
+    """Number of liked rows that score higher than each row, and number that score the same."""
     ahead = (view.liked & (view.above < view.above[:, None])).sum(1)
     same = (view.liked & (view.above == view.above[:, None])).sum(1)
     return ahead, same
 
 
 def _first(view: View) -> tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]]:
-    """The best tie group that has a liked row: how many are above it, how many in it, and how many of these liked."""
+    """The best tie group with a liked row: number of candidates above it, in it, and of liked ones in it."""
     above = jnp.min(view.above, where=view.liked, initial=len(view.there))
     group = view.liked & (view.above == above)
     return above, jnp.max(view.tied, where=group, initial=0), group.sum()
@@ -138,10 +138,10 @@ def _first(view: View) -> tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]]:
 
 def _no_hit(view: View, among: Array | np.ndarray, tied: Array, hits: Array) -> Array:
     """Chance that none of the ``hits`` liked rows of ``tied`` rows in random order is among the first ``among``."""
-    each = np.arange(len(view.mask))  # liked row, by number
-    left = jnp.maximum(tied - jnp.expand_dims(among, -1) - each, 0)
-    chance = left / jnp.maximum(tied - each, 1).astype(view.label.dtype)
-    return jnp.where(each < hits, chance, 1).prod(-1)
+    number = np.arange(len(view.mask))  # of a liked row
+    left = jnp.maximum(tied - jnp.expand_dims(among, -1) - number, 0)
+    chance = left / jnp.maximum(tied - number, 1).astype(view.label.dtype)
+    return jnp.where(number < hits, chance, 1).prod(-1)
 
 
 def _ratio(part: Array, whole: Array) -> Array:

@@ -1,4 +1,4 @@
-"""How far predictions are from labels: functions of one `View`, NaN where it has no rows."""
+"""Error metrics of predicted labels: functions of one `View`, NaN where it has no rows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ def mae(view: View) -> Float[Array, ""]:
 
 
 def mae_rounded(view: View) -> Float[Array, ""]:
-    """Mean absolute error, in label units, of predictions that are rounded to the nearest label that there is.
+    """Mean absolute error, in label units, of predictions rounded to the nearest label in use.
 
-    Absolute error is least for a median, which of whole stars is a whole star: an expected label, however good, pays
-    for standing between two of them. This takes that cost away; not what a median gains elsewhere on skewed labels.
+    A median minimises absolute error, and the median of whole stars is a whole star: an expected label, however good,
+    pays for lying between two of them. Rounding removes that cost, but not the gain of a median elsewhere on skewed
+    labels.
     """
     levels = jnp.asarray(view.levels, view.prediction.dtype)
     nearest = levels[jnp.argmin(jnp.abs(view.prediction[:, None] - levels), axis=1)]
-    # A NaN is as far from every level as from none.
+    # A NaN has no nearest level.
     return _mean(view, jnp.where(jnp.isnan(view.prediction), jnp.nan, jnp.abs(nearest - view.label)))
 
 
@@ -54,6 +55,6 @@ def bias(view: View) -> Float[Array, ""]:
 
 
 def _mean(view: View, values: Float[Array, "q"]) -> Float[Array, ""]:
-    """The mean over the rows that are there, whatever stands in the others."""
+    """The mean over the rows present, whatever the values in the others."""
     count = view.mask.sum()
     return jnp.where(count > 0, jnp.where(view.mask, values, 0).sum() / jnp.maximum(count, 1), jnp.nan)

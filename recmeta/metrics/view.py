@@ -1,4 +1,4 @@
-"""Where the judged rows of one task stand among its candidates: all that a metric needs to know.
+"""The ranks of one task's judged rows among its candidates: everything a metric needs.
 
 A row is *judged* if its label is known to the metric, and *liked* if that label is high enough. A candidate that is not
 judged counts as not liked, and gains nothing.
@@ -19,15 +19,15 @@ class View(NamedTuple):
     Attributes:
         prediction: expected labels of the judged rows, in label units, clipped to the label range.
         label: their labels.
-        mask: which of them are there.
-        above: how many candidates score strictly higher than each.
-        tied: how many candidates score the same as each, itself among them.
-        there: which candidates are there; its length bounds a rank.
+        mask: which of them are present; the others are padding.
+        above: number of candidates that score strictly higher than each.
+        tied: number of candidates that score the same as each, itself included.
+        there: which candidates are present; its length bounds a rank.
         numbers: whether every candidate's score is a number: comparisons with NaN are all false, so that ``above`` and
             ``tied`` alone would hide it.
         like: the label from which a row is liked.
         low, high: the label range.
-        levels: the labels that there are, ascending.
+        levels: the distinct labels, ascending.
     """
 
     prediction: Float[Array, "q"]
@@ -44,12 +44,12 @@ class View(NamedTuple):
 
     @property
     def liked(self) -> Bool[Array, "q"]:
-        """Which judged rows are there and liked."""
+        """Which judged rows are present and liked."""
         return self.mask & (self.label >= self.like)
 
     @property
     def candidates(self) -> Int[Array, ""]:
-        """How many candidates there are."""
+        """Number of candidates."""
         return self.there.sum()
 
 
@@ -64,18 +64,18 @@ def query_view(
     high: float | Array = 1.0,
     levels: Sequence[float] | Float[Array, "L"] = (0.0, 1.0),
 ) -> View:
-    """The query rows ranked among themselves.
+    """Rank the query rows among themselves.
 
     Args:
         score: of each row; only its order is read.
-        prediction, label, mask, like, low, high, levels: as in `View`; what stands in missing rows is not read.
+        prediction, label, mask, like, low, high, levels: as in `View`; values in padding are not read.
 
     >>> view = query_view(*jnp.array([[3.0, 1, 1], [5, 2, 2], [5, 4, 1]]), jnp.ones(3, bool), like=4)
     >>> view.above.tolist(), view.tied.tolist(), int(view.candidates)
     ([0, 1, 1], [1, 2, 2], 3)
     """
     numbers = ~(mask & jnp.isnan(score)).any()
-    return View(prediction, label, mask, *_standing(score, score, mask), mask, numbers, like, low, high, levels)
+    return View(prediction, label, mask, *_above_and_tied(score, score, mask), mask, numbers, like, low, high, levels)
 
 
 def catalogue_view(
@@ -91,18 +91,18 @@ def catalogue_view(
     high: float | Array = 1.0,
     levels: Sequence[float] | Float[Array, "L"] = (0.0, 1.0),
 ) -> View:
-    """The query rows ranked among a whole catalogue, in ``2 q N`` comparisons: no sort.
+    """Rank the query rows among a whole catalogue, in ``2 q N`` comparisons: no sort.
 
     Args:
         score: of each item of the catalogue; only its order is read.
-        there: which items are candidates: not the support's, nor others that the task's entity is known to have.
-            A judged row is a candidate whatever stands here.
-        position: where each judged row stands in the catalogue, no two alike; anything where the row is not there.
+        there: which items are candidates: not the support's, nor others that the task's entity is known to have. A
+            judged row is a candidate whatever its value here.
+        position: index of each judged row in the catalogue, all distinct; any value for padding.
         prediction, label, mask, like, low, high, levels: as in `View`.
     """
     there = jnp.asarray(there).at[position].max(mask)
     numbers = ~(there & jnp.isnan(score)).any()
-    standing = _standing(jnp.asarray(score)[position], score, there)
+    standing = _above_and_tied(jnp.asarray(score)[position], score, there)
     return View(prediction, label, mask, *standing, there, numbers, like, low, high, levels)
 
 
@@ -113,15 +113,15 @@ def at_random(view: View) -> View:
 
 
 def ideal(view: View) -> View:
-    """The same task with its own labels for scores and predictions, and the candidates without a label behind."""
-    above, tied = _standing(view.label, view.label, view.mask)
+    """The same task scored by its own labels, with the candidates without a label last."""
+    above, tied = _above_and_tied(view.label, view.label, view.mask)
     return view._replace(prediction=view.label, above=above, tied=tied, numbers=jnp.array(True))
 
 
-def _standing(
+def _above_and_tied(
     score: Float[Array, "q"], among: Float[Array, "N"], there: Bool[Array, "N"]
 ) -> tuple[Int[Array, "q"], Int[Array, "q"]]:
-    """How many of those that are there score higher than each, and how many the same."""
+    """Number of candidates present that score higher than each, and number that score the same."""
     above = (there & (among > score[:, None])).sum(axis=1)
     tied = (there & (among == score[:, None])).sum(axis=1)
     return above, tied

@@ -1,1 +1,1 @@
-"""Where a run is reported to beside its directory: the console, Weights & Biases. Host only."""
+"""Reporters beside a run's directory: the console, Weights & Biases. Host only."""

@@ -1,4 +1,4 @@
-"""The console: a progress bar on a terminal, plain lines elsewhere, and the tables at the end."""
+"""Report on the console: a progress bar on a terminal, plain lines elsewhere, and tables at the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,17 @@ from recmeta.reporters import tables
 from recmeta.types import Reporter, Run, UserError
 
 WIDTH = 120
-"""Of output that has no width of its own: a file or a pipe."""
+"""Width of output that has none of its own: a file or a pipe."""
 
 RATE = "tasks_per_s"
-"""The metric that is shown as the speed; without it, steps per second are."""
+"""Metric printed as the speed; steps per second where it is absent."""
 
 
 def console(screen: Console | None = None) -> Reporter:
-    """Reports to the console.
+    """Report to the console.
 
     Args:
-        screen: where to; standard output where none is given.
+        screen: where to print; None for standard output.
     """
     out = screen or _standard_output()
     run: Run | None = None
@@ -35,14 +36,10 @@ def console(screen: Console | None = None) -> Reporter:
     reached = 0
     began = 0.0
 
-    def show(part: Any, **how: Any) -> None:
-        try:
-            out.print(part, **how)
-        except OSError as error:
-            raise UserError(f"the console can't be written ({error.strerror}); reporter=quiet does without") from error
+    show = partial(_print, out)
 
     def say(text: str) -> None:
-        # Verbatim: a note such as "seeds=[0,1]" is no markup, and a path is not to be broken.
+        # Verbatim: a note such as "seeds=[0,1]" is no markup, and a path must not be broken.
         show(text, markup=False, highlight=False, soft_wrap=True)
 
     def start(started: Run) -> None:
@@ -51,21 +48,21 @@ def console(screen: Console | None = None) -> Reporter:
         say(f"{run.name}: {_short(run.directory)}" + (f", resumed at step {run.step}" if run.step else ""))
         if out.is_terminal and run.steps > run.step:
             bar = _progress_bar(out)
-            bar.add_task("train", total=run.steps, completed=run.step, said="compiling", rate="")
+            bar.add_task("train", total=run.steps, completed=run.step, metrics="compiling", rate="")
             bar.start()
 
     def log(step: int, split: str, metrics: Mapping[str, Sequence[float]]) -> None:
         nonlocal reached
         assert run is not None
         reached = max(reached, step)
-        said = "  ".join(f"{name} {np.mean(values):.4g}" for name, values in metrics.items() if name != RATE)
+        text = "  ".join(f"{name} {np.mean(values):.4g}" for name, values in metrics.items() if name != RATE)
         rate = _rate(metrics, reached - run.step, time.monotonic() - began)
         if bar is None:
-            say(f"step {step}/{run.steps}  {split}  {said}  ({rate})")
+            say(f"step {step}/{run.steps}  {split}  {text}  ({rate})")
         else:
             bar.update(bar.task_ids[0], completed=reached, rate=rate)
             if split == "validation":
-                bar.update(bar.task_ids[0], said=said)
+                bar.update(bar.task_ids[0], metrics=text)
 
     def finish(summary: Mapping[str, Any], task_scores: Any, provenance: Mapping[str, Any]) -> None:
         assert run is not None
@@ -88,13 +85,20 @@ def console(screen: Console | None = None) -> Reporter:
     return Reporter(start=start, note=say, log=log, finish=finish, close=close)
 
 
+def _print(out: Console, part: Any, **how: Any) -> None:
+    try:
+        out.print(part, **how)
+    except OSError as error:
+        raise UserError(f"the console can't be written ({error.strerror}); reporter=quiet does without") from error
+
+
 class _Screen(Console):
-    """Standard output; whoever reads it may leave, and a run of hours goes on without."""
+    """Standard output that survives a closed pipe: the run goes on without it."""
 
     def on_broken_pipe(self) -> None:
-        """Be quiet from here on. Rich's own does that too, but then ends the process."""
+        """Stop printing. Rich's own handler does that too, but then ends the process."""
         self.quiet = True
-        # What is still buffered would otherwise be an error at exit.
+        # Text still buffered would otherwise be an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("recmeta: nothing reads standard output any more; the run goes on", file=sys.stderr)
 
@@ -110,9 +114,9 @@ def _progress_bar(out: Console) -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[said]}", markup=False),
+        TextColumn("{task.fields[metrics]}", markup=False),
     )
-    # Twice a second: the thread that draws takes its time from the one that trains.
+    # Twice a second: the drawing thread takes its time from the training thread.
     return Progress(*columns, console=out, refresh_per_second=2)
 
 
@@ -123,5 +127,5 @@ def _rate(metrics: Mapping[str, Sequence[float]], steps: int, seconds: float) ->
 
 
 def _short(path: Path) -> str:
-    """Relative where it is below the working directory: shorter, and pastes as well."""
+    """A path relative to the working directory where it is below it: shorter, and pastes as well."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

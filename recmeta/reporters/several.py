@@ -10,13 +10,13 @@ from recmeta.types import Reporter
 def compose(*reporters: Reporter) -> Reporter:
     """One reporter that calls each of these, in order.
 
-    ``close`` reaches all of them even where one raises; the first error is raised at the end.
+    ``close`` is called on all of them even where one raises; the first error is raised at the end.
     """
 
-    def each(call: str) -> Any:
+    def call_of(name: str) -> Any:
         def call_each(*args: Any) -> None:
             for reporter in reporters:
-                getattr(reporter, call)(*args)
+                getattr(reporter, name)(*args)
 
         return call_each
 
@@ -30,4 +30,6 @@ def compose(*reporters: Reporter) -> Reporter:
         if first is not None:
             raise first
 
-    return Reporter(start=each("start"), note=each("note"), log=each("log"), finish=each("finish"), close=close)
+    return Reporter(
+        start=call_of("start"), note=call_of("note"), log=call_of("log"), finish=call_of("finish"), close=close
+    )

@@ -1,4 +1,4 @@
-"""What a summary says, as rich tables and lines: scores, what adaptation did, the verdict, speed."""
+"""A run's summary as rich tables and lines: scores, effect of adaptation, verdict, speed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from rich.table import Table
 
 MISSING = "—"
 MOST_STEPS = 8
-"""Columns of the adaptation table; more inner steps than that are shown evenly thinned."""
+"""Most columns of the adaptation table; more inner steps are evenly thinned."""
 
 
 def report(summary: Mapping[str, Any]) -> Iterator[Table | str]:
-    """The tables and lines of a finished run, in reading order.
+    """Yield the tables and lines of a finished run, in reading order.
 
     Args:
-        summary: what ``summary.json`` holds, and optionally ``attainable``: ``{metric: the best there is}``.
+        summary: contents of ``summary.json``, and optionally ``attainable``: ``{metric: best possible value}``.
     """
     metric = summary["metric"]
     scenarios = sorted(summary["scores"], key=lambda scenario: scenario != metric["scenario"])
     for scenario in scenarios:
-        known = {"attainable": summary.get("attainable") or {}} | edges(summary.get("bounds", {}).get(scenario, {}))
+        known = {"attainable": summary.get("attainable") or {}} | bound_rows(
+            summary.get("bounds", {}).get(scenario, {})
+        )
         yield score_table(scenario, summary["scores"][scenario], metric, known)
         if found := summary.get("adaptation", {}).get(scenario):
             yield adaptation_table(scenario, found)
@@ -32,11 +34,11 @@ def report(summary: Mapping[str, Any]) -> Iterator[Table | str]:
     yield speed_line(summary.get("speed", {}))
 
 
-def edges(bounds: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
-    """The rows below the methods: what a random order scores, and what the labels themselves do."""
+def bound_rows(bounds: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float | None]]:
+    """The rows below the methods: scores of a random order, and of the labels themselves."""
     return {
-        said: {metric: bound[name] for metric, bound in bounds.items()}
-        for name, said in (("floor", "random order"), ("oracle", "the labels"))
+        row: {metric: bound[name] for metric, bound in bounds.items()}
+        for name, row in (("floor", "random order"), ("oracle", "the labels"))
     }
 
 
@@ -46,13 +48,13 @@ def score_table(
     metric: Mapping[str, Any],
     known: Mapping[str, Mapping[str, float | None]],
 ) -> Table:
-    """A scenario's methods, the best first by the headline metric; those that it cannot judge come last.
+    """A scenario's methods, the best first by the headline metric; methods without it come last.
 
     Args:
         scenario: the title.
         scores: of each method.
-        metric: the headline's.
-        known: rows below the methods: what no method has to be measured for.
+        metric: the headline metric, with its goal.
+        known: rows below the methods: values known without measurement.
     """
     headline, sign = metric["name"], -1 if metric["goal"] == "max" else 1
     names = dict.fromkeys([headline, *(name for method in scores.values() for name in method)])
@@ -78,9 +80,9 @@ def score_table(
         cells = [score_cell(found.get(name)) for name in names]
         table.add_row(method, *cells, *counts, style="bold" if method == "model" else None)
     table.add_section()
-    for said, values in known.items():
+    for row, values in known.items():
         if any(values.get(name) is not None for name in names):
-            table.add_row(said, *(number(values.get(name)) for name in names), style="dim")
+            table.add_row(row, *(number(values.get(name)) for name in names), style="dim")
     return table
 
 
@@ -97,14 +99,14 @@ def adaptation_table(scenario: str, found: Mapping[str, Any]) -> Table:
 
 
 def adaptation_line(scenario: str, found: Mapping[str, Any]) -> str:
-    """How much adaptation moves a prediction; that it moves none is said aloud."""
+    """The mean change of a prediction by adaptation; a no-op is reported as such."""
     if found.get("no_op"):
         return f"{scenario}: adaptation is a no-op: the inner loop changes no prediction"
     return f"{scenario}: adaptation changes a prediction by {number(found.get('mean_abs_change'))} on average"
 
 
 def speed_line(speed: Mapping[str, Any]) -> str:
-    """How fast the run was; what was not measured is left out."""
+    """The run's speed; values that were not measured are left out."""
     forms = {
         "compile_s": "compiled in {:.1f} s",
         "train_tasks_per_s": "trained {:,.0f} tasks/s",
@@ -134,7 +136,7 @@ def number(value: float | None) -> str:
 
 
 def spread(values: Sequence[int], most: int) -> list[int]:
-    """At most ``most`` of them, evenly, the first and the last among them.
+    """At most ``most`` of the values, evenly spaced, the first and the last among them.
 
     >>> spread(range(11), 3)
     [0, 5, 10]

@@ -1,13 +1,13 @@
-"""Weights & Biases: a mirror of the run directory. Offline unless the user is logged in.
+"""Report to Weights & Biases, a mirror of the run directory. Offline unless the user is logged in.
 
-``scripts/sync_wandb.py`` sends what was recorded offline; nothing is here that the run directory does not hold.
+``scripts/sync_wandb.py`` sends runs recorded offline; everything sent is in the run directory too.
 """
 
 from __future__ import annotations
 
 import netrc
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,9 +20,9 @@ from recmeta.types import Pruned, Reporter, Run, UserError
 
 MODES = ("online", "offline", "disabled")
 ARTIFACTS: Mapping[str, str] = {"task_scores": layout.TASK_SCORES, "checkpoint": layout.CHECKPOINTS}
-"""What of a run directory can be an artifact: its type, and where it stands."""
+"""Artifacts of a run directory: their type, and their path in it."""
 
-# Where keys were issued for before the client's default address changed; the client still accepts them.
+# Keys were issued for this host before the client's default address changed; the client still accepts them.
 _OLDER_HOST = "api.wandb.ai"
 
 
@@ -35,16 +35,16 @@ def wandb(
     notes: str | None = None,
     artifacts: Sequence[Literal["task_scores", "checkpoint"]] = ("task_scores",),
 ) -> Reporter:
-    """Reports to Weights & Biases: one W&B run per run, in the group of its name.
+    """Report to Weights & Biases: one W&B run per run, in the group of its name.
 
     Args:
         project: the W&B project.
         entity: user or team; None for the user's default.
-        mode: online, offline or disabled. None: what ``WANDB_MODE`` says; else online where an API key is found
+        mode: online, offline or disabled. None: the value of ``WANDB_MODE``; else online where an API key is found
             (environment, W&B settings, netrc), else offline.
         tags: of the W&B run.
-        notes: of the W&B run; None for what was typed.
-        artifacts: what of the run directory is uploaded whole.
+        notes: of the W&B run; None for the overrides.
+        artifacts: parts of the run directory to upload.
 
     Raises:
         UserError: the mode is unknown, or W&B cannot be reached.
@@ -62,28 +62,21 @@ def wandb(
         defined.clear()
         live = _begin(run, chosen, project=project, entity=entity, tags=tuple(tags), notes=notes)
         live.define_metric("step", hidden=True)
-        # A resumed run is a new W&B run; what was logged before the interrupt belongs to it too.
-        for line in read_metrics(run.directory) if run.step else []:
-            if line["step"] <= run.step:
-                log(line.pop("step"), line.pop("split"), line)
+        for line in _earlier(run):
+            log(line.pop("step"), line.pop("split"), line)
 
     def log(step: int, split: str, metrics: Mapping[str, Sequence[float]]) -> None:
         if live is None or run is None:
             return
         row = dict(_series(split, metrics, run.seeds))
-        for name in row.keys() - defined:
-            live.define_metric(name, step_metric="step", summary=_summarised(name, run.goals))
+        _define(live, row.keys() - defined, run.goals)
         defined.update(row)
         live.log({"step": step, **row})
 
     def finish(summary: Mapping[str, Any], task_scores: Any, provenance: Mapping[str, Any]) -> None:
         if live is None or run is None:
             return
-        live.summary.update(dict(flattened(summary)))
-        pictures = dict(_pictures(summary.get("adaptation", {}), Path(live.dir)))
-        live.log({"score_table": _table(summary["scores"]), **pictures})
-        for kind in artifacts:
-            live.log_artifact(_artifact(kind, live.name, run.directory / ARTIFACTS[kind]))
+        _send_results(live, summary, {kind: run.directory / ARTIFACTS[kind] for kind in artifacts})
 
     def close(error: BaseException | None) -> None:
         nonlocal live
@@ -95,7 +88,7 @@ def wandb(
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of nested mappings under slashed names; an interval becomes its two ends, other lists are left out.
+    """Flatten nested mappings to slashed names; an interval becomes its two ends, other lists are left out.
 
     >>> dict(flattened({"a": {"mean": 1.0, "ci95": [0.5, 1.5]}, "shots": [0, 5, 20]}))
     {'a/mean': 1.0, 'a/ci95_low': 0.5, 'a/ci95_high': 1.5}
@@ -110,7 +103,7 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def logged_in(base_url: str) -> bool:
-    """Whether netrc holds a key for this W&B server. Neither asks the user nor the network.
+    """Whether netrc holds a key for this W&B server. Asks neither the user nor the network.
 
     Raises:
         UserError: the file cannot be parsed.
@@ -155,25 +148,47 @@ def _begin(run: Run, mode: str, *, project: str, entity: str | None, tags: tuple
             notes=notes or " ".join(run.overrides),
             config={**plain(run.config), "hashes": dict(run.hashes), "provenance": plain(run.provenance)},
             dir=run.directory,
-            # Several runs may be open in one process (a fused sweep), and none is to end another.
+            # Several runs may be open in one process (a fused sweep), and none may end another.
             reinit="create_new",
             settings=client.Settings(silent=True, console="off"),
         )
     except client.Error as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"Weights & Biases cannot be used ({said}): set WANDB_MODE=offline to go on without") from error
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"Weights & Biases cannot be used ({reason}): set WANDB_MODE=offline to go on without"
+        ) from error
 
 
 def _series(split: str, metrics: Mapping[str, Sequence[float]], seeds: Sequence[int]) -> Iterator[tuple[str, float]]:
     for name, given in metrics.items():
-        values = np.asarray(given, float)  # what is null in metrics.jsonl becomes NaN again
+        values = np.asarray(given, float)  # null in metrics.jsonl is NaN
         yield f"{split}/{name}", float(values.mean())
         for seed, value in zip(seeds, values, strict=True):
             yield f"{split}/{name}/seed{seed}", float(value)
 
 
+def _define(live: Any, names: Iterable[str], goals: Mapping[str, str]) -> None:
+    """Declare series over the outer step, with the value that W&B keeps of each."""
+    for name in names:
+        live.define_metric(name, step_metric="step", summary=_summarised(name, goals))
+
+
+def _earlier(run: Run) -> list[dict[str, Any]]:
+    """Logged lines before the interrupt of a resumed run, which is a new W&B run that they belong to too."""
+    return [line for line in read_metrics(run.directory) if line["step"] <= run.step] if run.step else []
+
+
+def _send_results(live: Any, summary: Mapping[str, Any], artifacts: Mapping[str, Path]) -> None:
+    """Send the summary, the score table, pictures of adaptation, and artifacts by their type."""
+    live.summary.update(dict(flattened(summary)))
+    pictures = dict(_pictures(summary.get("adaptation", {}), Path(live.dir)))
+    live.log({"score_table": _table(summary["scores"]), **pictures})
+    for kind, path in artifacts.items():
+        live.log_artifact(_artifact(kind, live.name, path))
+
+
 def _summarised(name: str, goals: Mapping[str, str]) -> str | None:
-    """Which of all values of a series W&B shows: the best on meta-validation, else the last."""
+    """The value of a series that W&B keeps as its summary: the best on meta-validation, else the last."""
     split, metric = name.split("/")[:2]
     return goals.get(metric) if split == "validation" else None
 
@@ -192,7 +207,7 @@ def _table(scores: Mapping[str, Any]) -> Any:
 
 
 def _pictures(adaptation: Mapping[str, Any], directory: Path) -> Iterator[tuple[str, Any]]:
-    """What each inner step does to the error, a line per support size; where there are steps."""
+    """Plot the error by inner step, a line per support size, where there are inner steps."""
     import wandb as client
 
     from recmeta.results.figures.style import canvas, legend_below, line_style, save

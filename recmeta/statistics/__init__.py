@@ -1,9 +1,9 @@
 """From task scores to intervals, tests and a verdict. On the host; reads no training code.
 
 The table of task scores is a polars frame, one row per (scenario, method, seed, shots, task): the columns `KEYS` and
-``n_query``, then one Float64 column per metric, NaN or null where it is undefined or where the method does not predict
-what the metric reads. ``method`` is "model" or a baseline's name; ``seed`` is null for methods without one. Columns of
-any other type, and those named in `ABOUT`, say something about the task and are no metrics.
+``n_query``, then one Float64 column per metric, NaN or null where it is undefined or where the method lacks the
+prediction that the metric reads. ``method`` is "model" or a baseline's name; ``seed`` is null for methods without one.
+Columns of any other type, and those named in `ABOUT`, describe the task and are no metrics.
 
 One weighting, everywhere: a task's scores are averaged over its seeds, then over the splits it appears in, then tasks
 are averaged. A user counts once, however often the experiment was repeated.

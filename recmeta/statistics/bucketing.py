@@ -1,4 +1,4 @@
-"""Tasks by what is known of them: by activity, popularity, or any column that says something about a task."""
+"""Sort tasks into buckets by activity, popularity, or any other column that describes them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ PARTS = 3
 """Buckets of a numeric column, of about as many tasks each."""
 
 FEW = 5
-"""A column with up to so many values has a bucket for each."""
+"""Most distinct values for which a column has a bucket per value."""
 
 UNKNOWN = "unknown"
-"""The bucket of tasks of which nothing is known."""
+"""The bucket of tasks whose value is unknown."""
 
 
 def buckets(frame: pl.DataFrame, column: str) -> dict[str, list[str]]:
-    """Sort tasks into buckets: each task into exactly one, so that the buckets' means average to the overall mean.
+    """Sort tasks into buckets, each task into exactly one, so that the buckets' means average to the overall mean.
 
-    A number that is not the same in all of a task's rows (it differs between splits) is averaged; of anything else, the
-    least is taken.
+    A number that differs between a task's rows (as it may between splits) is averaged; of other values the smallest is
+    taken.
 
     Args:
-        frame: task scores with that column; null where nothing is known.
+        frame: task scores with that column; null where unknown.
         column: numeric: `PARTS` buckets between quantiles over tasks, or one per value where these are few. Anything
             else: one per value.
 
@@ -45,7 +45,7 @@ def buckets(frame: pl.DataFrame, column: str) -> dict[str, list[str]]:
 
 
 def _between(values: np.ndarray, tasks: list[str]) -> dict[str, list[str]]:
-    """Sorted values cut at their quantiles; equal ones stay together."""
+    """Cut sorted values at their quantiles; equal ones stay together."""
     cuts = np.searchsorted(values, np.quantile(values, np.arange(1, PARTS) / PARTS), side="right")
     edges = sorted({0, *cuts.tolist(), len(values)})
     return {f"{_text(values[lo])} … {_text(values[hi - 1])}": tasks[lo:hi] for lo, hi in pairwise(edges)}

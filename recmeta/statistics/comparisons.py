@@ -1,7 +1,7 @@
-"""Two methods on the same tasks. Every test comes with the interval that is its inverse.
+"""Paired tests of two methods on the same tasks, each with the interval that inverts it.
 
 An interval holds exactly the differences that its test does not reject, so that a p-value below `LEVEL` and an interval
-that leaves out 0 are the same event.
+that excludes 0 are the same event.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ POWER = 0.8
 """The power at which a difference is called detectable."""
 
 FLIPS = 9_999
-"""Random sign patterns of the permutation test, where there are too many to go through all."""
+"""Random sign patterns of the permutation test, where there are too many to enumerate."""
 
 ENUMERATED = 13
-"""Up to so many units, the permutation test goes through all sign patterns."""
+"""Most units for which the permutation test enumerates all sign patterns."""
 
 EXACT = 50
-"""Up to so many units without ties, Wilcoxon's distribution is the exact one."""
+"""Most units, without ties, for which Wilcoxon's distribution is exact."""
 
 BISECTIONS = 40
-"""Halvings of a bracket: down to about the rounding of its numbers."""
+"""Halvings of a bracket: enough to reach the rounding of its numbers."""
 
 SPREAD = 1e-12
 """Differences that vary by less than this share of their size are equal up to rounding."""
@@ -38,12 +38,12 @@ class Comparison(NamedTuple):
     """A paired comparison over units (tasks).
 
     Attributes:
-        difference: the estimate, in the metric's units: the mean difference, of Wilcoxon's test the pseudo-median; NaN
-            without units.
+        difference: the estimate, in the metric's units: the mean difference, or the pseudo-median for Wilcoxon's test;
+            NaN without units.
         lo, hi: 95 % interval of the difference, the inverse of the test; NaN with fewer than two units, infinite where
             the test can reject nothing.
-        p: two-sided; 1 with fewer than two units: then nothing was tested.
-        n: how many units.
+        p: two-sided p-value; 1 with fewer than two units, where no test is possible.
+        n: number of units.
         effect_size: Cohen's dz, the mean over the standard deviation of the differences; NaN with fewer than two units.
         detectable: the smallest mean difference that a t-test finds with 80 % power; NaN with fewer than two units.
     """
@@ -57,8 +57,8 @@ class Comparison(NamedTuple):
     detectable: float
 
 
-class Tested(NamedTuple):
-    """What a test says: the estimate, its 95 % interval, and the two-sided p of no difference."""
+class Estimate(NamedTuple):
+    """Result of a test: the estimate, its 95 % interval, and the two-sided p-value of no difference."""
 
     difference: float
     lo: float
@@ -67,7 +67,7 @@ class Tested(NamedTuple):
 
 
 def paired(difference: Float[np.ndarray, "N"], test: str = "t") -> Comparison:
-    """Test, interval, effect size and detectable difference.
+    """Compute test, interval, effect size and detectable difference.
 
     Args:
         difference: one per unit (`differences`), in the metric's units; NaN units are left out.
@@ -88,8 +88,8 @@ def paired(difference: Float[np.ndarray, "N"], test: str = "t") -> Comparison:
     return Comparison(*TESTS[test](difference), n, effect, float(reach * deviation / np.sqrt(n)))
 
 
-def t_test(difference: Float[np.ndarray, "N"]) -> Tested:
-    """The paired t-test: of the mean, where it is about normal (some dozens of tasks, no monstrous ones).
+def t_test(difference: Float[np.ndarray, "N"]) -> Estimate:
+    """The paired t-test of the mean, where it is about normal (some dozens of tasks, no extreme outliers).
 
     Args:
         difference: at least two, not all 0. Without any spread, p is 0.
@@ -99,16 +99,16 @@ def t_test(difference: Float[np.ndarray, "N"]) -> Tested:
     """
     n, mean, deviation = len(difference), float(difference.mean()), _deviation(difference)
     if not deviation:
-        return Tested(mean, mean, mean, 0.0)
+        return Estimate(mean, mean, mean, 0.0)
     test: Any = stats.ttest_1samp(difference, 0.0)
     half = float(stats.t.ppf(1 - LEVEL / 2, n - 1) * deviation / np.sqrt(n))
-    return Tested(mean, mean - half, mean + half, float(test.pvalue))
+    return Estimate(mean, mean - half, mean + half, float(test.pvalue))
 
 
-def wilcoxon(difference: Float[np.ndarray, "N"]) -> Tested:
-    """Wilcoxon's signed-rank test: of the pseudo-median, where differences are symmetric about it; outliers count less.
+def wilcoxon(difference: Float[np.ndarray, "N"]) -> Estimate:
+    """Wilcoxon's signed-rank test of the pseudo-median, for differences symmetric about it; robust to outliers.
 
-    Zeros, which metrics of few rows often give, are kept: half of their ranks go to each side.
+    Zeros, common for metrics of few rows, are kept: half of their ranks go to each side.
 
     Args:
         difference: at least two, not all 0.
@@ -142,22 +142,22 @@ def wilcoxon(difference: Float[np.ndarray, "N"]) -> Tested:
     likely = chance >= LEVEL
 
     def end(outside: float) -> float:
-        """One end of the interval; 0 is on the side of it that the test says."""
+        """One end of the interval; 0 lies on the side of it that the test decides."""
         if p(outside) >= LEVEL:
             return float(np.copysign(np.inf, outside - middle))
         between = (0.0 - middle) * (outside - middle) > 0
         inside = 0.0 if between and likely else middle
         return _edge(lambda at: p(at) >= LEVEL, inside, 0.0 if between and not likely else outside)
 
-    return Tested(middle, end(least), end(most), chance)
+    return Estimate(middle, end(least), end(most), chance)
 
 
-def permutation(difference: Float[np.ndarray, "N"]) -> Tested:
-    """The sign-flip permutation test: of the mean, where differences are symmetric about it; assumes no distribution.
+def permutation(difference: Float[np.ndarray, "N"]) -> Estimate:
+    """The sign-flip permutation test of the mean, for differences symmetric about it; no other assumption.
 
-    A difference of ``shift`` is rejected by a sign pattern's statistic, ``|mean of signs * (difference - shift)|``,
-    being below the observed one. Solved for ``shift``, that bound is the mean of the differences that the pattern
-    leaves, or of those that it flips, whichever is further out: the interval needs no search.
+    A sign pattern counts against a difference of ``shift`` where its statistic, ``|mean of signs * (difference -
+    shift)|``, is below the observed one. Solved for ``shift``, that bound is the mean of the differences that the
+    pattern leaves, or of those that it flips, whichever is further out: the interval needs no search.
 
     Args:
         difference: at least two, not all 0.
@@ -170,39 +170,39 @@ def permutation(difference: Float[np.ndarray, "N"]) -> Tested:
         Fisher, The Design of Experiments, 1935; for the interval Hartigan, Using subsample values as typical values,
         Journal of the American Statistical Association 1969.
     """
-    # In an order of their own: which patterns are drawn must not make p depend on the order of tasks.
+    # Sorted, so that with random patterns p does not depend on the order of tasks.
     difference = difference[np.lexsort((difference, np.abs(difference)))]
     mean = float(difference.mean())
     below, above = (np.sort(bounds) for bounds in _typical(difference))
     outside = int(np.ceil(LEVEL * len(below))) - 1
     p = (below <= 0).mean() if mean > 0 else (above >= 0).mean() if mean < 0 else 1.0
-    return Tested(mean, float(below[outside]), float(above[-1 - outside]), float(p))
+    return Estimate(mean, float(below[outside]), float(above[-1 - outside]), float(p))
 
 
-TESTS: dict[str, Callable[[Float[np.ndarray, "N"]], Tested]] = {
+TESTS: dict[str, Callable[[Float[np.ndarray, "N"]], Estimate]] = {
     "t": t_test,
     "wilcoxon": wilcoxon,
     "permutation": permutation,
 }
-"""What ``--test`` understands."""
+"""The choices of ``--test``."""
 
 
 def _deviation(difference: Float[np.ndarray, "N"]) -> float:
-    """The standard deviation; 0 where there is none but for rounding, by which a t-test would divide."""
+    """The standard deviation; 0 where it is nothing but rounding, by which a t-test would divide."""
     flat = np.ptp(difference) <= SPREAD * np.abs(difference).max()
     return 0.0 if flat else float(difference.std(ddof=1))
 
 
 def _balance(difference: Float[np.ndarray, "N"]) -> tuple[float, float]:
-    """Sum of the ranks of positive differences less that of negative ones, and its deviation if signs are chance."""
-    # scipy's rankdata does the same, ten times as slowly for few values; an interval asks for it hundreds of times.
+    """Rank sum of positive minus negative differences, and its standard deviation under random signs."""
+    # scipy's rankdata does the same, ten times as slowly for few values; an interval calls it hundreds of times.
     _, place, times = np.unique(np.abs(difference), return_inverse=True, return_counts=True)
     ranks = (np.cumsum(times) - (times - 1) / 2)[place]
     return float((np.sign(difference) * ranks).sum()), float(np.sqrt((ranks**2).sum()))
 
 
 def _signed_rank_sums(n: int) -> Float[np.ndarray, "s"]:
-    """The chance that the ranks 1 to n with random signs have a positive sum of at most 0, 1, 2, …
+    """The chance that the ranks 1 to n with random signs have a positive sum of at most 0, 1, 2 and so on.
 
     >>> (_signed_rank_sums(2) * 4).tolist()
     [1.0, 2.0, 3.0, 4.0]
@@ -214,7 +214,7 @@ def _signed_rank_sums(n: int) -> Float[np.ndarray, "s"]:
 
 
 def _edge(holds: Callable[[float], bool], inside: float, outside: float) -> float:
-    """The last point from ``inside`` towards ``outside`` at which a condition holds."""
+    """Bisect for the last value from ``inside`` towards ``outside`` at which a condition holds."""
     for _ in range(BISECTIONS):
         middle = (inside + outside) / 2
         inside, outside = (middle, outside) if holds(middle) else (inside, middle)
@@ -222,7 +222,7 @@ def _edge(holds: Callable[[float], bool], inside: float, outside: float) -> floa
 
 
 def _typical(difference: Float[np.ndarray, "N"]) -> tuple[Float[np.ndarray, "R"], Float[np.ndarray, "R"]]:
-    """For every sign pattern the lower and the upper bound of the differences that it does not speak against."""
+    """The lower and the upper bound, for every sign pattern, of the shifts that it does not count against."""
     n, total = len(difference), difference.sum()
     rounding = SPREAD * np.abs(difference).max()
     below, above = [], []
@@ -239,7 +239,7 @@ def _typical(difference: Float[np.ndarray, "N"]) -> tuple[Float[np.ndarray, "R"]
 
 
 def _patterns(n: int):
-    """Sign patterns, 1 for what keeps its sign, in chunks ``[.., n]``: all of them, or none flipped and random ones."""
+    """Yield sign patterns in chunks ``[.., n]``, 1 for kept signs: all, or the identity and random ones."""
     if n <= ENUMERATED:
         yield (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
         return

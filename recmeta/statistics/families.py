@@ -1,4 +1,4 @@
-"""Many tests at once: p-values that account for how many there are."""
+"""Correct p-values for the number of tests in a family."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ P = Sequence[float] | Float[np.ndarray, "m"]
 
 
 class Correction(NamedTuple):
-    """What is done to the p-values of a family of tests, and whose name it has in text."""
+    """A correction of a family's p-values, and its name in text."""
 
     name: str
     correct: Callable[[P], Float[np.ndarray, "m"]]
 
 
 def holm(p: P) -> Float[np.ndarray, "m"]:
-    """p-values of a declared family, by Holm's step-down procedure.
+    """Correct the p-values of a declared family by Holm's step-down procedure.
 
     >>> holm([0.02, 0.021, 0.04]).round(3).tolist()
     [0.06, 0.06, 0.06]
@@ -44,7 +44,7 @@ def holm(p: P) -> Float[np.ndarray, "m"]:
 
 
 def benjamini_hochberg(p: P) -> Float[np.ndarray, "m"]:
-    """p-values for exploring, by the step-up procedure of Benjamini and Hochberg.
+    """Correct p-values for exploration by the step-up procedure of Benjamini and Hochberg.
 
     >>> benjamini_hochberg([0.01, 0.04, 0.045]).round(3).tolist()
     [0.03, 0.045, 0.045]
@@ -64,7 +64,7 @@ def benjamini_hochberg(p: P) -> Float[np.ndarray, "m"]:
 
 
 def uncorrected(p: P) -> Float[np.ndarray, "m"]:
-    """p-values as they are: for ONE comparison that was chosen beforehand."""
+    """Leave p-values as they are, for one comparison that was declared beforehand."""
     return np.asarray(p, float)
 
 
@@ -73,4 +73,4 @@ CORRECTIONS = {
     "bh": Correction("Benjamini-Hochberg", benjamini_hochberg),
     "none": Correction("no correction", uncorrected),
 }
-"""What ``--correction`` understands."""
+"""The choices of ``--correction``."""

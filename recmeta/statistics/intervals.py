@@ -1,4 +1,4 @@
-"""Means of a method's scores and how far chance may have moved them."""
+"""Means of a method's scores, and bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def mean_of(values: Float[np.ndarray, "S N"]) -> float:
 
 
 def bootstrap(values: Float[np.ndarray, "S N"], seed: int = 0, draws: int = 2000) -> tuple[float, float, float]:
-    """Mean, and its 95 % percentile interval by a bootstrap of tasks and, crossed with them, seeds.
+    """Mean with a 95 % percentile interval, by a bootstrap of tasks crossed with seeds.
 
-    Each draw resamples the tasks, each with all that it holds (a task that was tested in several splits brings the
+    Each draw resamples the tasks, each with all its values (a task that was tested in several splits counts with the
     average of its cells: a cluster bootstrap), and the seeds, the same ones for all drawn tasks. With one seed it
     resamples tasks alone.
 
     Crossed resampling is for a FULL matrix. In one that is nearly empty it would count the variance of a cell three
-    times (Owen 2007): what is not full is averaged over the seeds before it comes here (`matrix`).
+    times (Owen 2007): an incomplete matrix is averaged over the seeds beforehand (`matrix`).
 
     Args:
         values: a row per seed and a column per task, without NaN.
         seed: of the resampling.
-        draws: how many resamples.
+        draws: number of resamples.
 
     Returns:
         mean, low, high, in the unit of ``values``. All NaN without any value; low and high NaN with fewer than two
@@ -70,7 +70,7 @@ def bootstraps(
 def _resample(
     values: Float[np.ndarray, "M S N"], weight: Float[np.ndarray, "r S"], times: UInt8[np.ndarray, "r N"]
 ) -> Float[np.ndarray, "r M"]:
-    """The mean of each of M matrices in each resample. Products instead of picking values: many times as fast."""
+    """The mean of each of M matrices in each resample. By products, many times as fast as by indexing."""
     _, seeds, tasks = values.shape
     drawn = times.astype(float)
     of_seed = (drawn @ values[:, at].T * weight[:, at, None] for at in range(seeds))
@@ -81,10 +81,10 @@ def _resample(
 def _resampled(
     seed: int, draws: int, seeds: int, tasks: int
 ) -> list[tuple[Float[np.ndarray, "r S"], UInt8[np.ndarray, "r N"]]]:
-    """Resamples in chunks: the weight of each seed, and how many times each task was drawn.
+    """Draw resamples in chunks: the weight of each seed, and the count of each task.
 
-    Kept for all shapes of a table: metrics that some tasks leave undefined have others. In bytes, which hold any count
-    there is: a task is drawn once on average.
+    Cached for all shapes of a table: metrics that are undefined for some tasks have shapes of their own. Counts are
+    bytes, which is enough: a task is drawn once on average.
     """
     rng = np.random.default_rng(seed)
     chunks, chunk = [], max(1, AT_ONCE // tasks)

@@ -1,4 +1,4 @@
-"""Several methods on several data sets: who ranks how, and which ranks differ."""
+"""Rank several methods over several data sets, and test which ranks differ."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from recmeta.statistics.intervals import LEVEL
 
 
 class Ranking(NamedTuple):
-    """Methods over data sets.
+    """Mean ranks of methods over data sets, and the tests of them.
 
     Attributes:
-        ranks: mean rank of each method, 1 the best; equals share theirs.
+        ranks: mean rank of each method, 1 the best; ties share the mean of theirs.
         p: of Friedman's test that all methods are alike; NaN with fewer than three methods.
         distance: Nemenyi's critical distance: mean ranks at least so far apart differ, at the 5 % level over all pairs.
         pairs: Nemenyi's p for every pair of methods, corrected for their number.
@@ -45,10 +45,10 @@ def rank(values: Float[np.ndarray, "N k"], goal: str) -> Ranking:
         2006.
     """
     sets, methods = values.shape
-    each = stats.rankdata(values if goal == "min" else -values, axis=1)
-    alike = bool((each == each[0, 0]).all())  # Friedman's statistic is then 0 / 0
-    test: Any = stats.friedmanchisquare(*each.T) if methods > 2 and not alike else None
-    ranks, unit = each.mean(axis=0), np.sqrt(methods * (methods + 1) / (6 * sets))
+    in_set = stats.rankdata(values if goal == "min" else -values, axis=1)
+    alike = bool((in_set == in_set[0, 0]).all())  # Friedman's statistic is then 0 / 0
+    test: Any = stats.friedmanchisquare(*in_set.T) if methods > 2 and not alike else None
+    ranks, unit = in_set.mean(axis=0), np.sqrt(methods * (methods + 1) / (6 * sets))
     # The studentised range is of a difference of means over the deviation of ONE of them: hence the root of two.
     apart = np.abs(ranks[:, None] - ranks) / unit * np.sqrt(2)
     return Ranking(

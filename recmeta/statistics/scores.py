@@ -1,4 +1,4 @@
-"""The table of task scores: what its columns are, and the numbers that are taken out of it."""
+"""The table of task scores: its columns, and the values that tests take from it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ import polars as pl
 from jaxtyping import Float
 
 KEYS = ("scenario", "method", "seed", "shots", "task")
-"""What identifies a row of the task scores."""
+"""Columns that identify a row of the task scores."""
 
 ABOUT = ("activity", "popularity", "new_items", "completeness")
-"""Columns that say something about a task and are no metric although they may be fractions: the length of its history;
-how often its query's rows were seen in training, on average; the share of them that training has not seen; the share of
-its features that are known."""
+"""Columns that describe a task and are no metrics, although they may be fractions.
+
+``activity``: the length of its history; ``popularity``: how often its query's rows were seen in training, on average;
+``new_items``: the share of them that training has not seen; ``completeness``: the share of its features that are known.
+
+The length of its history; how often its query's rows were seen in training, on average; the share of them that training
+has not seen; the share of its features that are known.
+"""
 
 
 def metric_names(frame: pl.DataFrame) -> list[str]:
@@ -24,7 +29,7 @@ def metric_names(frame: pl.DataFrame) -> list[str]:
 
 
 def about_names(frame: pl.DataFrame) -> list[str]:
-    """The columns of a frame of task scores that say something about its tasks, in their order."""
+    """The columns of a frame of task scores that describe its tasks, in their order."""
     return [name for name in frame.columns if name not in (*KEYS, *metric_names(frame))]
 
 
@@ -34,8 +39,7 @@ def per_task(frame: pl.DataFrame, metric: str, over: Sequence[str] = ()) -> pl.D
     Args:
         frame: task scores of one scenario, method and number of shots.
         metric: a metric column.
-        over: what was repeated besides the seeds ("split").
-
+        over: columns that were repeated besides the seeds ("split").
     Returns:
         The columns "task" and ``metric``, in the order of task ids; tasks without a value are left out.
     """
@@ -48,7 +52,7 @@ def matrix(frame: pl.DataFrame, metric: str, over: Sequence[str] = ()) -> Float[
     Args:
         frame: task scores of one scenario, method and number of shots.
         metric: a metric column.
-        over: what was repeated besides the seeds ("split"); a task's values are averaged over it.
+        over: columns that were repeated besides the seeds ("split"); a task's values are averaged over them.
 
     Returns:
         A row per seed and a column per task that has a value, in the metric's units. Where not every cell has every
@@ -69,7 +73,7 @@ def differences(
 
     Args:
         frame: task scores of one method, in one scenario, at one number of shots.
-        reference: of the other.
+        reference: of the other method.
         metric: a metric column.
         over: columns that must be equal within a pair besides the task ("split"). Scores are averaged over seeds, then
             paired, then the differences are averaged over ``over``.

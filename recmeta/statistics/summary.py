@@ -1,4 +1,4 @@
-"""What a run's summary says of its task scores: means, intervals, and whether the model beats the best baseline."""
+"""Summarise a run's task scores: means, intervals, and whether the model beats the best baseline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def summarise(frame: pl.DataFrame, shots: int) -> dict[str, dict[str, dict[str, 
         there is no number. "seeds" is 0 for methods without one.
 
     Raises:
-        ValueError: no row has that many shots, or two rows are about the same.
+        ValueError: no row has that many shots, or two rows have the same keys.
     """
     frame = _at(frame, shots)
     return {
@@ -38,9 +38,9 @@ def summarise(frame: pl.DataFrame, shots: int) -> dict[str, dict[str, dict[str, 
 
 
 def verdict(frame: pl.DataFrame, metric: str, goal: str, shots: int) -> dict[str, dict[str, Any]]:
-    """Whether the model beats the best baseline, in numbers and in words, by a paired t-test.
+    """Test whether the model beats the best baseline, by a paired t-test, in numbers and in words.
 
-    The best baseline is the one with the best mean. As it is chosen on the tasks that it is then compared on, the
+    The best baseline is the one with the best mean. Since it is chosen on the tasks of the comparison itself, the
     comparison is, if anything, hard on the model.
 
     Args:
@@ -54,7 +54,7 @@ def verdict(frame: pl.DataFrame, metric: str, goal: str, shots: int) -> dict[str
         number. ``difference`` is model minus baseline. A scenario without a model is left out.
 
     Raises:
-        ValueError: no row has that many shots, or two rows are about the same.
+        ValueError: no row has that many shots, or two rows have the same keys.
     """
     return {
         scenario: _verdict(dict(_parts(of_scenario, "method")), metric, goal)
@@ -95,20 +95,20 @@ def _cell(scores: pl.DataFrame, metric: str) -> dict[str, Any]:
 
 
 def _at(frame: pl.DataFrame, shots: int) -> pl.DataFrame:
-    """The rows at that many shots, each of which must be about something else."""
+    """The rows at one number of shots; refuse duplicate keys."""
     chosen = frame.filter(pl.col("shots") == shots)
     if chosen.is_empty():
         raise ValueError(f"no task scores at {shots} shots; there are {sorted(frame['shots'].unique().to_list())}")
     if (double := chosen.filter(chosen.select(KEYS).is_duplicated())).height:
-        raise ValueError(f"{double.height} task scores are about the same; the first: {double.row(0, named=True)}")
+        raise ValueError(f"{double.height} task scores have the same keys; the first: {double.row(0, named=True)}")
     return chosen
 
 
 def _parts(frame: pl.DataFrame, column: str) -> list[tuple[str, pl.DataFrame]]:
-    """The frame by the values of a column, in their order of appearance."""
+    """Split a frame by the values of a column, in their order of appearance."""
     return [(name, part) for (name,), part in frame.group_by(column, maintain_order=True)]
 
 
 def _plain(value: float) -> float | None:
-    """A number as JSON knows it: None for NaN."""
+    """A number as JSON has it: None for NaN."""
     return None if np.isnan(value) else float(value)

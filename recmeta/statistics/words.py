@@ -32,9 +32,9 @@ def wording(
     family: int = 1,
     correction: str = "Holm",
 ) -> str:
-    """A comparison in plain words; a weak result is said to be weak.
+    """State a comparison in one line of plain words; a weak result is called weak.
 
-    The interval belongs to the comparison's own p. Where that was corrected, both are said, and the corrected one
+    The interval belongs to the comparison's own p. Where that was corrected, both are printed, and the corrected one
     decides.
 
     Args:
@@ -43,8 +43,8 @@ def wording(
         metric: the metric's name.
         goal: "min" or "max".
         p: corrected p-value; None for the comparison's own.
-        family: how many comparisons p was corrected for.
-        correction: by whose procedure.
+        family: number of comparisons p was corrected for.
+        correction: name of the procedure.
 
     Returns:
         One line without a full stop.
@@ -82,7 +82,7 @@ def number(value: float | None) -> str:
 
 
 def _chance(p: float) -> str:
-    """A p-value; one that rounds to the level it is below, or not, is said to the digit that tells."""
+    """A p-value in text, with enough digits to show on which side of the level it is."""
     if p < 0.001:
         return "p < 0.001"
     digits = next((k for k in range(3, 9) if (float(f"{p:.{k}f}") < LEVEL) == (p < LEVEL)), 9)

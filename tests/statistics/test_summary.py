@@ -33,7 +33,7 @@ def test_summary_is_the_mean_and_valid_json(scores):
     json.dumps(summary, allow_nan=False)
     with pytest.raises(ValueError, match=r"no task scores at 3 shots; there are \[5, 20\]"):
         summarise(frame, 3)
-    with pytest.raises(ValueError, match="about the same"):
+    with pytest.raises(ValueError, match="have the same keys"):
         summarise(pl.concat([frame, frame]), 20)
 
 

@@ -68,7 +68,7 @@ def test_what_is_worse_is_given_up_early_and_that_is_no_failure(small, monkeypat
         assert trial["value"] == pytest.approx(best)
         assert log[-1]["step"] == (trial["pruned_at"] or 8)
         assert trial["seconds"] > 0
-    pruned = [point for point in status.points(tmp_path / "found") if point.state == "pruned"]
+    pruned = [run for run in status.statuses(tmp_path / "found") if run.state == "pruned"]
     assert len(pruned) == 4
     assert all(point.said.startswith("given up at step") for point in pruned)
     assert call(monkeypatch, *typed) == 0
@@ -116,7 +116,7 @@ def test_a_trial_that_does_not_compose_fails_alone(small, monkeypatch, capfd, tm
 def test_what_was_tried_and_refused_can_be_said(small, monkeypatch, tmp_path):
     typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small, "learner=maml"]
     assert call(monkeypatch, *typed, "learner.inner_rate=0.1,-1", f"output={tmp_path}", "name=found") == 2
-    (failed,) = [point for point in status.points(tmp_path / "found") if point.state == "failed"]
+    (failed,) = [run for run in status.statuses(tmp_path / "found") if run.state == "failed"]
     assert "learner.inner_rate=-1" in failed.overrides
     assert failed.directory is not None
     assert (failed.directory / "config.yaml").exists()
