@@ -1,1 +1,1 @@
-"""Learners: how a task is adapted to. Each module has one: ``(spec=, model=, objective=, ...) -> Learner``."""
+"""Learners: adapt a model to one task. One module each: ``(spec=, model=, objective=, ...) -> Learner``."""

@@ -1,4 +1,19 @@
-"""MAML that learns how strongly to adapt, by how many support rows there are."""
+"""MAML that learns how strongly to adapt, from the number of support rows.
+
+Each adapted array of parameters has two more numbers, level a and growth b, and descends the support loss, a mean over
+its rows, times
+
+    exp(a) (K / K_max)^b,    K_max being the largest support that the protocol has.
+
+Both start at 0, where this is `maml`. With b = 1 the loss is the rows' sum, and with b = 0 their mean: one row then
+moves a task as far as twenty do, with larger noise. The weight is defined at every size, also at those that training
+never draws; where it draws K_max alone, b has no gradient, and all sizes have one learned weight.
+
+Changed from the paper: its multiplier of a layer's inner rate is the output of a network over all support rows, with a
+variational distribution. Here it is a number that depends only on the size of the support, which is known to matter
+without any network. The paper's class weights and task-dependent initialisation are left out: ratings have no classes
+to balance, and for the latter there is `mamo`.
+"""
 
 from __future__ import annotations
 
@@ -28,21 +43,7 @@ def balanced(
     truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
-    """Learn the initialisation, and a weight of the support loss that depends on the size K of the support.
-
-    Each array of parameters that adapts has two more numbers, level a and growth b, and goes down the support loss, a
-    mean over its rows, times
-
-        exp(a) (K / K_max)^b,    K_max being the largest support that the protocol has.
-
-    Both start at 0, where this is `maml`. With b = 1 the loss is the rows' sum, and with b = 0 their mean: one row then
-    moves a task as far as twenty do, with noise that is larger. The weight is defined at every size, and so at those
-    that training never draws; where it draws K_max alone, b has no gradient, and all sizes have one learned weight.
-
-    What is changed: the paper's multiplier of a layer's inner rate is what a network says of the whole support, with a
-    variational distribution over it. Here it says the one thing that is known to matter without any network, how large
-    the support is, and is a number. Its weights of classes and its change of the start are left out: ratings have no
-    classes to balance, and for a start that depends on the task there is `mamo`.
+    """Learn the initialisation, and a weight of the support loss that depends on the support size K.
 
     Args:
         spec, model, objective: given by recmeta.
@@ -81,7 +82,9 @@ def balanced(
 
 
 def weights(balance: Params, mask: Bool[Array, "K"], largest: int) -> Params:
-    """For each level and growth, ``exp(level) (K / largest)^growth``, K being the number of rows, at least 1.
+    """Compute ``exp(level) (K / largest)^growth`` for each level and growth, K being the number of rows, at least 1.
+
+    ``exp(level) (K / largest)^growth``, K being the number of rows, at least 1.
 
     >>> float(weights({"level": jnp.array(0.0), "growth": jnp.array(0.5)}, jnp.arange(20) < 5, 20))
     0.5

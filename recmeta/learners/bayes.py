@@ -1,4 +1,4 @@
-"""ALPaCA: Bayesian linear regression on learned representations, and a prediction that knows how sure it is."""
+"""ALPaCA: Bayesian linear regression on learned representations, with predictive variances."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from recmeta.objectives import masked_mean
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
 
-class Posterior(NamedTuple):
-    """One task's head weights: their mean, less the prior's, and their covariance over the noise variance."""
+class HeadPosterior(NamedTuple):
+    """One task's posterior of the head weights: mean less the prior's, and covariance over the noise variance."""
 
     mean: Float[Array, "d+1"]
     covariance: Float[Array, "d+1 d+1"]
@@ -25,7 +25,7 @@ class Posterior(NamedTuple):
 
 
 class Predictive(NamedTuple):
-    """Of each row's label: its expectation, and its variance, the noise included. In units of labels."""
+    """Mean and variance of each row's label, the noise included, in units of labels."""
 
     mean: Float[Array, "n"]
     variance: Float[Array, "n"]
@@ -39,24 +39,23 @@ def bayes(
     level_scale: Annotated[float, Gt(0), Traced],
     weight_scale: Annotated[float, Gt(0), Traced],
 ) -> Learner:
-    """Regress labels on representations with a learned Gaussian prior of the weights; train the predictive likelihood.
+    """Regress labels on representations with a learned Gaussian prior; train the predictive likelihood.
 
-    A label is ``prior(row) + w . [1, representation] + noise`` with ``w ~ N(0, noise variance * F F')``: the prior
-    mean is the scorer's own prediction, and F, a full matrix, and the noise variance are learned. What is minimised is
-    the negative log-likelihood of the query labels under the predictive distribution (the mean per row), whatever the
-    objective; under ``bce`` labels of 0 and 1 are regressed as they are, and predictions become log-odds. `ridge` is
-    the same posterior mean with F diagonal, trained by the objective. `predictive` gives the variance.
+    A label is ``prior(row) + w . [1, representation] + noise`` with ``w ~ N(0, noise variance * F F')``: the prior mean
+    is the scorer's own prediction, and F, a full matrix, and the noise variance are learned. The loss is the negative
+    log-likelihood of the query labels under the predictive distribution (the mean per row), whatever the objective;
+    under ``bce`` labels of 0 and 1 are regressed as they are, and predictions become log-odds. `ridge` is the same
+    posterior mean with F diagonal, trained by the objective. `predictive` gives the variance.
 
-    What is changed: the paper's prior is a mean matrix and a precision, which is here the scorer (which may depend on
+    Changed from the paper, whose prior is a mean matrix and a precision: here they are the scorer (which may depend on
     the context) and a factor of the covariance, so that nothing has to be inverted.
 
     Costs O(K d^2) per task, d the row representation's width: a posterior covariance is made per task.
 
     Args:
-        spec, model, objective: given by recmeta. The noise's standard deviation starts at a
-            quarter of the label range.
-        level_scale: where F's diagonal starts at the constant; prior standard deviation over that of the noise.
-        weight_scale: where the others start; off the diagonal is 0.
+        spec, model, objective: given by recmeta. The noise's standard deviation starts at a quarter of the label range.
+        level_scale: initial value of F's diagonal at the constant; prior standard deviation over that of the noise.
+        weight_scale: initial value of the other diagonal entries; off the diagonal it is 0.
 
     Reference: Harrison, Sharma and Pavone, Meta-learning priors for efficient online Bayesian regression, WAFR 2018,
     algorithms 1 and 2 (the recursion is the online one).
@@ -67,14 +66,14 @@ def bayes(
         log_noise = jnp.log(jnp.array((spec.high - spec.low) / 4))
         return model.init(key) | {"head": {"factor": jnp.diag(scales), "log_noise": log_noise}}
 
-    def adapt(params, context, support, depth=None) -> Posterior:
+    def adapt(params, context, support, depth=None) -> HeadPosterior:
         seen = unless_shallow(support, depth)
         rows, prior = _represent(model, objective, params, context, support, None)
         factor = params["head"]["factor"]
         mean, covariance = condition(rows, seen.y - prior, seen.mask, factor @ factor.T)
-        return Posterior(mean, covariance, params, context, support)
+        return HeadPosterior(mean, covariance, params, context, support)
 
-    def predict(fast: Posterior, query: Query) -> Float[Array, "n"]:
+    def predict(fast: HeadPosterior, query: Query) -> Float[Array, "n"]:
         rows, prior = _represent(model, objective, fast.params, fast.context, fast.support, query.x)
         return objective.link(prior + rows @ fast.mean)
 
@@ -83,35 +82,35 @@ def bayes(
 
         def episode(params: Params, task: Task, label: Array) -> Array:
             expected = predictive(model, objective, adapt(params, task.context, task.support), task.query)
-            return masked_mean(surprise(expected, jnp.where(task.query.mask, label, 0)), task.query.mask)
+            return masked_mean(negative_log_likelihood(expected, jnp.where(task.query.mask, label, 0)), task.query.mask)
 
         return mean_gradient(episode, params, batch)
 
     return Learner(init, adapt, predict, meta_grad, 1)
 
 
-def predictive(model: Model, objective: Objective, fast: Posterior, query: Query) -> Predictive:
-    """The predictive distribution of the query's labels: how sure an adapted `bayes` is of each row.
+def predictive(model: Model, objective: Objective, fast: HeadPosterior, query: Query) -> Predictive:
+    """The predictive distribution of the query's labels by an adapted `bayes`.
 
     Args:
-        model, objective: those that the learner was made with.
-        fast: what its ``adapt`` returned.
+        model, objective: the learner's own.
+        fast: result of its ``adapt``.
         query: the rows.
 
     Returns:
         Means and variances; each label is Gaussian with these.
     """
     rows, prior = _represent(model, objective, fast.params, fast.context, fast.support, query.x)
-    # Rounding may take what is almost nothing below it.
+    # Rounding may turn a tiny variance negative.
     doubt = jnp.maximum(jnp.einsum("nd,de,ne->n", rows, fast.covariance, rows), 0)
     noise = jnp.exp(2 * fast.params["head"]["log_noise"])
     return Predictive(prior + rows @ fast.mean, noise * (1 + doubt))
 
 
-def surprise(expected: Predictive, label: Float[Array, "n"]) -> Float[Array, "n"]:
-    """Negative log-likelihood of labels, each by itself.
+def negative_log_likelihood(expected: Predictive, label: Float[Array, "n"]) -> Float[Array, "n"]:
+    """Negative log-likelihood of each label.
 
-    >>> f"{surprise(Predictive(jnp.zeros(1), jnp.ones(1)), jnp.zeros(1))[0]:.4f}"
+    >>> f"{negative_log_likelihood(Predictive(jnp.zeros(1), jnp.ones(1)), jnp.zeros(1))[0]:.4f}"
     '0.9189'
     """
     squared = jnp.square(label - expected.mean) / expected.variance
@@ -121,16 +120,16 @@ def surprise(expected: Predictive, label: Float[Array, "n"]) -> Float[Array, "n"
 def condition(
     rows: Float[Array, "K d"], target: Float[Array, "K"], mask: Bool[Array, "K"], covariance: Float[Array, "d d"]
 ) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
-    """Posterior mean and covariance (over the noise variance) of the weights of a linear regression with prior mean 0.
+    """Posterior mean and covariance of linear regression weights with prior mean 0, over the noise variance.
 
-    One row after the other, by the recursion of the paper's algorithm 2 (recursive least squares): only numbers are
-    divided by, and the order of the rows is lost but for rounding. A row that is not there is a row of zeros.
+    One row after the other, by the recursion of the paper's algorithm 2 (recursive least squares): all divisors are
+    scalars, and the order of the rows matters by rounding only. A padding row is a row of zeros.
 
     Args:
         rows: X.
         target: y, less its prior mean.
-        mask: which rows are there.
-        covariance: the prior's, over the noise variance.
+        mask: which rows are present.
+        covariance: of the prior, over the noise variance.
     """
 
     def observe(state: tuple[Array, Array], row: tuple[Array, Array]):

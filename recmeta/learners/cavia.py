@@ -1,4 +1,9 @@
-"""CAVIA: only a small context vector adapts; all parameters are shared by all tasks."""
+"""CAVIA: adapt only a small context vector; all parameters are shared by all tasks.
+
+Changed from the paper, which concatenates the vector with the inputs of the first layer: here it is added to the
+context's representation through a map of its own. To a scorer that begins with linear maps of the context (both here
+do) this is the same, with the map times their weights in place of the paper's weights.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objectiv
 
 
 class Placed(NamedTuple):
-    """A task's context vector, and what is needed to score a query with it."""
+    """One task's context vector, with the parameters and support needed to score a query."""
 
     vector: Float[Array, "d"]
     params: Params
@@ -37,11 +42,7 @@ def cavia(
     truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
-    """Adapt a vector per task, from zero, that joins the context's representation through a learned map.
-
-    What is changed: the paper lays the vector beside the inputs of the first layer, which has weights for it. Here it
-    is added to the context's representation through a map of its own, which to a scorer that begins with linear maps of
-    the context (both here do) is the same with the map times their weights in the place of the paper's.
+    """Adapt a vector per task, from zero, that is added to the context's representation by a learned map.
 
     Args:
         spec, model, objective: given by recmeta.
@@ -62,7 +63,7 @@ def cavia(
 
     def init(key: PRNGKeyArray) -> Params:
         key_model, key_map = jax.random.split(key)
-        # Not zero: the vector starts there, and of a product of two zeros neither would ever move.
+        # Not zero: the vector starts there, and in a product of two zeros neither would ever move.
         return model.init(key_model) | {"context_map": jax.random.normal(key_map, (width, context_width)) / width**0.5}
 
     def score(params: Params, vector: Array, encoding: Encoding) -> Float[Array, "n"]:

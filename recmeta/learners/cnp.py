@@ -1,4 +1,4 @@
-"""Conditional neural process: the mean of what the support rows say, and a decoder that reads it beside each query."""
+"""Conditional neural process: summarise the support by a mean of encodings, and decode it beside each query row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params,
 
 
 class Summary(NamedTuple):
-    """What one task's support says, as one vector, and what is needed to score a query with it."""
+    """One task's support as one vector, with the parameters needed to score a query."""
 
     vector: Float[Array, "r"]
     params: Params
@@ -31,18 +31,18 @@ def cnp(
     width: Annotated[int, Ge(1)],
     hidden: dense.Hidden,
 ) -> Learner:
-    """Score a row by the scorer, plus what a decoder makes of the row and of the summary of the support.
+    """Score a row by the scorer, plus a decoder's output for the row and the support's summary.
 
     Each support row and its label are encoded by one network h; the summary r is the mean of the encodings; another
     network g reads a query row beside r:
 
         score(x) = scorer(x) + g(x, r) - g(x, 0),    r = sum over support h(x_i, y_i) / (K + c).
 
-    One forward pass through small networks: no gradient is taken at test. Four changes against the paper. The scorer
-    gives the prediction without support, to which g adds (the paper's g is alone, and guesses what it says without
-    any). h reads by how much a label is above the scorer's prediction, not the label. The mean is shrunk by c rows of
-    nothing, a learned number, where the paper's makes as much of one row as of twenty. And g gives a mean without a
-    variance: what is minimised is the objective.
+    One forward pass through small networks: no gradient is taken at test. Four changes from the paper. The scorer gives
+    the prediction without support, to which g adds (the paper has g alone, with an arbitrary output for an empty
+    support). h reads the label's difference to the scorer's prediction, not the label. The mean is shrunk by c rows of
+    zeros, a learned number, where the paper's mean weighs one row as much as twenty. And g gives a mean without a
+    variance: the loss is the objective.
 
     Args:
         spec, model, objective: given by recmeta.
@@ -57,7 +57,7 @@ def cnp(
         key_model, key_encoder, key_decoder = jax.random.split(key, 3)
         process = {
             "encoder": dense.init(key_encoder, (rows + 1, *hidden, width)),
-            # Small: at first the support says little, and the scorer everything.
+            # Small: at first the support contributes little, and the prediction is the scorer's.
             "decoder": dense.init(key_decoder, (rows + width, *hidden, 1), last=0.1),
             "log_rows": jnp.zeros(()),
         }
@@ -79,7 +79,7 @@ def cnp(
 
 
 def decode(decoder: Params, rows: Float[Array, "n d"], vector: Float[Array, "r"]) -> Float[Array, "n"]:
-    """What the decoder says of each row given a summary, less what it says given none: 0 for a summary of zeros."""
+    """The decoder's output for each row and a summary, less its output for a summary of zeros."""
 
     def given(vector: Array) -> Array:
         inputs = jnp.concatenate([rows, jnp.broadcast_to(vector, (len(rows), len(vector)))], axis=-1)

@@ -1,4 +1,4 @@
-"""DropoutNet: one network for warm and cold, trained by taking away what a cold user or item would lack."""
+"""DropoutNet: one network for warm and cold, trained with preferences and ids dropped at random."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, 
 
 
 class Preference(NamedTuple):
-    """One task's preference vector, which stands for the user, and what is needed to score a query with it."""
+    """One task's preference vector, which represents the user, with the parameters needed to score a query."""
 
     vector: Float[Array, "d"]
     params: Params
@@ -29,17 +29,17 @@ def dropoutnet(
     objective: Objective,
     dropout: Annotated[float, Ge(0), Le(1), Traced],
 ) -> Learner:
-    """Score rows from the user's preference and features and from the item's id and features, any of which may lack.
+    """Score rows from the user's preference and features and the item's id and features, any of which may be missing.
 
-    A new user's preference is the mean of what it rated, each row's representation weighted by how far its label is
-    above the mean; the score is the scorer's, plus the inner product of the preference and the row in a learned map. In
-    training, a task's preference is taken away with probability ``dropout``, and so, independently, are its rows' ids.
-    Two changes: representations are learned together with the network, where the paper takes those of a factorisation
-    that was fitted before; and labels are regressed, where the paper regresses that factorisation's scores.
+    A new user's preference is the mean of its rated rows' representations, each weighted by its label's difference to
+    the mean; the score is the scorer's, plus the inner product of the preference and the row in a learned map. In
+    training, a task's preference is dropped with probability ``dropout``, and so, independently, are its rows' ids. Two
+    changes from the paper: representations are learned together with the network, where the paper takes those of a
+    factorisation fitted beforehand; and labels are regressed, where the paper regresses that factorisation's scores.
 
     Args:
         spec, model, objective: given by recmeta.
-        dropout: how often each of the two is taken away in training.
+        dropout: probability of dropping each of the two in training.
 
     Reference: Volkovs et al., DropoutNet: Addressing cold start in recommender systems, NeurIPS 2017, section 3.2
     (equations 2 to 4).
@@ -48,7 +48,7 @@ def dropoutnet(
 
     def init(key: PRNGKeyArray) -> Params:
         key_model, key_map = jax.random.split(key)
-        # Small: at first the preference says little, and the scorer everything.
+        # Small: at first the preference contributes little, and the prediction is the scorer's.
         return model.init(key_model) | {"preference": 0.1 * jax.random.normal(key_map, (width, width)) / width**0.5}
 
     def adapt(params, context, support, depth=None) -> Preference:
@@ -77,5 +77,5 @@ def dropoutnet(
 
 
 def without_ids(x: Features, keep: Array) -> Features:
-    """Rows whose ids are unknown unless they are to be kept; the other features stay."""
+    """Set rows' ids to unknown unless ``keep``; the other features stay."""
     return {**x, "id": jnp.where(keep, x["id"], 0)} if "id" in x else x

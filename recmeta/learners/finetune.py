@@ -1,4 +1,4 @@
-"""Joint training, then gradient steps on the support at test: what MAML is without meta-learning."""
+"""Joint training, then gradient steps on the support at test: MAML without meta-learning."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def finetune(
     clip: Annotated[float, Gt(0), Traced] | None = None,
     fast_weights: kernels.FastWeights = "auto",
 ) -> Learner:
-    """Train as `joint` does, and adapt as `maml` does, with the same budget of steps: the control of the outer loop.
+    """Train as `joint` does, and adapt as `maml` does with the same budget of steps: the control of the outer loop.
 
-    In training nothing is told apart: everything descends the loss of all rows, what adapts at test and what does not.
-    An adapter that ``adapts`` fits the model with ("lora", "film", "user_embedding") is trained along with the rest, as
-    so many more parameters that all tasks share; its start at test is what that made of it.
+    In training all parameters descend the loss of all rows, whether they adapt at test or not. An adapter that
+    ``adapts`` adds to the model ("lora", "film", "user_embedding") is trained along with the rest, as more parameters
+    that all tasks share; at test it starts from its trained value.
 
     The checkpoint is chosen by meta-validation after adaptation, as every learner's is.
 

@@ -1,7 +1,23 @@
-"""Matrix factorisation with fold-in: a new user's vector is the ridge solution for its support, the items' given."""
+"""Matrix factorisation with fold-in: solve a new user's vector by ridge regression on its support.
+
+An item's bias ``b_i`` and factors ``q_i`` are linear in its representation, and ``c``, the effect of the user's
+features, is linear in the context's. With ``encoder=ids``, wider than ``rank``, the first two are free numbers of each
+item and ``c`` is one number: biased matrix factorisation. With features, an item without ratings has factors too. Level
+and ``p`` minimise
+
+    sum over support (label - prediction)^2 + level_penalty level^2 + penalty |p|^2.
+
+``trains`` chooses the loss of the items' side. "rows", the classic: this same sum over all rows of a meta-train user
+(over their number), with the user's vector fixed at its minimum — alternating least squares, with a gradient step in
+place of the items' half. "episodes": the objective of the query rows, through the solution for the support: factors
+from which a few ratings suffice. Both add ``item_penalty`` times the mean of ``|q_i|^2``.
+
+Changed from the reference, which weights rows by confidence, for implicit feedback. There is no scorer.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import jax
@@ -15,7 +31,7 @@ from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, 
 
 
 class Folded(NamedTuple):
-    """One user's vector, its level first, and what is needed to score a query with it."""
+    """One user's vector, its level first, with the parameters needed to score a query."""
 
     vector: Float[Array, "r+1"]
     params: Params
@@ -34,30 +50,15 @@ def fold_in(
     penalty: Annotated[float, Gt(0), Traced],
     item_penalty: Annotated[float, Ge(0), Traced],
 ) -> Learner:
-    """Predict ``mean + c + b_i + user level + p . q_i``, where the user's level and ``p`` are solved from the support.
-
-    An item's bias ``b_i`` and factors ``q_i`` are linear in its representation, and ``c``, linear in the context's,
-    says what the user's features do. With ``encoder=ids``, wider than ``rank``, the first two are free numbers of each
-    item and ``c`` is one number: biased matrix factorisation. With features, an item without ratings has factors too.
-    Level and ``p`` minimise
-
-        sum over support (label - prediction)^2 + level_penalty level^2 + penalty |p|^2.
-
-    ``trains`` says what the items' side descends. "rows", the classic: this same sum over all rows of a meta-train user
-    (over their number), with the user's vector at its minimum and held there — alternating least squares, a gradient
-    step in the place of the items' half. "episodes": the objective of the query rows, through the solution for the
-    support: factors from which a few ratings suffice. Both add ``item_penalty`` times the mean of ``|q_i|^2``.
-
-    What is changed: the reference's users are weighted by their confidence, for implicit feedback. There is no scorer.
+    """Predict ``mean + c + b_i + user level + p . q_i``, solving the user's level and ``p`` from the support.
 
     Args:
-        spec, model, objective: given by recmeta. "rows" is squared error of labels, whatever the
-            objective.
-        rank: the number of factors.
+        spec, model, objective: given by recmeta. "rows" is squared error of labels, whatever the objective.
+        rank: number of factors.
         trains: see above.
-        level_penalty: of a user's level.
-        penalty: of a user's factors; under "episodes" the items' factors can grow around it.
-        item_penalty: of an item's factors.
+        level_penalty: penalty of a user's level.
+        penalty: penalty of a user's factors; under "episodes" the items' factors can grow to offset it.
+        item_penalty: penalty of an item's factors.
 
     Reference: Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, ICDM 2008, equation 4
     (the user's solution), with the biases of Koren, Bell and Volinsky, Matrix factorization techniques for recommender
@@ -68,16 +69,9 @@ def fold_in(
     def init(key: PRNGKeyArray) -> Params:
         key_model, key_factors = jax.random.split(key)
         params = {name: part for name, part in model.init(key_model).items() if name != "scorer"}
-        context, row = model.widths
-        factors = jax.random.normal(key_factors, (row, rank)) / jnp.sqrt(row)
-        return params | {"item": {"context": jnp.zeros(context), "bias": jnp.zeros(row), "factors": factors}}
+        return params | {"item": _init_item(key_factors, model.widths, rank)}
 
-    def represent(params: Params, context: Features, support: Support, x: Features | None):
-        encoding = model.encode(params, context, support, x)
-        item = params["item"]
-        prior = spec.mean + encoding.context @ item["context"] + encoding.row @ item["bias"]
-        factors = encoding.row @ item["factors"]
-        return jnp.concatenate([jnp.ones((len(factors), 1)), factors], axis=1), prior
+    represent = partial(_represent, spec, model)
 
     def adapt(params, context, support, depth=None) -> Folded:
         seen = unless_shallow(support, depth)
@@ -88,29 +82,53 @@ def fold_in(
         rows, prior = represent(fast.params, fast.context, fast.support, query.x)
         return objective.link(prior + rows @ fast.vector)
 
-    def size(rows: Float[Array, "n r+1"], mask: Array) -> Array:
-        """The items' penalty: the mean over the rows that are there."""
-        squared = jnp.where(mask, jnp.square(rows[:, 1:]).sum(1), 0)
-        return item_penalty * squared.sum() / jnp.maximum(mask.sum(), 1)
-
     def episode(params: Params, task: Task, label: Array) -> Array:
         fast = adapt(params, task.context, task.support)
         rows, prior = represent(params, task.context, task.support, task.query.x)
         score = objective.link(prior + rows @ fast.vector)
-        return objective.loss(score, label, task.query.mask) + size(rows, task.query.mask)
+        return objective.loss(score, label, task.query.mask) + item_penalty * _size(rows, task.query.mask)
 
     def all_rows(params: Params, task: Task, label: Array) -> Array:
         seen = pool(task, label)
         rows, prior = represent(params, task.context, seen, None)
-        target = seen.y - prior
-        # At the minimum in the vector its own change does not change the sum: held, the gradient is the same.
-        vector = jax.lax.stop_gradient(solve(rows, target, seen.mask, variance))
-        error = jnp.where(seen.mask, target - rows @ vector, 0)
-        total = jnp.square(error).sum() + (jnp.square(vector) / variance).sum()
-        return total / jnp.maximum(seen.mask.sum(), 1) + size(rows, seen.mask)
+        total = _least_squares(rows, seen.y - prior, seen.mask, variance)
+        return total / jnp.maximum(seen.mask.sum(), 1) + item_penalty * _size(rows, seen.mask)
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         del key
         return mean_gradient(episode if trains == "episodes" else all_rows, params, batch)
 
     return Learner(init, adapt, predict, meta_grad, 1)
+
+
+def _init_item(key: PRNGKeyArray, widths: tuple[int, int], rank: int) -> Params:
+    context, row = widths
+    factors = jax.random.normal(key, (row, rank)) / jnp.sqrt(row)
+    return {"context": jnp.zeros(context), "bias": jnp.zeros(row), "factors": factors}
+
+
+def _least_squares(
+    rows: Float[Array, "n r+1"], target: Float[Array, "n"], mask: Array, variance: Float[Array, "r+1"]
+) -> Float[Array, ""]:
+    """The penalised sum of squares with the user's vector at its minimum."""
+    # At its minimum a change of the vector does not change the sum: the gradient is the same with it fixed.
+    vector = jax.lax.stop_gradient(solve(rows, target, mask, variance))
+    error = jnp.where(mask, target - rows @ vector, 0)
+    return jnp.square(error).sum() + (jnp.square(vector) / variance).sum()
+
+
+def _represent(
+    spec: DataSpec, model: Model, params: Params, context: Features, support: Support, x: Features | None
+) -> tuple[Float[Array, "n r+1"], Float[Array, "n"]]:
+    """Rows as a constant and their items' factors, and their labels expected without the user's vector."""
+    encoding = model.encode(params, context, support, x)
+    item = params["item"]
+    prior = spec.mean + encoding.context @ item["context"] + encoding.row @ item["bias"]
+    factors = encoding.row @ item["factors"]
+    return jnp.concatenate([jnp.ones((len(factors), 1)), factors], axis=1), prior
+
+
+def _size(rows: Float[Array, "n r+1"], mask: Array) -> Array:
+    """The mean squared length of factors over the rows present."""
+    squared = jnp.where(mask, jnp.square(rows[:, 1:]).sum(1), 0)
+    return squared.sum() / jnp.maximum(mask.sum(), 1)

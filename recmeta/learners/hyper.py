@@ -1,4 +1,15 @@
-"""A hypernetwork: what the support says becomes a change of the model's weights, in one pass."""
+"""A hypernetwork: turn the support into a change of the model's weights, in one pass.
+
+The summary r is the shrunk mean of encodings of the labelled support rows, as in `cnp`. A weight vector changes by ``r
+@ emit``; a weight matrix of a x b by the product of an a x rank and a rank x b matrix (or as a full matrix, where that
+is no more numbers), of which the second is emitted, and the first is a shared matrix plus an emitted one. Without
+support r is 0 and so is the change: the prediction is the scorer's. Where MAML takes gradient steps to a task's head,
+this takes one forward pass. With "film" it emits a scale and a shift of each dense layer's outputs, with "bias" a shift
+alone: modulation of layers by the support, whose kind and place ColdNAS searches for.
+
+Changed from the paper: the hypernetwork reads a task's support, where the paper's reads a learned embedding of each
+layer; and its output is added to shared weights.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +36,14 @@ def hyper(
     rank: Annotated[int, Ge(1)] | None,
     adapts: adapters.Adapts,
 ) -> Learner:
-    """Let a network emit what adapts: for "head" the shared scorer's weights, plus a change linear in the summary.
-
-    The summary r is the shrunk mean of encodings of the labelled support rows, as in `cnp`. A weight vector changes by
-    ``r @ emit``; a weight matrix of a x b by the product of an a x rank and a rank x b matrix (or whole, where that is
-    no more numbers), of which the second is emitted, and the first is a shared matrix plus what is emitted. Without
-    support r is 0 and so is the change: the prediction is the scorer's. Where MAML takes gradient steps to a task's
-    head, this takes one forward pass. With "film" it emits a scale and a shift of each dense layer's outputs, with
-    "bias" a shift alone: a support that modulates layers, of which ColdNAS searches the kind and the place.
-
-    Changed against the paper: what the hypernetwork reads is a task's support, where the paper has a learned embedding
-    of each layer; and what it emits is added to shared weights.
+    """Emit the adapted weights by a network: for "head" the shared scorer's, plus a change linear in the summary.
 
     Args:
         spec, model, objective: given by recmeta.
         width: of the summary.
         hidden: widths of the hidden layers of the encoder.
         rank: of a matrix' change; None: any change, at a cost of width x a x b weights.
-        adapts: which part; see `adapters.Adapts`. None that has embedding tables in it: "body" and "all" are refused.
+        adapts: the part emitted; see `adapters.Adapts`. "body" and "all", which hold embedding tables, are refused.
 
     Raises:
         UserError: where embedding tables would have to be emitted.
@@ -85,7 +86,7 @@ def hyper(
 def emitter(key: PRNGKeyArray, shape: tuple[int, ...], width: int, rank: int | None) -> Params:
     """The maps from a summary to the change of one leaf: "whole", or "left" (with its "base") and "right".
 
-    Small at the start, so that the head is the shared one, and of the leaf's own scale.
+    Small at the start, so that the head is the shared one, and scaled like the leaf.
     """
     size = 1
     for length in shape:

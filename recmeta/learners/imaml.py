@@ -1,4 +1,4 @@
-"""iMAML: the meta-gradient from where the inner loop ends, and not from the way there."""
+"""iMAML: the meta-gradient by implicit differentiation at the end of the inner loop."""
 
 from __future__ import annotations
 
@@ -31,18 +31,17 @@ def imaml(
     """Learn the initialisation as the centre that adapted parameters are pulled to, by implicit differentiation.
 
     The inner loop minimises the support loss plus ``pull / 2`` times the squared distance to the initialisation. At its
-    minimum, with H the loss's second derivative there, the minimum moves with the initialisation by
-    ``(I + H / pull)^-1``, which conjugate gradient applies without any matrix. Nothing of the inner loop is kept:
-    memory does not grow with its steps. The gradient is exact at the minimum only, and needs ``pull`` above minus the
-    least eigenvalue of H. What does not adapt is trained through the minimum too, which the paper, where all adapts,
-    need not say.
+    minimum, with H the loss's second derivative there, the minimum moves with the initialisation by ``(I + H /
+    pull)^-1``, which conjugate gradient applies without any matrix. The inner loop is not stored: memory does not grow
+    with its steps. The gradient is exact at the minimum only, and needs ``pull`` above minus the least eigenvalue of H.
+    Parameters that do not adapt are trained through the minimum too (in the paper all adapt).
 
     Args:
         spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support.
         inner_rate: their size; below ``2 / (pull + the largest eigenvalue of H)``.
         pull: the strength of the proximal term (the paper's lambda).
-        cg_steps: of conjugate gradient, at most.
+        cg_steps: most conjugate gradient steps.
         adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
 
@@ -53,13 +52,13 @@ def imaml(
     model, adapting = adapters.fitted(model, adapts)
 
     def pulled(params, context, support):
-        """One task's support loss with the proximal term, where it starts, and `inner.Descent.finish`."""
+        """One task's support loss with the proximal term, its start, and `inner.Descent.finish`."""
         loss, start, finish, _ = inner.support_descent(model, objective, params, context, support, adapting)
         return lambda fast: loss(fast) + pull / 2 * square_distance(fast, start), start, finish
 
     def adapt(params, context, support, depth=None) -> Adapted:
         loss, _, finish = pulled(params, context, support)
-        # The way down is no part of the derivative.
+        # The descent itself is not differentiated.
         fixed, start, _ = pulled(jax.lax.stop_gradient(params), context, support)
         end, _ = inner.descend(jax.grad(fixed), start, steps=inner_steps, rate=inner_rate, clip=clip, depth=depth)
         end = moves_with(jax.grad(loss)(end), end, jax.grad(fixed), cg_steps)
@@ -70,20 +69,19 @@ def imaml(
 
 
 def moves_with(slope: Params, root: Params, equation: Callable[[Params], Params], steps: int) -> Params:
-    """The root of an equation, with the derivative that the implicit function theorem gives it.
+    """Give the root of an equation the derivative of the implicit function theorem.
 
     Args:
-        slope: the equation at the root, as it depends on what the root is to be differentiated in.
+        slope: the equation at the root, as a function of the parameters to differentiate in.
         root: as a constant.
-        equation: a gradient, so that its derivative is symmetric; what slope depends on is constant in it.
-        steps: of conjugate gradient, at most.
+        equation: a gradient, so that its derivative is symmetric; constant in the parameters that slope depends on.
+        steps: most conjugate gradient steps.
     """
 
     def curvature(way: Params) -> Params:
         return jax.jvp(equation, (root,), (way,))[1]
 
-    # Zero in value, so that the value is the root, and conjugate gradient has work with cotangents alone; those it
-    # solves to the last digit.
+    # Zero in value, so that the value is the root, and conjugate gradient runs on cotangents alone, to the last digit.
     left = jax.tree.map(lambda value: value - jax.lax.stop_gradient(value), slope)
     digit = float(jnp.finfo(jnp.result_type(*jax.tree.leaves(root))).eps)
     return jax.tree.map(jnp.subtract, root, cg(curvature, left, tol=digit, maxiter=steps)[0])

@@ -9,7 +9,7 @@ from recmeta.types import DataSpec, Learner, Model, Objective
 def joint(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
     """Train on all rows of all tasks at once; at test, use the parameters as they are.
 
-    Only an encoder that itself reads the support makes any use of it.
+    The support is used only by an encoder that reads it.
 
     Args:
         spec, model, objective: given by recmeta.

@@ -1,4 +1,4 @@
-"""Nearest neighbours: what is known of a new user's nearest rows, taken as it is."""
+"""Nearest neighbours among a new user's support rows, in a learned representation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params,
 
 
 class Neighbours(NamedTuple):
-    """One task's support rows, how far each label is off its prior mean, and what is needed to place a query there."""
+    """One task's support rows and residuals, with the parameters needed to place a query among them."""
 
     row: Float[Array, "K d"]
     residual: Float[Array, "K"]
@@ -25,21 +25,21 @@ class Neighbours(NamedTuple):
 
 
 def knn(*, spec: DataSpec, model: Model, objective: Objective, k: Annotated[int, Ge(1)]) -> Learner:
-    """Correct the prior mean of a row by the mean residual of the k support rows whose representations are nearest.
+    """Correct the prior mean of a row by the mean residual of the k support rows with the nearest representations.
 
     The prior mean is the scorer's own prediction. The correction is ``sum of residuals / (number + shrink)`` over the
-    neighbours: with ``shrink`` (learned, in rows) 0 it is their mean, with no support it is 0. All neighbours weigh the
-    same: nothing attends, and the only thing learned through episodes is a scorer and a representation in which what
-    the neighbours say is right. What is changed against the reference: similarity is the squared distance of learned
-    representations, where the paper's is a correlation of ratings, which an item without any has not; neighbours are
-    not weighted by it; and the correction is shrunk.
+    neighbours: with ``shrink`` (learned, in rows) 0 it is their mean, with no support it is 0. All neighbours have
+    equal weight, without attention: episodes train only the scorer and a representation in which the neighbours'
+    residuals transfer. Changed from the reference: similarity is the squared distance of learned representations, where
+    the paper's is a correlation of ratings, which an unrated item lacks; neighbours are not weighted by it; and the
+    correction is shrunk.
 
-    Rows as near as the kth are all taken, so that the order of the support does not matter: of rows of which nothing is
-    known, there may be many. To choose is no smooth thing: the gradient takes the choice of neighbours as given.
+    All rows that tie with the kth are taken, so that the order of the support does not matter; there may be many rows
+    with unknown features. Selection is not differentiable: the gradient takes the neighbours as given.
 
     Args:
         spec, model, objective: given by recmeta.
-        k: how many neighbours; all that are there, where they are fewer.
+        k: number of neighbours; all rows present, where they are fewer.
 
     Reference: Koren, Factorization meets the neighborhood, KDD 2008, equation 3.
     """
@@ -77,8 +77,8 @@ def nearest(
 
     Args:
         query, support: representations.
-        there: which support rows are there; the others are nobody's neighbours.
-        k: how many.
+        there: which support rows are present; padding is never a neighbour.
+        k: number of neighbours.
     """
     between = jax.lax.stop_gradient(query[:, None] - support)
     distance = jnp.where(there, jnp.square(between).sum(-1), jnp.inf)

@@ -14,11 +14,11 @@ from recmeta.numerics import solve_positive
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 _TRIES = tuple(0.5**halvings for halvings in range(8))
-"""How much of a Newton step to try."""
+"""Shares of a Newton step to try."""
 
 
-class Head(NamedTuple):
-    """One task's head weights, less their prior mean, and what is needed to score a query with them."""
+class LogisticHead(NamedTuple):
+    """One task's head weights, less their prior mean, with the parameters needed to score a query."""
 
     weights: Float[Array, "d+1"]
     params: Params
@@ -44,14 +44,14 @@ def logistic(
     by Newton's method, through whose steps scorer, representation and scales are trained. It is meant for
     ``objective=bce``. Under another objective a label counts as the share of the label range that is below it, the
     prior is the scorer's label through the tangent of the log-odds at the mean label, and predictions stay in the
-    range: fractional regression. What is changed against the paper: its head has no prior mean, one penalty for all
-    dimensions, and the intercept left out of it.
+    range: fractional regression. Changed from the paper, whose head has no prior mean, and one penalty for all
+    dimensions but the intercept.
 
     Args:
         spec, model, objective: given by recmeta.
-        inner_steps: Newton steps; 3 to 5 are convergence, for the prior is a good start.
-        level_scale: where the scale of the constant's weight (a user's level) starts: its prior standard deviation.
-        weight_scale: where the others' start.
+        inner_steps: Newton steps; 3 to 5 converge, since the prior is a good start.
+        level_scale: initial scale of the constant's weight (a user's level): its prior standard deviation.
+        weight_scale: initial scale of the other weights.
 
     Reference: Bertinetto et al., Meta-learning with differentiable closed-form solvers, ICLR 2019, section 3.3
     (logistic regression by iteratively reweighted least squares, LR-D2).
@@ -71,14 +71,14 @@ def logistic(
             score = jax.scipy.special.logit(middle) + (share - middle) / (middle * (1 - middle))
         return jnp.concatenate([jnp.ones((len(encoding.row), 1)), encoding.row], axis=1), score
 
-    def adapt(params, context, support, depth=None) -> Head:
+    def adapt(params, context, support, depth=None) -> LogisticHead:
         rows, prior = represent(params, context, support, None)
         share = (support.y - spec.low) / spread
         variance = jnp.exp(2 * params["head"]["log_scale"])
         weights = newton(rows, prior, share, support.mask, variance, steps=inner_steps, depth=depth)
-        return Head(weights, params, context, support)
+        return LogisticHead(weights, params, context, support)
 
-    def predict(fast: Head, query: Query) -> Float[Array, "n"]:
+    def predict(fast: LogisticHead, query: Query) -> Float[Array, "n"]:
         rows, prior = represent(fast.params, fast.context, fast.support, query.x)
         odds = prior + rows @ fast.weights
         return odds if objective.binary else objective.link(spec.low + spread * jax.nn.sigmoid(odds))
@@ -96,19 +96,19 @@ def newton(
     steps: int,
     depth: int | Array | None = None,
 ) -> Float[Array, "d"]:
-    """Logistic regression weights by Newton steps from 0, in the rows' space: each solves a K x K system.
+    """Fit logistic regression weights by Newton steps from 0, in the rows' space: each solves a K x K system.
 
-    The weights are ``V X' a`` with V = diag(variance); at the optimum ``a = target - sigmoid(log-odds)``. A row that is
-    not there is a row of zeros with no curvature, and stays at ``a = 0``.
+    The weights are ``V X' a`` with V = diag(variance); at the optimum ``a = target - sigmoid(log-odds)``. A padding row
+    is a row of zeros with no curvature, and stays at ``a = 0``.
 
     Args:
         rows: X.
         prior: log-odds at weights 0.
         target: 0 to 1.
-        mask: which rows are there.
+        mask: which rows are present.
         variance: prior variance of each weight: one over its penalty.
-        steps: how many.
-        depth: how many of them to take; None for all.
+        steps: number of steps.
+        depth: number of them to take; None for all.
 
     Reference: Rasmussen and Williams, Gaussian processes for machine learning, 2006, algorithm 3.1, which never divides
     by a curvature.
@@ -126,12 +126,12 @@ def newton(
     def step(a: Array, number: Array) -> tuple[Array, None]:
         change = gram @ a
         odds = prior + change
-        # The root of p (1 - p) as such has an infinite derivative where p has run into 0 or 1.
+        # The root of p (1 - p) computed directly has an infinite derivative where p rounds to 0 or 1.
         root = jnp.where(mask, jnp.exp((jax.nn.log_sigmoid(odds) + jax.nn.log_sigmoid(-odds)) / 2), 0)
         b = root**2 * change + jnp.where(mask, target - jax.nn.sigmoid(odds), 0)
         system = jnp.eye(len(x), dtype=x.dtype) + root[:, None] * gram * root
         move = b - root * solve_positive(system, root * (gram @ b)) - a
-        # Where a whole step raises the loss (far from the optimum it may), the most of it that does not is taken.
+        # Where a full step raises the loss (far from the optimum it may), the largest share that does not is taken.
         lower = jax.vmap(lambda part: loss(a + part * move))(tries) <= loss(a)
         part = jnp.where(number < (steps if depth is None else depth), tries[jnp.argmax(lower)], 0)
         return a + part * move, None

@@ -1,4 +1,4 @@
-"""MAML: an initialisation from which a few gradient steps on the support do well on the query."""
+"""MAML: learn an initialisation from which a few gradient steps on the support do well on the query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""MAML++: MAML with a learned rate for each layer and step, and, early in training, a query loss after every step."""
+"""MAML++: MAML with a learned rate per layer and step, and, early in training, a query loss after every step.
+
+Two things change over training. The weights of the losses after each step go from all equal to the last alone
+(`step_weights`). And the gradient is first order before it becomes second order: the program has a branch for each, so
+that a first-order step costs no more than one (multiplying the second-order terms by 0 would cost as much as second
+order).
+
+Changed from the paper: its batch normalisation per step and its cosine schedule of the outer rate are left out, since
+no scorer normalises batches and the outer optimizer is a component of its own. The published code keeps some weight on
+the earlier losses while it anneals; here they go to 0.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +25,7 @@ from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_q
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Query, Traced
 
 
+# Long: thirteen settings, and an inner loop of its own that is differentiated in two orders.
 def maml_pp(
     *,
     spec: DataSpec,
@@ -30,23 +41,14 @@ def maml_pp(
     truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
-    """Learn the initialisation and a rate per array of parameters and step, on the query losses after all steps.
-
-    Two things change in the course of training. The weights of the losses after each step go from all alike to the last
-    alone (`step_weights`). And the gradient is of first order before it is of second: it takes one of two branches of
-    the program, so that a step of first order costs no more than one (a product with 0 of what is left out would cost
-    as much as second order).
-
-    What is changed: the paper's batch normalisation per step and its cosine schedule of the outer rate are no part of
-    it: no scorer normalises batches, and the outer optimizer is a component of its own. Its published code keeps some
-    weight on the earlier losses for as long as it anneals; here they go to 0.
+    """Learn the initialisation and a rate per array of parameters and step, from the query losses after all steps.
 
     Args:
         spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support.
-        inner_rate: where all rates start.
-        multi_step_until: the share of training over which the losses after all steps but the last lose their weight;
-            0: the last alone counts from the start.
+        inner_rate: initial value of all rates.
+        multi_step_until: the share of training over which the losses after all steps but the last lose their weight; 0:
+            the last alone counts from the start.
         first_order_until: the share of training in which second derivatives are left out; 1: all of it.
         adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient is made shorter.
@@ -86,7 +88,7 @@ def maml_pp(
 
     def predict_each(walked, query: Query) -> Float[Array, "steps n"]:
         start, path, context, support = walked
-        # Over the path alone: what does not adapt has no copy per step.
+        # Over the path alone: parameters that do not adapt have no copy per step.
         return jax.vmap(lambda fast: predict(Adapted(inner.with_fast(start, fast), context, support), query))(path)
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
@@ -106,12 +108,12 @@ def maml_pp(
 
 
 def step_weights(steps: int, progress: Float[Array, ""] | float, until: float) -> Float[Array, "steps"]:
-    """The weight of the loss after each step: at first all alike; those of all but the last fall to 0 linearly.
+    """The weight of the loss after each step: at first all equal; those of all but the last fall to 0 linearly.
 
     Args:
-        steps: how many.
-        progress: the share of training that is done.
-        until: the share at which the last is alone.
+        steps: number of inner steps.
+        progress: share of training done.
+        until: share at which only the last step has weight.
 
     Returns:
         Weights whose sum is 1.

@@ -1,7 +1,28 @@
-"""MAMO: where a task's inner loop starts is read from memories, by who the user is."""
+"""MAMO: read a task's initialisation from memories, addressed by the user's profile.
+
+A user's profile p is compared to the keys of a memory, by cosine, and the softmax of that is its attention a over the
+slots, which weights their contents: the feature-specific memory personalises the head, the task-specific memory gives a
+matrix of how this kind of user sees items,
+
+    head = scorer - sum_k a_k memory_k,    M = sum_k a_k matrix_k,    score(x) = head(context, row + row @ M),
+
+and head and M both descend the support loss. The values read depend on the profile alone: without support they are
+final.
+
+The memories are meta-parameters, learned by the gradient of the query loss through the inner loop, where the paper
+writes them by moving averages beside the training (with rates alpha, beta, gamma). The profile is the encoder's context
+before any support row, and the head takes the place of the user's embedding layer, since encoders differ. The sharpness
+of attention is learned. The published code overwrites its memories by a new initialisation at test, carries parameters
+over from one user to the next, and draws attention weights at random on each read: here every task starts from the
+values it reads, and changes none.
+
+Where users have no features (and ids are new), all profiles are equal, and so are the values read: a MAML that also
+adapts a matrix.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import jax
@@ -15,7 +36,7 @@ from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objectiv
 
 
 class Personal(NamedTuple):
-    """One task's head and preference matrix, after the inner loop, and what is needed to score a query with them."""
+    """One task's head and preference matrix, after the inner loop, with the parameters needed to score a query."""
 
     fast: Params
     params: Params
@@ -35,29 +56,11 @@ def mamo(
     inner_optimizer: inner.InnerOptimizer = None,
     clip: Annotated[float, Gt(0), Traced] | None = None,
 ) -> Learner:
-    """Let users of one kind start their inner loop at one place, and different kinds at different places.
-
-    A user's profile p is compared to the keys of a memory, by cosine, and the softmax of that is its attention a over
-    the slots. What the slots hold is read with it: the feature-specific memory personalises the head, the task-specific
-    memory gives a matrix of how this kind of user sees items,
-
-        head = scorer - sum_k a_k memory_k,    M = sum_k a_k matrix_k,    score(x) = head(context, row + row @ M),
-
-    and head and M both descend the support loss. What is read depends on the profile alone: without support it stands.
-
-    The memories are meta-parameters, learned by the gradient of the query loss through the inner loop, where the paper
-    writes them by moving averages beside the training (with rates alpha, beta, gamma). The profile is the encoder's
-    context before any support row, and the head takes the place of the user's embedding layer, for encoders differ. How
-    sharp attention is, is learned. And where its published code has memories that a new initialisation overwrites at
-    test, parameters that no user resets, so that they reach the next, and attention weights drawn at random on each
-    read: here every task starts from what it reads, and leaves nothing behind.
-
-    Where users have no features (and ids are new), all profiles are one, and so is what is read: a MAML that also
-    adapts a matrix.
+    """Start the inner loop of similar users at one place, and that of different kinds of users at different places.
 
     Args:
         spec, model, objective: given by recmeta.
-        slots: of the memories: kinds of users.
+        slots: slots of the memories: kinds of users.
         inner_steps: gradient steps on the support.
         inner_rate: their size.
         first_order: leave out the second derivatives.
@@ -68,25 +71,11 @@ def mamo(
     feature-specific and the task-specific memory.
     """
     del spec
-    context_width, row_width = model.widths
 
     def init(key: PRNGKeyArray) -> Params:
-        key_model, key_keys, key_head, key_matrix = jax.random.split(key, 4)
+        key_model, *keys = jax.random.split(key, 4)
         params = model.init(key_model)
-        leaves, structure = jax.tree.flatten(params["scorer"])
-        # Small and of a leaf's own scale, and not zero: slots that hold the same have the same gradient for ever.
-        head = [
-            0.1 * jax.random.normal(key, (slots, *leaf.shape)) / max(1, leaf.shape[0] if leaf.ndim > 1 else 1) ** 0.5
-            for leaf, key in zip(leaves, jax.random.split(key_head, len(leaves)), strict=True)
-        ]
-        return params | {
-            "memory": {
-                "key": jax.random.normal(key_keys, (slots, context_width)),
-                "log_sharpness": jnp.zeros(()),
-                "head": jax.tree.unflatten(structure, head),
-                "matrix": 0.1 * jax.random.normal(key_matrix, (slots, row_width, row_width)) / row_width**0.5,
-            }
-        }
+        return params | {"memory": init_memory(keys, params["scorer"], slots, model.widths)}
 
     def score(fast: Params, params: Params, encoding: Encoding) -> Float[Array, "n"]:
         seen = encoding._replace(row=encoding.row + encoding.row @ fast["matrix"])
@@ -98,7 +87,7 @@ def mamo(
         def loss(fast: Params) -> Array:
             return objective.loss(score(fast, params, encoding), support.y, support.mask)
 
-        # The first row has seen no other: what stands beside it is the user's profile and nothing of the support.
+        # The first row has seen no other: its context is the user's profile without any support.
         start = read(params["memory"], params["scorer"], encoding.context[0])
         fast, _ = inner.descend(
             jax.grad(loss), start, steps=inner_steps, rate=inner_rate, depth=depth,
@@ -112,20 +101,45 @@ def mamo(
     return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
 
 
+def init_memory(keys: Sequence[PRNGKeyArray], scorer: Params, slots: int, widths: tuple[int, int]) -> Params:
+    """Initialise the memories' keys and slots.
+
+    Args:
+        keys: three keys.
+        scorer: the shared head, whose leaves the slots have a copy of.
+        slots: number of slots.
+        widths: of the representations of context and row.
+    """
+    key_keys, key_head, key_matrix = keys
+    context, row = widths
+    leaves, structure = jax.tree.flatten(scorer)
+    # Small, scaled like the leaf, and not zero: equal slots would have equal gradients for ever.
+    head = [
+        0.1 * jax.random.normal(key, (slots, *leaf.shape)) / max(1, leaf.shape[0] if leaf.ndim > 1 else 1) ** 0.5
+        for leaf, key in zip(leaves, jax.random.split(key_head, len(leaves)), strict=True)
+    ]
+    return {
+        "key": jax.random.normal(key_keys, (slots, context)),
+        "log_sharpness": jnp.zeros(()),
+        "head": jax.tree.unflatten(structure, head),
+        "matrix": 0.1 * jax.random.normal(key_matrix, (slots, row, row)) / row**0.5,
+    }
+
+
 def attention(
     key: Float[Array, "k d"], log_sharpness: Float[Array, ""], profile: Float[Array, "d"]
 ) -> Float[Array, "k"]:
-    """Softmax of the cosines between a profile and the keys, times the sharpness; even for a profile of zeros."""
+    """Softmax of the cosines between a profile and the keys, times the sharpness; uniform for a profile of zeros."""
 
     def direction(x: Array) -> Array:
-        # Finite, and with a finite slope, where there is no direction.
+        # Finite, with a finite gradient, for a zero vector.
         return x / jnp.sqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-12)
 
     return jax.nn.softmax(jnp.exp(log_sharpness) * direction(key) @ direction(profile))
 
 
 def read(memory: Params, scorer: Params, profile: Float[Array, "d"]) -> Params:
-    """Where one user's inner loop starts: the personalised head and the preference matrix."""
+    """Read one user's initialisation: the personalised head and the preference matrix."""
     share = attention(memory["key"], memory["log_sharpness"], profile)
     head = jax.tree.map(lambda leaf, slots: leaf - jnp.tensordot(share, slots, 1), scorer, memory["head"])
     return {"scorer": head, "matrix": jnp.tensordot(share, memory["matrix"], 1)}

@@ -1,4 +1,4 @@
-"""Matching networks for ratings: attention over the support's labels, and a prior mean as one more support row."""
+"""Matching networks for ratings: attention over the support's labels, with a prior mean as one more support row."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from recmeta.learners.adaptation.episode import query_gradient, unless_shallow
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
-class Memory(NamedTuple):
-    """One task's support as keys and values, and what is needed to look a query up in it."""
+class SupportMemory(NamedTuple):
+    """One task's support as keys and values, with the parameters needed to look up a query."""
 
     key: Float[Array, "K d"]
     value: Float[Array, "K"]
@@ -35,18 +35,18 @@ def matching(
 ) -> Learner:
     """Predict a row's label as the mean of the support's, weighted by a softmax of cosine similarities.
 
-    The paper's support has many classes and is never empty; here it has a few rows or none. So the prior mean (what the
-    scorer predicts, unadapted) is one more row of the support, whose weight in the softmax is learned, in rows of
+    The paper's support has many classes and is never empty; here it has a few rows or none. So the prior mean (the
+    scorer's unadapted prediction) is one more row of the support, whose weight in the softmax is learned, in rows of
     similarity 0: with no support it is the prediction. Three more changes: the temperature of the softmax is learned;
-    support and query are embedded alike and each row by itself (no "full context embeddings": those make the order of
-    the support matter); and with ``values`` "residual" what is averaged is by how much each support label is off the
-    prior mean of its row, which is added to the prior mean of the query's. "label" is the paper's.
+    support and query are embedded alike and each row by itself (no "full context embeddings", under which the order of
+    the support matters); and with ``values`` "residual" the average is over each support label's residual from the
+    prior mean of its row, and is added to the prior mean of the query's. "label" is the paper's.
 
     Args:
         spec, model, objective: given by recmeta.
         values: see above.
-        width: of the space similarities are measured in; rows are taken there by a learned linear map.
-        temperature: where it starts; cosines are divided by it.
+        width: of the space that similarities are measured in, reached by a learned linear map.
+        temperature: its initial value; cosines are divided by it.
 
     Reference: Vinyals et al., Matching networks for one shot learning, NeurIPS 2016, equation 1 and section 2.1.1.
     """
@@ -62,13 +62,13 @@ def matching(
         encoding = model.encode(params, context, support, x)
         return unit(encoding.row @ params["space"]), objective.predict(model.score(params, encoding))
 
-    def adapt(params, context, support, depth=None) -> Memory:
+    def adapt(params, context, support, depth=None) -> SupportMemory:
         seen = unless_shallow(support, depth)
         key, prior = represent(params, context, support, None)
         value = seen.y - prior if values == "residual" else seen.y
-        return Memory(key, jnp.where(seen.mask, value, 0), seen.mask, params, context, support)
+        return SupportMemory(key, jnp.where(seen.mask, value, 0), seen.mask, params, context, support)
 
-    def predict(fast: Memory, query: Query) -> Float[Array, "n"]:
+    def predict(fast: SupportMemory, query: Query) -> Float[Array, "n"]:
         key, prior = represent(fast.params, fast.context, fast.support, query.x)
         own = fast.params["attention"]
         similarity = key @ fast.key.T / jnp.exp(own["log_temperature"])
@@ -79,7 +79,7 @@ def matching(
 
 
 def unit(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Rows at length 1; shorter ones than about 0.001 (those of which nothing is known) stay near 0.
+    """Scale rows to length 1; rows shorter than about 0.001 (entities without known features) stay near 0.
 
     >>> unit(jnp.array([[3.0, 4.0], [0.0, 0.0]])).round(3).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
@@ -90,11 +90,11 @@ def unit(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
 def attend(
     similarity: Float[Array, "n K"], there: Bool[Array, "K"], prior: Float[Array, ""]
 ) -> tuple[Float[Array, "n K"], Float[Array, "n"]]:
-    """Softmax over the support rows that are there and one more, the prior's.
+    """Softmax over the support rows present and one more row, the prior's.
 
     Args:
         similarity: of each query row to each support row, over the temperature.
-        there: which support rows are there.
+        there: which support rows are present.
         prior: the similarity of the prior's row to every query row.
 
     Returns:

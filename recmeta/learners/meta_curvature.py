@@ -1,4 +1,12 @@
-"""Meta-curvature: MAML whose inner gradients go through a learned map, one matrix per axis of each parameter."""
+"""Meta-curvature: MAML whose inner gradients are multiplied by learned matrices, one per axis of each parameter.
+
+The gradient G of a matrix becomes ``A G B'``, that of a vector ``A g``: square matrices that are learned in the outer
+loop and start as the identity, where this is `maml`. It is a preconditioner with Kronecker structure, the same at all
+steps; `meta_sgd` has the diagonal counterpart, a rate per entry. In embedding tables that adapt, each row's gradient is
+multiplied in the same way.
+
+A layer of ``a x b`` has ``a^2 + b^2`` more numbers to learn.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +37,7 @@ def meta_curvature(
     truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
-    """Learn the initialisation, and how each inner gradient is turned before it is followed.
-
-    The gradient G of a matrix becomes ``A G B'``, that of a vector ``A g``: square matrices that are learned in the
-    outer loop and start as the identity, where this is `maml`. It is a preconditioner with Kronecker structure, the
-    same at all steps: what `meta_sgd` does entry by entry, without the mixing of entries. Of embedding tables that
-    adapt, each row's gradient is turned in the same way.
-
-    Of a layer of ``a x b`` there are ``a^2 + b^2`` more numbers to learn.
+    """Learn the initialisation, and a preconditioner of the inner gradients.
 
     Args:
         spec, model, objective: given by recmeta.
@@ -59,7 +60,7 @@ def meta_curvature(
         chosen = inner.chosen(params, adapting)
         curvature = jax.tree.map(lambda value: identities(value, range(value.ndim)), chosen)
         if "tables" in chosen:
-            # A task has the rows that its support looks up, whichever these are: only their width is always the same.
+            # A task holds the table rows that its support looks up: their number varies, their width does not.
             curvature["tables"] = jax.tree.map(lambda table: identities(table, [1]), chosen["tables"])
         return params | {"curvature": curvature}
 
@@ -67,7 +68,7 @@ def meta_curvature(
         start = {name: part for name, part in params.items() if name != "curvature"}
 
         def turn(gradient: Params, _: Params | None) -> Params:
-            return jax.tree.map(turned, gradient, params["curvature"])
+            return jax.tree.map(preconditioned, gradient, params["curvature"])
 
         fast = inner.adapt(
             model, objective, start, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
@@ -81,14 +82,15 @@ def meta_curvature(
 
 
 def identities(value: Array, axes: range | list[int]) -> dict[str, Array]:
-    """An identity matrix for each of some axes of an array."""
+    """An identity matrix for each given axis of an array."""
     return {f"axis_{axis}": jnp.eye(value.shape[axis], dtype=value.dtype) for axis in axes}
 
 
-def turned(gradient: Float[Array, "*d"], matrices: Mapping[str, Float[Array, "d d"]]) -> Float[Array, "*d"]:
-    """A gradient, multiplied along each axis by the matrix that is named after it.
+def preconditioned(gradient: Float[Array, "*d"], matrices: Mapping[str, Float[Array, "d d"]]) -> Float[Array, "*d"]:
+    """Multiply a gradient along each axis by the matrix named after that axis.
 
-    >>> turned(jnp.array([[1.0, 2.0]]), {"axis_0": jnp.array([[3.0]]), "axis_1": jnp.array([[0.0, 1.0], [1.0, 0.0]])})
+    >>> swap = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> preconditioned(jnp.array([[1.0, 2.0]]), {"axis_0": jnp.array([[3.0]]), "axis_1": swap})
     Array([[6., 3.]], dtype=float32)
     """
     for name, matrix in matrices.items():

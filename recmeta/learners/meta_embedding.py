@@ -1,4 +1,16 @@
-"""Meta-Embedding: the embedding of a new entity is generated from its content, then takes gradient steps."""
+"""Meta-Embedding: generate the embedding of a new entity from its content, then take gradient steps.
+
+With ``protocol.task=item`` the entity is a new item, as in the paper; it may as well be a new user. Its embedding
+starts as ``generator(context)``, and it alone takes gradient steps on the support; everything else is shared. The loss
+is ``cold_weight`` times the loss on the support before the steps, plus the remaining weight times the loss on the query
+after them.
+
+Changed from the paper: it trains the model first, on old items with embeddings of their own, and then the generator
+alone; here all is trained together (for the paper's phases see ``start`` and ``freeze``). Its generator has one layer,
+here the number is a setting. Its embedding is concatenated with the other features; here it is added to the context's
+representation through a map of its own, as in `cavia`. Where an encoder reads the support, each row has a context of
+its own: the difference to the generator's output adapts.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +28,7 @@ from recmeta.learners.cavia import Placed
 from recmeta.types import Batch, DataSpec, Encoding, Learner, Model, Objective, Params, Query, Task, Traced
 
 
+# Long: ten settings, and a loss of two phases that share the generator.
 def meta_embedding(
     *,
     spec: DataSpec,
@@ -28,18 +41,7 @@ def meta_embedding(
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
 ) -> Learner:
-    """Generate an embedding for the task's entity from its features, such that it is good cold and quick to warm up.
-
-    With ``protocol.task=item`` the entity is a new item, as in the paper; it may as well be a new user. Its embedding
-    starts as ``generator(context)`` and takes gradient steps on the support, alone; all else is shared. What is
-    minimised is ``cold_weight`` times the loss on the support before the steps, plus the rest times the loss on the
-    query after them.
-
-    What is changed: the paper trains the model before, on old items with embeddings of their own, and then the
-    generator alone; here all is trained together (for the paper's phases see ``start`` and ``freeze``). Its generator
-    has one layer, here there are as many as are named. Its embedding stands beside the other features; here it is added
-    to the context's representation through a map of its own, as in `cavia`. Where an encoder reads the support, each
-    row has a context of its own: what adapts is the difference to what the generator makes of it.
+    """Generate an embedding for the task's entity from its features, good at once and quick to warm up.
 
     Args:
         spec, model, objective: given by recmeta.

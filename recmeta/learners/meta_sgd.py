@@ -1,4 +1,4 @@
-"""Meta-SGD: MAML that also learns how far each parameter goes, and which way."""
+"""Meta-SGD: MAML that also learns the size and sign of each parameter's inner rate."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def meta_sgd(
     truncate: Annotated[int, Ge(0)] | None = None,
     remat: bool = False,
 ) -> Learner:
-    """Learn the initialisation, and for each number that adapts the rate at which it does.
+    """Learn the initialisation, and an inner rate for each adapted number.
 
-    Rates may turn negative, as in the paper. They start alike, where the paper draws them at random from 0.005 to 0.1;
-    and there may be more than the paper's one step, with the same rates. Of embedding tables that adapt there are as
-    many rates as entries: twice the memory.
+    Rates may turn negative, as in the paper. They start equal, where the paper draws them at random from 0.005 to 0.1;
+    and there may be more than the paper's one step, with the same rates. Embedding tables that adapt have a rate per
+    entry: twice the memory.
 
     Args:
         spec, model, objective: given by recmeta.
         inner_steps: gradient steps on the support.
-        inner_rate: where all rates start.
+        inner_rate: initial value of all rates.
         first_order: leave out the second derivatives; rates are learned all the same.
         adapts: which part; see `adapters.Adapts`.
         clip: the norm above which a step's gradient is made shorter.

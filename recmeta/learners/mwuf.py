@@ -1,4 +1,19 @@
-"""Meta Warm Up Framework: a cold embedding, scaled by what its content says and shifted by who has interacted."""
+"""Meta Warm Up Framework: scale a cold embedding by its content and shift it by its support.
+
+With ``protocol.task=item`` the entity is a new item, as in the paper; it may as well be a new user. Its cold embedding
+``v`` is one learned vector after gradient steps on the support, without the meta networks; rows are scored with the
+warm embedding,
+
+    scale(context) * v + shift(mean of the support rows' representations).
+
+The shift reads the support's entities and no labels; labels enter ``v``.
+
+Changed from the paper: it trains the model first and freezes it, then trains the meta networks on warm predictions and
+the cold embeddings on cold ones; here everything is learned on the query, through the steps (for the paper's phases see
+``start`` and ``freeze``). The common start is learned, where the paper takes the mean of old items' embeddings; the
+scale is 1 plus its network's output; and the embedding is added to the context's representation through a map of its
+own, as in `cavia`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +22,7 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 from annotated_types import Ge, Gt
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from recmeta.learners.adaptation import inner
 from recmeta.learners.adaptation.episode import query_gradient, unless_shallow, with_vector
@@ -16,7 +31,7 @@ from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objectiv
 
 
 class Warmed(NamedTuple):
-    """A task's cold embedding, the mean of its support's rows, and what is needed to score a query with them."""
+    """A task's cold embedding and mean support row, with the parameters needed to score a query."""
 
     cold: Float[Array, "w"]
     interacted: Float[Array, "dr"]
@@ -36,21 +51,7 @@ def mwuf(
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
 ) -> Learner:
-    """Warm a new entity's embedding up: from one that all begin with, by gradient steps, then by two meta networks.
-
-    With ``protocol.task=item`` the entity is a new item, as in the paper; it may as well be a new user. Its cold
-    embedding ``v`` is one learned vector after gradient steps on the support, the meta networks away; rows are scored
-    with the warm one,
-
-        scale(context) * v + shift(mean of the support rows' representations).
-
-    The shift reads who has interacted, and no label; labels are in ``v``.
-
-    What is changed: the paper trains the model before and freezes it, then trains the meta networks on warm predictions
-    and the cold embeddings on cold ones; here everything is learned on the query, through the steps (for the paper's
-    phases see ``start`` and ``freeze``). The common start is learned, where the paper takes the mean of old items'
-    embeddings; the scale is 1 plus what its network says; and the embedding is added to the context's representation
-    through a map of its own, as in `cavia`.
+    """Warm up a new entity's embedding: gradient steps from a common start, then two meta networks.
 
     Args:
         spec, model, objective: given by recmeta.
@@ -89,9 +90,7 @@ def mwuf(
             jax.grad(loss), params["embedding"]["start"], steps=inner_steps, rate=inner_rate, depth=depth,
             truncate=inner.truncation(first_order),
         )  # fmt: skip
-        there = unless_shallow(support, depth).mask
-        interacted = jnp.where(there[:, None], encoding.row, 0).sum(0) / jnp.maximum(there.sum(), 1)
-        return Warmed(cold, interacted, params, context, support)
+        return Warmed(cold, mean_row(encoding.row, unless_shallow(support, depth).mask), params, context, support)
 
     def predict(fast: Warmed, query: Query) -> Float[Array, "n"]:
         encoding, networks = model.encode(fast.params, fast.context, fast.support, query.x), fast.params["embedding"]
@@ -100,3 +99,8 @@ def mwuf(
         return score(fast.params, warm, encoding)
 
     return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+
+
+def mean_row(rows: Float[Array, "K d"], mask: Bool[Array, "K"]) -> Float[Array, "d"]:
+    """The mean of the rows present; zeros where no row is present."""
+    return jnp.where(mask[:, None], rows, 0).sum(0) / jnp.maximum(mask.sum(), 1)

@@ -1,4 +1,4 @@
-"""Prototypical networks for ratings: a prototype per rating level, and the levels' expectation as the prediction."""
+"""Prototypical networks for ratings: a prototype per rating level, and the expected level as the prediction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params,
 
 
 class Prototypes(NamedTuple):
-    """One task's prototypes ``[L, d]``, and what is needed to place a query among them."""
+    """One task's prototypes ``[L, d]``, with the parameters needed to place a query among them."""
 
     place: Float[Array, "L d"]
     params: Params
@@ -35,12 +35,12 @@ def protonet(
 
     Two changes make it fit for ratings: a few support rows leave most classes empty, so each prototype is the mean of
     its support rows and of a learned prior place with a learned weight (in rows); and each class has a learned label
-    value, which starts at the mean label of the class. The scorer is not used.
+    value, initially the mean label of the class. The scorer is not used.
 
     Args:
         spec, model, objective: given by recmeta.
         classes: "rating": each distinct label. "liked": labels from the data set's ``like`` on, and those below.
-        width: of the space distances are measured in.
+        width: of the space that distances are measured in.
 
     Reference: Snell et al., Prototypical networks for few-shot learning, NeurIPS 2017, equations 1 and 2.
     """
@@ -57,7 +57,7 @@ def protonet(
     def adapt(params, context, support, depth=None) -> Prototypes:
         seen = unless_shallow(support, depth)
         rows = embed(model, params, context, support, None)
-        place, _ = places(params["prototypes"], rows, levels.members(seen))
+        place, _ = places(params["prototypes"], rows, levels.one_hot(seen))
         return Prototypes(place, params, context, support)
 
     def predict(fast: Prototypes, query: Query) -> Float[Array, "n"]:

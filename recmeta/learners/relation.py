@@ -1,4 +1,4 @@
-"""Relation networks for ratings: a learned comparison of a row with what stands for each rating level."""
+"""Relation networks for ratings: a learned comparison of a row with a representative of each rating level."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params,
 
 
 class Compared(NamedTuple):
-    """What stands for each class in one task, how much of it is the support's, and what a query is compared with."""
+    """One task's class representatives and their share of support, with the parameters needed to score a query."""
 
     place: Float[Array, "L d"]
     share: Float[Array, "L"]
@@ -33,14 +33,14 @@ def relation(
     width: Annotated[int, Ge(1)],
     hidden: Annotated[int, Ge(1)],
 ) -> Learner:
-    """Score by a learned network how well a row goes with each class; predict the classes' expected label.
+    """Score by a learned network how well a row fits each class; predict the classes' expected label.
 
-    The relation module sees the row's embedding and the class' side by side, as in the paper. What is changed makes it
-    fit for ratings: a few support rows leave most classes empty, so a class is the mean of its support rows and of a
-    learned prior place with a learned weight (in rows), and the module is told which share of it the support's rows
-    are; relation scores go through a softmax over the classes, whose learned label values (which start at the mean
-    label of the class) are averaged with it, where the paper takes the class of the highest of independent sigmoids and
-    regresses those to 0 and 1. The scorer is not used.
+    The relation module reads the row's embedding and the class' side by side, as in the paper. The changes make it fit
+    for ratings: a few support rows leave most classes empty, so a class is the mean of its support rows and of a
+    learned prior place with a learned weight (in rows), and the module reads the share of the support's rows in it;
+    relation scores go through a softmax over the classes, whose learned label values (initially the mean label of the
+    class) are averaged with it, where the paper takes the class of the highest of independent sigmoids and regresses
+    those to 0 and 1. The scorer is not used.
 
     Args:
         spec, model, objective: given by recmeta.
@@ -63,7 +63,7 @@ def relation(
 
     def adapt(params, context, support, depth=None) -> Compared:
         seen = unless_shallow(support, depth)
-        member = levels.members(seen)
+        member = levels.one_hot(seen)
         place, total = places(params["classes"], embed(model, params, context, support, None), member)
         return Compared(place, member.sum(0) / total, params, context, support)
 
@@ -78,15 +78,15 @@ def relation(
 def relate(
     weights: Params, rows: Float[Array, "n d"], places: Float[Array, "L d"], share: Float[Array, "L"]
 ) -> Float[Array, "n L"]:
-    """The relation score of each row with each class: one ReLU layer over both, laid end to end, and a linear output.
+    """The relation score of each row with each class: one ReLU layer over both, concatenated, and a linear output.
 
-    The layer is held in parts, so that a row's is worked out once and not once per class.
+    The layer's weights are split, so that a row's part is computed once and not once per class.
 
     Args:
         weights: "row" and "class" ``[d, h]``, "share", "bias" and "out" ``[h]``.
         rows: embeddings of the rows.
         places: embeddings of the classes.
-        share: how much of each class' place is the support's, 0 to 1.
+        share: the support's share in each class' place, 0 to 1.
     """
     of_class = places @ weights["class"] + share[:, None] * weights["share"] + weights["bias"]
     return jax.nn.relu((rows @ weights["row"])[:, None] + of_class) @ weights["out"]

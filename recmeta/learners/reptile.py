@@ -1,4 +1,13 @@
-"""Reptile: move the initialisation towards where each task's own training ends."""
+"""Reptile: move the initialisation towards each task's adapted parameters.
+
+In meta-training a task's support and query are pooled: its inner loop descends on all drawn rows.
+
+The paper does not cover models of which only a part adapts. Here a task's training ends with one step on the rest, with
+the adapted part fixed: ``params - adapted`` then moves both. So the shared parameters are trained, by first order, for
+the adapted part. This last step is plain descent of size ``inner_rate`` on the same rows, whatever the inner optimizer
+and ``clip`` are: the mean of such steps over tasks is one step on the mean loss, and no task needs its own gradient of
+the shared parameters. Where all parameters adapt, there is no such step.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +36,10 @@ def reptile(
 ) -> Learner:
     """Learn the initialisation by its mean distance to the adapted parameters, which needs no second derivative.
 
-    A meta-train task does not tell support from query: its inner loop descends on all its drawn rows.
-
-    Where a part alone adapts, the paper has nothing to say of the rest. Here a task's training ends with one step on
-    the rest, while what adapted stays where it has come to: ``params - adapted`` then moves both. So what all tasks
-    share is trained, by first order, for what adapts to it. This last step is plain descent of size ``inner_rate`` on
-    the same rows, whatever the inner optimizer and ``clip`` are: the mean of such steps over tasks is one step on the
-    mean loss, and no task needs a gradient of its own of what is shared. Where all adapts, there is no such step.
-
     Args:
         spec, model, objective: given by recmeta.
         inner_steps: gradient steps, each on all rows of the draw.
-        inner_rate: their size, and that of the last step on what does not adapt.
+        inner_rate: their size, and that of the last step on the rest.
         adapts: which part; see `adapters.Adapts`.
         inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
         clip: the norm above which a step's gradient is made shorter.
@@ -46,7 +47,8 @@ def reptile(
 
     Reference: Nichol et al., On first-order meta-learning algorithms, 2018, algorithm 2 (the batched version); the
     outer optimizer receives ``params - adapted`` as the gradient. Collins et al., Exploiting shared representations for
-    personalized federated learning, ICML 2021, algorithm 1 (many steps on a client's head, then one on what is shared).
+    personalized federated learning, ICML 2021, algorithm 1 (many steps on a client's head, then one on the shared
+    part).
     """
     del spec
     model, adapting = adapters.fitted(model, adapts)
@@ -74,7 +76,7 @@ def reptile(
         def ended(params: Params, task: Task, label: Array, fast: Params) -> Array:
             return unadapted_loss(model, objective, inner.with_fast(params, fast), task.context, pool(task, label))
 
-        # Of what adapts it is not used, and so not computed.
+        # The gradient of the adapted part is unused, and so not computed.
         shared, _ = mean_gradient(ended, params, batch, adapted)
         last = jax.tree.map(lambda slope: inner_rate * slope, shared)
         return inner.with_fast(last, moves), {"loss": losses.mean()}

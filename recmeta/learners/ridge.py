@@ -13,8 +13,8 @@ from recmeta.numerics import solve_positive
 from recmeta.types import DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
 
-class Head(NamedTuple):
-    """One task's head weights, less their prior mean, and what is needed to score a query with them."""
+class RidgeHead(NamedTuple):
+    """One task's head weights, less their prior mean, with the parameters needed to score a query."""
 
     weights: Float[Array, "d+1"]
     params: Params
@@ -38,13 +38,13 @@ def ridge(
 
         sum over support (label - prior - w . [1, row])^2 + sum over d (w_d / scale_d)^2,
 
-    whose penalties ``1 / scale_d^2``, one per dimension, are learned through the solution. The constant's weight is
-    the new user's level: user+item bias is the special case in which no other dimension has any.
+    whose penalties ``1 / scale_d^2``, one per dimension, are learned through the solution. The constant's weight is the
+    new user's level: user+item bias is the special case in which all other scales are 0.
 
     Args:
         spec, model, objective: given by recmeta.
-        level_scale: where the constant's scale starts; prior standard deviation over that of the noise.
-        weight_scale: where the others' start.
+        level_scale: initial scale of the constant; prior standard deviation over that of the noise.
+        weight_scale: initial scale of the other weights.
 
     Reference: Bertinetto et al., Meta-learning with differentiable closed-form solvers, ICLR 2019, equation 4 (the
     Woodbury form, K x K) — with a prior mean and per-dimension penalties.
@@ -61,13 +61,13 @@ def ridge(
         prior = objective.predict(model.score(params, encoding))
         return jnp.concatenate([constant, encoding.row], axis=1), prior
 
-    def adapt(params, context, support, depth=None) -> Head:
+    def adapt(params, context, support, depth=None) -> RidgeHead:
         seen = unless_shallow(support, depth)
         rows, prior = represent(params, context, support, None)
         variance = jnp.exp(2 * params["head"]["log_scale"])
-        return Head(solve(rows, seen.y - prior, seen.mask, variance), params, context, support)
+        return RidgeHead(solve(rows, seen.y - prior, seen.mask, variance), params, context, support)
 
-    def predict(fast: Head, query: Query) -> Float[Array, "n"]:
+    def predict(fast: RidgeHead, query: Query) -> Float[Array, "n"]:
         rows, prior = represent(fast.params, fast.context, fast.support, query.x)
         return objective.link(prior + rows @ fast.weights)
 
@@ -77,15 +77,15 @@ def ridge(
 def solve(
     rows: Float[Array, "K d"], target: Float[Array, "K"], mask: Array, variance: Float[Array, "d"]
 ) -> Float[Array, "d"]:
-    """Ridge weights: minimise the squared error over the rows that are there plus ``sum w^2 / variance``.
+    """Ridge weights: minimise the squared error over the rows present plus ``sum w^2 / variance``.
 
-    Solved as a K x K system: with V = diag(variance), ``w = V X' (X V X' + I)^-1 y``. A row that is not there is a row
-    of zeros with target 0, which adds nothing.
+    Solved as a K x K system: with V = diag(variance), ``w = V X' (X V X' + I)^-1 y``. A padding row is a row of zeros
+    with target 0, which adds nothing.
 
     Args:
         rows: X.
         target: y.
-        mask: which rows are there.
+        mask: which rows are present.
         variance: prior variance of each weight over the noise variance: one over its penalty.
     """
     x = jnp.where(mask[:, None], rows, 0)

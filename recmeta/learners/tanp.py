@@ -1,7 +1,25 @@
-"""TaNP: a neural process whose decoder is customised to the kind of task, by soft clusters of tasks."""
+"""TaNP: a neural process whose decoder is customised to the kind of task, by soft clusters of tasks.
+
+The support determines two things, each by the mean of encodings of its labelled rows: a distribution of the latent z,
+and a task embedding t. The distances of t to the global centres a_1 ... a_k give a soft assignment c (`assign`), and o
+= t + sum_j c_j a_j modulates every hidden layer of the decoder, which reads the row beside z (`decode`):
+
+    score(x) = scorer(x) + g(x, z; o) - g(x, z_0; o_0),    z_0 and o_0 being those of an empty support.
+
+In training z is drawn given support and query together, and the loss is that of the query rows, plus the divergence of
+that distribution from the one given the support alone, plus the clustering loss over the batch (`clustering`). At test
+z is the mean given the support.
+
+Changed from the paper: the scorer gives the prediction without support, encoders read differences of labels to the
+scorer's prediction, and their mean is shrunk, all as in `cnp`; a context and its targets are the protocol's support and
+query, not a new split of them at each visit. Changed from its published code: z is sampled there at test too, so that
+two runs of one model differ; distances to centres are not squared there, as a Student's t has them; and the sharpened
+assignment, the target of the clustering loss, is not held constant there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import jax
@@ -16,14 +34,14 @@ from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, 
 
 
 class Code(NamedTuple):
-    """What the decoder is told of a task: the latent variable, and the customised task embedding."""
+    """Inputs of the decoder about a task: the latent variable, and the customised task embedding."""
 
     latent: Float[Array, "z"]
     embedding: Float[Array, "t"]
 
 
 class Customised(NamedTuple):
-    """The code of one task and that of an empty support, and what is needed to score a query with them."""
+    """The codes of one task and of an empty support, with the parameters needed to score a query."""
 
     own: Code
     none: Code
@@ -32,6 +50,7 @@ class Customised(NamedTuple):
     support: Support
 
 
+# Long: twelve settings, and a loss of its own whose terms share the support's encodings.
 def tanp(
     *,
     spec: DataSpec,
@@ -46,79 +65,33 @@ def tanp(
     kl_weight: Annotated[float, Ge(0), Traced],
     cluster_weight: Annotated[float, Ge(0), Traced],
 ) -> Learner:
-    """Score a row by the scorer, plus what a decoder that was customised to the task makes of the row.
-
-    The support says two things, each the mean of encodings of its labelled rows: a distribution of the latent z, and a
-    task embedding t. How near t is to each of the global centres a_1 ... a_k makes a soft assignment c (`assign`), and
-    o = t + sum_j c_j a_j modulates every hidden layer of the decoder, which reads the row beside z (`decode`):
-
-        score(x) = scorer(x) + g(x, z; o) - g(x, z_0; o_0),    z_0 and o_0 being those of an empty support.
-
-    In training z is drawn from what support and query say together, and the loss is that of the query rows, plus the
-    divergence of that distribution from what the support says alone, plus the clustering loss over the batch
-    (`clustering`). At test z is the mean of what the support says.
-
-    Changed against the paper: the scorer gives the prediction without support, encoders read surprises, and their mean
-    is shrunk, all as in `cnp`; a context and its targets are the protocol's support and query, not a new cut of them
-    at each visit. Changed against its published code: z is sampled there at test too, so that two runs of one model
-    differ; distances to centres are not squared there, as a Student's t has them; and the sharpened assignment is no
-    constant there, so that it follows what it is to lead.
+    """Score a row by the scorer, plus the output of a decoder customised to the task.
 
     Args:
         spec, model, objective: given by recmeta.
         width: of the latent variable and of the task embedding.
         hidden: widths of the hidden layers of the encoders and of the decoder.
-        clusters: k.
+        clusters: number k of centres.
         temperature: degrees of freedom of the Student's t.
         modulation: "film", or "gated": scale and shift each mixed with a third term, by a gate.
-        samples: how often z is drawn per task and step; 0: train as at test, on the mean given the support, without a
-            divergence.
-        kl_weight: of the divergence, summed over dimensions.
-        cluster_weight: of the clustering loss.
+        samples: draws of z per task and step; 0: train as at test, on the mean given the support, without a divergence.
+        kl_weight: weight of the divergence, summed over dimensions.
+        cluster_weight: weight of the clustering loss.
 
     Reference: Lin et al., Task-adaptive neural process for user cold-start recommendation, WWW 2021: the encoder, the
     customisation module, the adaptive decoder (FiLM and Gating-FiLM), and the loss.
     """
-    rows = sum(model.widths)
 
     def init(key: PRNGKeyArray) -> Params:
-        key_model, key_latent, key_task, key_centres, key_decoder, key_film = jax.random.split(key, 6)
-        parts = ("scale", "shift") if modulation == "film" else ("scale", "shift", "other", "gate")
-        film = {
-            f"layer_{i}": {
-                part: jax.random.normal(key, (width, size)) / width**0.5
-                for part, key in zip(parts, jax.random.split(key, len(parts)), strict=True)
-            }
-            for i, (size, key) in enumerate(zip(hidden, jax.random.split(key_film, len(hidden)), strict=True))
-        }
-        key_latent, key_gaussian = jax.random.split(key_latent)
-        process = {
-            "latent": dense.init(key_latent, (rows + 1, *hidden, width)),
-            "gaussian": dense.init(key_gaussian, (width, width, 2 * width)),
-            "task": dense.init(key_task, (rows + 1, *hidden, width)),
-            "log_rows": {"latent": jnp.zeros(()), "task": jnp.zeros(())},
-            "centres": jax.random.normal(key_centres, (clusters, width)) / width**0.5,
-            "decoder": dense.init(key_decoder, (rows + width, *hidden, 1)),
-            "film": film,
-        }
+        key_model, *keys = jax.random.split(key, 6)
+        process = init_process(keys, sum(model.widths), width, hidden, clusters, modulation)
         return model.init(key_model) | {"process": process}
-
-    def said(params: Params, name: str, evidence: Array, mask: Array) -> Float[Array, "w"]:
-        process = params["process"]
-        return dense.pooled(dense.apply(process[name], evidence), mask, process["log_rows"][name])
-
-    def latent(params: Params, evidence: Array, mask: Array) -> Gaussian:
-        summary = said(params, "latent", evidence, mask)
-        return Gaussian(*jnp.split(dense.apply(params["process"]["gaussian"], summary), 2))
-
-    def code(params: Params, evidence: Array, mask: Array) -> Code:
-        task, centres = said(params, "task", evidence, mask), params["process"]["centres"]
-        return Code(latent(params, evidence, mask).mean, task + assign(task, centres, temperature) @ centres)
 
     def adapt(params, context, support, depth=None) -> Customised:
         evidence = dense.evidence(spec, model, objective, params, context, support)
         mask = unless_shallow(support, depth).mask
-        return Customised(code(params, evidence, mask), code(params, evidence[:0], mask[:0]), params, context, support)
+        none = encode(params["process"], evidence[:0], mask[:0], temperature)
+        return Customised(encode(params["process"], evidence, mask, temperature), none, params, context, support)
 
     def predict(fast: Customised, query: Query) -> Float[Array, "n"]:
         encoding = model.encode(fast.params, fast.context, fast.support, query.x)
@@ -130,17 +103,18 @@ def tanp(
         context, support, query = task
         fast = adapt(params, context, support)
         evidence = dense.evidence(spec, model, objective, params, context, support)
-        assignment = assign(said(params, "task", evidence, support.mask), params["process"]["centres"], temperature)
+        process = params["process"]
+        assignment = assign(pool_encodings(process, "task", evidence, support.mask), process["centres"], temperature)
         if not samples:
             return objective.loss(predict(fast, query), label, query.mask), jnp.zeros(()), assignment
         every = pool(task, label)
-        posterior = latent(params, dense.evidence(spec, model, objective, params, context, every), every.mask)
+        posterior = latent(process, dense.evidence(spec, model, objective, params, context, every), every.mask)
 
         def drawn(noise: Array) -> Array:
             own = fast.own._replace(latent=posterior.mean + jnp.exp(posterior.log_variance / 2) * noise)
             return objective.loss(predict(fast._replace(own=own), query), label, query.mask)
 
-        kl = divergence(posterior, latent(params, evidence, support.mask))
+        kl = divergence(posterior, latent(process, evidence, support.mask))
         return jax.vmap(drawn)(noise).mean(), kl, assignment
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
@@ -157,6 +131,54 @@ def tanp(
     return Learner(init, adapt, predict, meta_grad, 1)
 
 
+def init_process(
+    keys: Sequence[PRNGKeyArray], rows: int, width: int, hidden: Sequence[int], clusters: int, modulation: str
+) -> Params:
+    """Initialise encoders, centres, decoder and modulation.
+
+    Args:
+        keys: five keys.
+        rows: width of both sides of a row.
+        width, hidden, clusters, modulation: settings of `tanp`.
+    """
+    key_latent, key_task, key_centres, key_decoder, key_film = keys
+    parts = ("scale", "shift") if modulation == "film" else ("scale", "shift", "other", "gate")
+    film = {
+        f"layer_{i}": {
+            part: jax.random.normal(key, (width, size)) / width**0.5
+            for part, key in zip(parts, jax.random.split(key, len(parts)), strict=True)
+        }
+        for i, (size, key) in enumerate(zip(hidden, jax.random.split(key_film, len(hidden)), strict=True))
+    }
+    key_latent, key_gaussian = jax.random.split(key_latent)
+    return {
+        "latent": dense.init(key_latent, (rows + 1, *hidden, width)),
+        "gaussian": dense.init(key_gaussian, (width, width, 2 * width)),
+        "task": dense.init(key_task, (rows + 1, *hidden, width)),
+        "log_rows": {"latent": jnp.zeros(()), "task": jnp.zeros(())},
+        "centres": jax.random.normal(key_centres, (clusters, width)) / width**0.5,
+        "decoder": dense.init(key_decoder, (rows + width, *hidden, 1)),
+        "film": film,
+    }
+
+
+def pool_encodings(process: Params, name: str, evidence: Array, mask: Array) -> Float[Array, "w"]:
+    """The shrunk mean of encodings of labelled rows, by the encoder "latent" or "task"."""
+    return dense.pooled(dense.apply(process[name], evidence), mask, process["log_rows"][name])
+
+
+def latent(process: Params, evidence: Array, mask: Array) -> Gaussian:
+    """The distribution of the latent variable given labelled rows."""
+    summary = pool_encodings(process, "latent", evidence, mask)
+    return Gaussian(*jnp.split(dense.apply(process["gaussian"], summary), 2))
+
+
+def encode(process: Params, evidence: Array, mask: Array, temperature: float) -> Code:
+    """Encode labelled rows as the decoder's inputs: the latent mean, and the customised task embedding."""
+    task, centres = pool_encodings(process, "task", evidence, mask), process["centres"]
+    return Code(latent(process, evidence, mask).mean, task + assign(task, centres, temperature) @ centres)
+
+
 def assign(task: Float[Array, "t"], centres: Float[Array, "k t"], temperature: float) -> Float[Array, "k"]:
     """Soft assignment of a task to centres: Student's t kernels of the distances, with ``temperature`` degrees.
 
@@ -168,10 +190,10 @@ def assign(task: Float[Array, "t"], centres: Float[Array, "k t"], temperature: f
 
 
 def clustering(assignment: Float[Array, "T k"]) -> Float[Array, ""]:
-    """How far assignments are from their sharpened selves: the mean divergence KL(sharp || assignment) of a task.
+    """Divergence of assignments from their sharpened selves: the mean KL(sharp || assignment) of a task.
 
-    Sharpened: squared, divided by how many tasks of the batch the cluster has, and normalised. It is what assignments
-    are to become, and so a constant.
+    Sharpened: squared, divided by the cluster's number of tasks in the batch, and normalised. The sharpened assignment
+    is the target, and so held constant.
     """
     sharp = jnp.square(assignment) / assignment.sum(0)
     sharp = jax.lax.stop_gradient(sharp / sharp.sum(-1, keepdims=True))
@@ -179,15 +201,15 @@ def clustering(assignment: Float[Array, "T k"]) -> Float[Array, ""]:
 
 
 def decode(process: Params, rows: Float[Array, "n d"], code: Code) -> Float[Array, "n"]:
-    """Layers over rows and latent, each hidden one scaled and shifted by what the task embedding says."""
+    """Apply layers over rows and latent, each hidden one scaled and shifted by the task embedding."""
     layers, films = process["decoder"], process["film"]
     x = jnp.concatenate([rows, jnp.broadcast_to(code.latent, (len(rows), len(code.latent)))], axis=-1)
     for i in range(len(films)):
         name = f"layer_{i}"
-        told = {part: code.embedding @ weight for part, weight in films[name].items()}
-        scale, shift = jnp.tanh(told["scale"]), jnp.tanh(told["shift"])
-        if "gate" in told:
-            gate, other = jax.nn.sigmoid(told["gate"]), jnp.tanh(told["other"])
+        film = {part: code.embedding @ weight for part, weight in films[name].items()}
+        scale, shift = jnp.tanh(film["scale"]), jnp.tanh(film["shift"])
+        if "gate" in film:
+            gate, other = jax.nn.sigmoid(film["gate"]), jnp.tanh(film["other"])
             scale, shift = (gate * term + (1 - gate) * other for term in (scale, shift))
         x = jax.nn.relu(scale * dense.linear(layers[name], x) + shift)
     return dense.linear(layers[f"layer_{len(films)}"], x)[:, 0]

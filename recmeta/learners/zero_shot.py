@@ -1,4 +1,4 @@
-"""Content alone: no support, no ids. The control of whatever adapts or remembers."""
+"""Content alone, without support or ids: the control of methods that adapt or memorise."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, 
 
 
 def zero_shot(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
-    """Score rows from the features of the task's entity and of the row, and from nothing else.
+    """Score rows from the features of the task's entity and of the row only.
 
     Trained on all rows of all tasks at once, as `joint` is, but every id is unknown in training and at test, and the
-    support is hidden from the encoder, so that one that reads it reads nothing. What a learner gains over this is what
-    it has from remembering items by their ids and from the support; `joint` has the first of these alone.
+    support is masked, so that an encoder that reads it finds it empty. A learner's gain over this comes from memorising
+    items by their ids and from the support; `joint` has the first of these alone.
 
     Args:
         spec, model, objective: given by recmeta.
 
     Raises:
-        UserError: where neither side has a feature but its id: all predictions would be one number.
+        UserError: neither side has a feature besides its id: all predictions would be one number.
 
-    Reference: the content-based control of Schein et al., Methods and metrics for cold-start recommendations,
-    SIGIR 2002 — with this framework's model in the place of naive Bayes.
+    Reference: the content-based control of Schein et al., Methods and metrics for cold-start recommendations, SIGIR
+    2002 — with this framework's model in place of naive Bayes.
     """
     if not [field for field in (*spec.context, *spec.row) if field.name != "id"]:
         raise UserError(
@@ -55,7 +55,7 @@ def zero_shot(*, spec: DataSpec, model: Model, objective: Objective) -> Learner:
 
 
 def unseen(support: Support) -> Support:
-    """The support with no row there."""
+    """Mask all rows of the support."""
     return support._replace(mask=jnp.zeros_like(support.mask))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from recmeta.learners.bayes import bayes, condition, predictive, surprise
+from recmeta.learners.bayes import bayes, condition, negative_log_likelihood, predictive
 from recmeta.learners.ridge import ridge
 from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Model, Query, Support, Task
@@ -82,7 +82,7 @@ def test_one_after_the_other_its_likelihoods_multiply_to_that_of_all(key):
         for number in range(5):
             _, params, fast = adapted(key, x, y, np.arange(5) < number)
             one = predictive(MODEL, mse(), fast, Query({"v": jnp.array(x[number : number + 1])}, None))
-            total += float(surprise(one, jnp.array(y[number : number + 1]))[0])
+            total += float(negative_log_likelihood(one, jnp.array(y[number : number + 1]))[0])
     factor = np.asarray(params["head"]["factor"])
     covariance = 0.64 * (design(x) @ factor @ factor.T @ design(x).T + np.eye(5))
     np.testing.assert_allclose(-total, multivariate_normal.logpdf(y, 3 + x @ W, covariance), rtol=1e-7)

@@ -9,7 +9,7 @@ import pytest
 
 from recmeta.encoders.features import features
 from recmeta.learners.maml import maml
-from recmeta.learners.meta_curvature import meta_curvature, turned
+from recmeta.learners.meta_curvature import meta_curvature, preconditioned
 from recmeta.models.model import make_model
 from recmeta.objectives import mse
 from recmeta.scorers.mlp import mlp
@@ -76,8 +76,8 @@ def test_a_matrix_is_turned_on_both_sides_and_any_array_along_each_axis():
     rng = np.random.default_rng(0)
     gradient, a, b, c = (rng.normal(size=size) for size in ((2, 3, 4), (2, 2), (3, 3), (4, 4)))
     same = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
-    same(turned(gradient[0], {"axis_0": b, "axis_1": c}), b @ gradient[0] @ c.T)
+    same(preconditioned(gradient[0], {"axis_0": b, "axis_1": c}), b @ gradient[0] @ c.T)
     expected = np.einsum("ia,jb,kc,abc->ijk", a, b, c, gradient)
-    same(turned(gradient, {"axis_0": a, "axis_1": b, "axis_2": c}), expected)
-    same(turned(gradient[0], {"axis_1": c}), gradient[0] @ c.T)
-    same(turned(np.float32(2), {}), 2)
+    same(preconditioned(gradient, {"axis_0": a, "axis_1": b, "axis_2": c}), expected)
+    same(preconditioned(gradient[0], {"axis_1": c}), gradient[0] @ c.T)
+    same(preconditioned(np.float32(2), {}), 2)

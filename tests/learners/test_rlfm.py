@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from recmeta.learners.blocks.gaussian import Gaussian, divergence
-from recmeta.learners.rlfm import Prior, Rows, bound, heard, infer, rlfm
+from recmeta.learners.rlfm import ItemPosterior, UserPrior, bound, infer, prior_given_rated, rlfm
 from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Field, Model, Query, Support, Task
 
@@ -36,7 +36,7 @@ def double():
 def drawn(double):
     """Support rows of one user, one of them not there: prior mean, items' posteriors, labels less their mean, mask."""
     rng = np.random.default_rng(0)
-    rows = Rows(jnp.array(rng.normal(size=(4, 1 + RANK))), jnp.array(rng.uniform(0.1, 0.5, (4, 1 + RANK))))
+    rows = ItemPosterior(jnp.array(rng.normal(size=(4, 1 + RANK))), jnp.array(rng.uniform(0.1, 0.5, (4, 1 + RANK))))
     return jnp.array(rng.normal(size=RANK)), rows, jnp.array(rng.normal(size=4)), jnp.array([True, True, False, True])
 
 
@@ -58,7 +58,7 @@ def task_of(ids, labels, mask, asked, there):
 
 def test_where_items_are_known_the_posterior_is_that_of_the_joint_gaussian(drawn):
     prior, (items, _), target, mask = drawn
-    mean, covariance = infer(prior, Rows(items, jnp.zeros_like(items)), target, mask, jnp.array(NOISE))
+    mean, covariance = infer(prior, ItemPosterior(items, jnp.zeros_like(items)), target, mask, jnp.array(NOISE))
     bias, v = items[mask, 0], items[mask, 1:]
     gain = v.T @ np.linalg.inv(v @ v.T + NOISE * np.eye(3))  # of the labels, in which the vector is integrated out
     np.testing.assert_allclose(mean, prior + gain @ (target[mask] - bias - v @ prior), rtol=1e-10)
@@ -67,8 +67,8 @@ def test_where_items_are_known_the_posterior_is_that_of_the_joint_gaussian(drawn
 
 def test_where_items_are_known_the_bound_is_the_evidence(drawn):
     prior, (items, _), target, mask = drawn
-    known = Rows(items, jnp.zeros_like(items))
-    certain = Prior(prior, jnp.array(0.0))
+    known = ItemPosterior(items, jnp.zeros_like(items))
+    certain = UserPrior(prior, jnp.array(0.0))
     lost = bound(certain, known, target, mask, jnp.array(NOISE)) - entropy(prior, known, target, mask)
     bias, v = np.asarray(items)[mask, 0], np.asarray(items)[mask, 1:]
     evidence = multivariate_normal(bias + v @ prior, v @ v.T + NOISE * np.eye(3)).logpdf(target[mask])
@@ -80,8 +80,8 @@ def test_the_bound_is_an_expectation_under_the_items_posteriors(drawn):
     features, rows, target, mask = drawn
     rng = np.random.default_rng(3)
     centre, weight, doubt = jnp.array(rng.normal(size=1 + RANK)), jnp.array(2 * rng.normal(size=(1 + RANK, RANK))), 2.5
-    rated = heard(rows, mask, centre, weight, jnp.array(doubt))
-    prior = Prior(features + rated.mean, rated.spread)
+    rated = prior_given_rated(rows, mask, centre, weight, jnp.array(doubt))
+    prior = UserPrior(features + rated.mean, rated.spread)
     user, covariance = infer(prior.mean, rows, target, mask, jnp.array(NOISE))
     items = np.asarray(rows.mean) + np.sqrt(rows.variance) * rng.normal(size=(200_000, *rows.mean.shape))
     vectors = rng.multivariate_normal(user, covariance, len(items))
@@ -99,7 +99,7 @@ def test_the_users_posterior_is_the_best_there_is(drawn):
     prior, rows, target, mask = drawn
 
     def whole(prior, mean, noise):
-        rows_ = Rows(mean, rows.variance)
+        rows_ = ItemPosterior(mean, rows.variance)
         user, covariance = infer(prior, rows_, target, mask, noise)
         error = target - mean[:, 0] - mean[:, 1:] @ user
         spread = jnp.einsum("nr,rs,ns->n", mean[:, 1:], covariance, mean[:, 1:]) + rows.variance[:, 0]
@@ -109,8 +109,8 @@ def test_the_users_posterior_is_the_best_there_is(drawn):
         return lost + apart
 
     of_all = jax.grad(whole, (0, 1, 2))(prior, rows.mean, jnp.array(NOISE))
-    prior_of = lambda mean: Prior(mean, jnp.array(0.0))  # noqa: E731
-    held = jax.grad(lambda p, m, n: bound(prior_of(p), Rows(m, rows.variance), target, mask, n), (0, 1, 2))
+    prior_of = lambda mean: UserPrior(mean, jnp.array(0.0))  # noqa: E731
+    held = jax.grad(lambda p, m, n: bound(prior_of(p), ItemPosterior(m, rows.variance), target, mask, n), (0, 1, 2))
     for a, b in zip(of_all, held(prior, rows.mean, jnp.array(NOISE)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
@@ -136,13 +136,13 @@ def rows_of(params, x):
     """The posterior of the items of known rows."""
     own, representation = params["items"], np.column_stack([x["v"], params["tables"]["t"][0] * np.ones(len(x["v"]))])
     mean = own["prior"] + representation @ own["features"] + own["mean"][x["id"]]
-    return Rows(mean, jnp.exp(2 * own["log_scale"] + own["log_share"][x["id"]]))
+    return ItemPosterior(mean, jnp.exp(2 * own["log_scale"] + own["log_share"][x["id"]]))
 
 
 def prior_of(params, task):
     """A user's prior: what its features say and, of the support, what was rated."""
     own, rows = params["users"], rows_of(params, task.support.x)
-    rated = heard(rows, task.support.mask, own["centre"], own["rated"], jnp.exp(own["log_doubt"]))
+    rated = prior_given_rated(rows, task.support.mask, own["centre"], own["rated"], jnp.exp(own["log_doubt"]))
     return rated._replace(mean=task.context["c"] @ own["features"] + rated.mean)
 
 
@@ -167,10 +167,10 @@ def test_of_a_new_item_what_its_features_say_is_heard(made):
     row = jnp.concatenate([task.support.x["v"][0], params["tables"]["t"][0]])
     away = own["prior"] + row @ own["features"] - users["centre"]
     prior = task.context["c"] @ users["features"] + away @ users["rated"] / (1 + jnp.exp(users["log_doubt"]))
-    known = Rows(own["prior"] + row @ own["features"], jnp.exp(2 * own["log_scale"]))
+    known = ItemPosterior(own["prior"] + row @ own["features"], jnp.exp(2 * own["log_scale"]))
     noise = jnp.exp(2 * params["log_noise"])
     expected, _ = infer(
-        prior, Rows(*(leaf[None] for leaf in known)), task.support.y[:1] - 3.4, jnp.array([True]), noise
+        prior, ItemPosterior(*(leaf[None] for leaf in known)), task.support.y[:1] - 3.4, jnp.array([True]), noise
     )
     np.testing.assert_allclose(learner.adapt(params, task.context, task.support).mean, expected, rtol=1e-10)
 

@@ -1,1 +1,1 @@
-"""Pieces that several learners are made of: dense networks, classes of labels, Gaussians."""
+"""Building blocks shared by learners: dense networks, classes of labels, Gaussians."""

@@ -1,4 +1,4 @@
-"""What the amortised learners share: plain multi-layer perceptrons, and labelled rows as what these read."""
+"""Multi-layer perceptrons, and labelled support rows as their inputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def init(key: PRNGKeyArray, sizes: Sequence[int], *, last: float = 1.0) -> Param
     Args:
         key: randomness.
         sizes: at least two widths.
-        last: the last kernel is scaled by this: small, where the output is to start near 0.
+        last: scale of the last kernel: small for outputs that start near 0.
     """
     number = len(sizes) - 1
     scales = [2**0.5] * (number - 1) + [last]
@@ -36,19 +36,19 @@ def init(key: PRNGKeyArray, sizes: Sequence[int], *, last: float = 1.0) -> Param
 
 
 def linear(layer: Params, x: Float[Array, "*n a"]) -> Float[Array, "*n b"]:
-    """One layer."""
+    """Apply one layer."""
     return x @ layer["kernel"] + layer["bias"]
 
 
 def apply(layers: Params, x: Float[Array, "*n a"]) -> Float[Array, "*n b"]:
-    """All layers, with a ReLU between any two."""
+    """Apply all layers, with a ReLU between any two."""
     for i in range(len(layers) - 1):
         x = jax.nn.relu(linear(layers[f"layer_{i}"], x))
     return linear(layers[f"layer_{len(layers) - 1}"], x)
 
 
 def joined(encoding: Encoding) -> Float[Array, "n d"]:
-    """Both sides of each row, end to end: ``d = dc + dr``."""
+    """Concatenate both sides of each row: ``d = dc + dr``."""
     number = len(encoding.row)
     context = jnp.broadcast_to(encoding.context, (number, encoding.context.shape[-1]))
     return jnp.concatenate([context, encoding.row], axis=-1)
@@ -57,10 +57,10 @@ def joined(encoding: Encoding) -> Float[Array, "n d"]:
 def evidence(
     spec: DataSpec, model: Model, objective: Objective, params: Params, context: Features, support: Support
 ) -> Float[Array, "K d+1"]:
-    """What each support row says: both sides of it, and by how much its label is above what the model expected.
+    """Encode support rows for a network: both sides, and the label's difference to the model's prediction.
 
-    A network that reads labels as they are has to find out first which of them are surprising; the model's own
-    prediction knows. Surprises are in half label ranges. A row that is not there is zeros.
+    From raw labels a network would first have to learn which of them are unexpected. Differences are in half label
+    ranges. Padding rows are zeros.
     """
     encoding = model.encode(params, context, support, None)
     expected = objective.predict(model.score(params, encoding))
@@ -70,9 +70,9 @@ def evidence(
 
 
 def pooled(rows: Float[Array, "K d"], mask: Bool[Array, "K"], log_rows: Float[Array, ""]) -> Float[Array, "d"]:
-    """The mean of the rows that are there and of ``exp(log_rows)`` rows of zeros; zeros where none is there.
+    """The mean of the rows present and of ``exp(log_rows)`` rows of zeros; zeros where no row is present.
 
-    A plain mean makes as much of one row as of twenty; the rows of zeros shrink it while there is little to go by.
+    A plain mean weighs one row as much as twenty; the rows of zeros shrink the mean of few rows.
 
     >>> pooled(jnp.array([[3.0], [6.0], [9.0]]), jnp.array([True, True, False]), jnp.log(1.0)).tolist()
     [3.0]
