@@ -1,5 +1,7 @@
-"""Files → clean `recmeta.types.Interactions`, with user and item features. Each loader is a choice of ``dataset=``:
-a module of its name, or one of these."""
+"""Data sets: files → clean `recmeta.types.Interactions`, with user and item features.
+
+Each loader is a choice of ``dataset=``: a module of its name, or one of these.
+"""
 
 from recmeta.datasets.atomic import recbole
 from recmeta.datasets.books import book_crossing, douban_book, goodbooks

@@ -1,4 +1,4 @@
-"""Where the categories of the Amazon reviews are, stars alone, and the checksums that are known of them."""
+"""Addresses and known checksums of the Amazon reviews' rating-only files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PLACES = {
     2023: ("https://mcauleylab.ucsd.edu/public_datasets/data/amazon_2023/benchmark/0core/rating_only", ".csv.gz"),
 }
 
-# As a public library of data sets checks them. A category that is not here is pinned when it is first fetched.
+# As a public library of data sets checks them. A category missing here is pinned when it is first fetched.
 _SHA256 = {
     (2018, "All_Beauty"): "b3d9260771f9fe489a61180b9ff407e15e10f481a287848f69bc4709b669246f",
     (2018, "Books"): "2ff13d9763d38118851d8f8a4ab530f958e08ad48aa764c2d9bbe16ec227a3b8",
@@ -37,11 +37,11 @@ _SHA256 = {
 
 
 def amazon_file(edition: int, category: str) -> Archive:
-    """The file with the stars of a category.
+    """The rating-only file of a category.
 
     Args:
         edition: 2018 or 2023.
-        category: as the makers write it, Digital_Music.
+        category: in the makers' spelling, Digital_Music.
     """
     folder, suffix = _PLACES[edition]
     return Archive(

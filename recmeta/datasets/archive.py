@@ -1,4 +1,4 @@
-"""The files in a folder, a zip, a tar or a gz. Members are read, never unpacked: nothing is written anywhere."""
+"""Read files in a folder, a zip, a tar or a gz, without unpacking them to disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLOOR, RATIO = 1 << 24, 100
 
 @dataclass(frozen=True)
 class Members:
-    """The files of a data set.
+    """The files of a data set's folder or archive.
 
     Attributes:
         path: the folder or archive.
@@ -34,36 +34,36 @@ class Members:
     opener: Callable[[str], AbstractContextManager[IO[bytes]]]
 
     def find(self, filename: str) -> str | None:
-        """The name whose end is ``filename``, the one in the fewest folders if there are several; None without one."""
+        """The name that ends in ``filename``, the one in the fewest folders if there are several; None without one."""
         found = [name for name in self.names if f"/{name}".endswith(f"/{filename}")]
         return min(found, key=lambda name: (name.count("/"), name), default=None)
 
     def has(self, filename: str) -> bool:
-        """Whether there is such a file."""
+        """Whether a file has this name."""
         return self.find(filename) is not None
 
     @contextmanager
     def open(self, filename: str) -> Iterator[IO[bytes]]:
-        """A file, to be read piece by piece.
+        """Open a file, to be read piece by piece.
 
         Raises:
-            UserError: there is none of that name.
+            UserError: no file has that name.
         """
         name = self.find(filename)
         if name is None:
-            shown = ", ".join(self.names[:8]) or "no files"
-            raise UserError(f"{self.path}: no file {filename!r} in it; there are {shown}")
+            names = ", ".join(self.names[:8]) or "no files"
+            raise UserError(f"{self.path}: no file {filename!r} in it; there are {names}")
         with self.opener(name) as file:
             yield file
 
     def read(self, filename: str) -> bytes:
-        """A whole file."""
+        """Read a file completely."""
         with self.open(filename) as file:
             return file.read()
 
 
 class _Listed(NamedTuple):
-    """A member as its archive lists it. ``kind`` is file, folder, or what else it is."""
+    """A file as its archive lists it; ``kind`` is file, folder, link or device."""
 
     name: str
     size: int
@@ -71,11 +71,11 @@ class _Listed(NamedTuple):
 
 
 def open_members(path: Path) -> Members:
-    """The files of a folder, a zip (or wheel), a tar (compressed or not), a gz, or of a single plain file.
+    """Open a folder, a zip (or wheel), a tar (compressed or not), a gz, or a single plain file.
 
     Raises:
-        UserError: there is no such path; or an archive has a member that leads out of it, is a link or a device, or
-            unpacks to more than `RATIO` times the archive.
+        UserError: there is no such path; or an archive has a member with a path out of it, a link or a device, or
+            unpacks to more than `RATIO` times its size.
     """
     if path.is_dir():
         names = sorted(found.relative_to(path).as_posix() for found in path.rglob("*") if found.is_file())
@@ -93,10 +93,15 @@ def open_members(path: Path) -> Members:
 
 
 def _checked(path: Path, members: Iterable[_Listed], limit: int) -> tuple[str, ...]:
-    """The names of the files, once all members are harmless. A tar is listed lazily, and so no further than it may."""
+    """Check that all entries are harmless, and return the names of the files.
+
+    A tar is listed lazily, and so no further than its limit.
+
+    A tar is listed lazily, and so no further than its limit.
+    """
     names, total = [], 0
     for member in members:
-        # Windows' rules know both slashes, and drives.
+        # Windows' rules cover both slashes, and drives.
         inside = PureWindowsPath(member.name)
         if inside.anchor or ".." in inside.parts:
             raise UserError(f"{path}: member {member.name!r} leads out of the archive; fetch it from another source")
@@ -128,7 +133,7 @@ def _list_tar(path: Path) -> Iterator[_Listed]:
 
 @contextmanager
 def _open_zip(path: Path, name: str) -> Iterator[IO[bytes]]:
-    # No more than the listed size is ever read: zipfile stops there.
+    # zipfile never reads more than the listed size.
     with zipfile.ZipFile(path) as archive, archive.open(name) as file:
         yield file
 
@@ -150,17 +155,17 @@ def _open_gz(path: Path, limit: int) -> Iterator[IO[bytes]]:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that refuses to give more than so many bytes: a gz does not say how large it is."""
+    """A stream that fails beyond a number of bytes, since a gz does not state its size."""
 
     def __init__(self, path: Path, file: gzip.GzipFile, limit: int) -> None:
         self.path, self.file, self.left = path, file, limit
 
     def readable(self) -> bool:
-        """It is there to be read."""
+        """Returns True: the stream can be read."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Fills the buffer as far as there is something to fill it with."""
+        """Fill the buffer as far as there are bytes."""
         piece = self.file.read(len(buffer))
         self.left -= len(piece)
         if self.left < 0:

@@ -1,4 +1,4 @@
-"""Three sets of books: Book-Crossing, goodbooks-10k and Douban Book."""
+"""Loaders of Book-Crossing, goodbooks-10k and Douban Book."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _YEARS = (1000.0, 2006.0)
 
 
 def book_crossing(*, path: PathLike = None, like: FiniteFloat = 8.0, explicit: bool = True) -> Interactions:
-    """Book-Crossing: ratings of books, 1 to 10; a rating of 0 says "no rating given" and is left out, and counted.
+    """Load Book-Crossing: ratings of books, 1 to 10; ratings of 0 ("no rating given") are left out and counted.
 
     Users have age (numeric; below 5 and above 100 is unknown) and country (categorical: the end of their location).
     Items have author and publisher (categorical) and year (numeric; before 1000 and after 2006 is unknown). An item's
-    id is its ISBN as it stands, so one book may have several. There are no times.
+    id is its ISBN unchanged, so one book may have several. There are no times.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
         like: the label from which a rating counts as liked, 1 to 10.
-        explicit: whether ratings of 0 are left out; if not, they are labels of 0.
+        explicit: leave ratings of 0 out; if false, they are labels of 0.
 
     Raises:
         UserError: no source delivers and nothing is cached, the file is damaged, or ``like`` is out of range.
@@ -44,10 +44,10 @@ def book_crossing(*, path: PathLike = None, like: FiniteFloat = 8.0, explicit: b
 
 
 def goodbooks(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
-    """goodbooks-10k: ratings, 1 to 5, of the ten thousand books with the most ratings.
+    """Load goodbooks-10k: ratings, 1 to 5, of the ten thousand books with the most ratings.
 
-    Nothing is known of the users. Items have authors (multi), year (numeric) and language (categorical). There are no
-    times: the makers say that rows are sorted by time, which is not used.
+    Users have no features. Items have authors (multi), year (numeric) and language (categorical). There are no times:
+    the makers state that rows are sorted by time, which is not used.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
@@ -63,10 +63,10 @@ def goodbooks(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions
 
 
 def douban_book(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
-    """Douban Book, as published for work on heterogeneous networks: ratings of books, 1 to 5.
+    """Load Douban Book, as published for work on heterogeneous networks: ratings of books, 1 to 5.
 
-    Users have location and groups, items author, publisher and year; all are codes (multi, as some have several), the
-    year too. There are no times. Ties between users are not read.
+    Users have location and groups, items author, publisher and year; all are codes, also the year, and multi, as some
+    entities have several. There are no times. Ties between users are not read.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder ``Douban Book`` of it.
@@ -82,9 +82,10 @@ def douban_book(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactio
 
 
 def read_book_crossing(members: Members, explicit: bool) -> Tables:
-    """Tables from ``BX-*.csv``: Latin-1, ``;`` between quoted values, where a value may hold ``;`` and ``\\"``.
+    """Read ``BX-*.csv``: Latin-1, ``;`` between quoted values, where a value may hold ``;`` and ``\\"``.
 
-    No quoting rule reads all lines, so a line must match as a whole; features of one that does not are unknown.
+    No quoting rule reads all lines, so each line is matched by a pattern; features of a line that does not match are
+    unknown.
     """
     rating = r'^"(?P<user>[^"]*)";"(?P<item>.*)";"(?P<label>\d+)"$'
     rows = _matched(members, "BX-Book-Ratings.csv", rating).with_columns(pl.col("label").cast(pl.Float64))
@@ -106,7 +107,7 @@ def read_book_crossing(members: Members, explicit: bool) -> Tables:
 
 
 def read_goodbooks(members: Members) -> Tables:
-    """Tables from ``ratings.csv`` and ``books.csv``, which have headers."""
+    """Read ``ratings.csv`` and ``books.csv``, which have headers."""
     books = read_columns(members.read("books.csv"), separator=",", quote='"')
     return Tables(
         read_columns(members.read("ratings.csv"), separator=",").select(
@@ -122,7 +123,7 @@ def read_goodbooks(members: Members) -> Tables:
 
 
 def read_douban_book(members: Members) -> Tables:
-    """Tables from pairs of codes in tab-separated files without headers; a third column, if there is one, is a weight.
+    """Read pairs of codes in tab-separated files without headers; a third column, if any, is a weight.
 
     The archive holds other sets too, one per folder.
     """
@@ -154,7 +155,7 @@ def read_douban_book(members: Members) -> Tables:
 
 
 def _matched(members: Members, filename: str, pattern: str) -> pl.DataFrame:
-    """The named groups of the lines that match, the header aside."""
+    """The named groups of the lines that match, without the header."""
     lines = read_lines(members.read(filename), "latin-1").slice(1)
     found = lines.str.extract_groups(pattern).struct.unnest()
     return found.filter(pl.col(found.columns[0]).is_not_null())
@@ -179,7 +180,7 @@ BOOK_CROSSING = Entry(
     ),
     page="http://www2.informatik.uni-freiburg.de/~cziegler/BX/",
     sources=(
-        # The md5 is one that a public repository of book data took down. The address no longer answers everyone.
+        # The md5 was recorded by a public repository of book data. The address no longer answers everyone.
         Archive(
             url="http://www2.informatik.uni-freiburg.de/~cziegler/BX/BX-CSV-Dump.zip",
             filename="BX-CSV-Dump.zip",

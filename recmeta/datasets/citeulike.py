@@ -1,4 +1,4 @@
-"""CiteULike-a: which articles people keep in their libraries."""
+"""Loader of CiteULike-a: articles that people keep in their libraries."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from recmeta.types import Interactions
 
 
 def citeulike(*, path: PathLike = None, tag_items: Annotated[int, Ge(1)] = 5) -> Interactions:
-    """CiteULike-a: articles that users keep. Every label is 1: a protocol must draw what was not kept.
+    """Load CiteULike-a: articles that users keep. Every label is 1, so a protocol must draw negatives.
 
-    Nothing is known of the users. Items have tags (multi), which the users gave. The words of the abstracts and the
-    citations are not read. There are no times. Ids are the numbers of lines, from 0.
+    Users have no features. Items have tags (multi), which the users gave. The words of the abstracts and the citations
+    are not read. There are no times. Ids are the numbers of lines, from 0.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
-        tag_items: to how many articles a tag must have been given; the paper uses 5.
+        tag_items: the fewest articles that a tag must have been given to; the paper uses 5.
 
     Raises:
         UserError: the source does not deliver and nothing is cached, or the file is damaged.
@@ -34,18 +34,18 @@ def citeulike(*, path: PathLike = None, tag_items: Annotated[int, Ge(1)] = 5) ->
 
 
 def read(members: Members, tag_items: int) -> Tables:
-    """Tables from ``users.dat`` and ``item-tag.dat``: a line is how many there are, then these many numbers."""
+    """Read ``users.dat`` and ``item-tag.dat``: a line is a count, followed by that many numbers."""
     kept = _pairs(members.read("users.dat"), "user", "item")
     tags = shared(_pairs(members.read("item-tag.dat"), "id", "tags"), "id", "tags", tag_items)
     return Tables(
         kept.with_columns(label=pl.lit(1.0)),
         items=tags,
-        notes=["every label is 1: a protocol must draw what was not kept"],
+        notes=["every label is 1: a protocol must draw negatives (articles not kept)"],
     )
 
 
 def _pairs(content: bytes, line: str, entry: str) -> pl.DataFrame:
-    """(number of the line, entry) of a list per line, whose first number is its length."""
+    """Parse a list per line, whose first number is its length, into (number of the line, entry) pairs."""
     # Not `read_lines`: a line's number is its id, so that an empty one counts.
     text = pl.Series(entry, content.decode().rstrip("\r\n").split("\n")).str.strip_chars()
     entries = text.str.split(" ").list.slice(1).to_frame().with_row_index(line)

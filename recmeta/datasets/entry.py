@@ -1,4 +1,4 @@
-"""A public data set, described; and the one way from its files to `Interactions`."""
+"""Registry entries of public data sets, and the one way from their files to `Interactions`."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from recmeta.datasets.sources import Source
 from recmeta.types import Interactions, UserError
 
 PathLike = str | os.PathLike[str] | None
-"""What a loader takes as ``path``: the user's own copy, an archive or a folder; None for the cached one."""
+"""Type of a loader's ``path``: the user's own copy, an archive or a folder; None for the cached one."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set, described.
+    """Description of a data set.
 
     Attributes:
-        name: what ``dataset=`` takes.
+        name: the value of ``dataset=``.
         version: of the data.
         summary: one line.
         licence, citation: "" where there is none.
-        sources: in the order in which they are tried; none where nothing is fetched.
-        page: where its makers describe it.
-        published: count → what its makers say it is, of the counts that a loader reports.
-        load: makes the Interactions with default settings; None where it needs the user's files.
+        sources: in the order in which they are tried; empty where nothing is fetched.
+        page: its makers' description.
+        published: count → its published value, for counts that a loader reports.
+        load: loads the Interactions with default settings; None where it needs the user's files.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Entry:
 
 
 class Tables(NamedTuple):
-    """What a reader makes of the files, as `make_interactions` takes it.
+    """Tables made of a data set's files, the input of `make_interactions`.
 
     Attributes:
         rows: ``user``, ``item``, ``label`` and optionally ``time``.
         users, items: features, the id first; None where there are none.
-        dropped: what was left out of ``rows`` → how many.
+        dropped: kind of rows left out of ``rows`` → their number.
         notes: lines for the user.
     """
 
@@ -75,7 +75,7 @@ def load(
     label_range: tuple[float, float],
     like: float,
 ) -> Interactions:
-    """Interactions of a public data set, fetched at the first call and read from the cache after it.
+    """Load a public data set's interactions, fetched at the first call and read from the cache after it.
 
     Args:
         entry: the data set.
@@ -104,24 +104,24 @@ def load(
 
 
 def check_rows(name: str, place: Path, rows: pl.DataFrame, label_range: tuple[float, float]) -> None:
-    """Checks that every row is whole, its label within the range: one that is not says that this is another file.
+    """Refuse rows that lack a value or whose label is out of range: signs of another file.
 
     Raises:
-        UserError: one is not.
+        UserError: a row is incomplete or its label out of range.
     """
-    whole = pl.all_horizontal(pl.all().is_not_null()) & pl.col("label").is_between(*label_range)
-    odd = rows.filter(~whole)
+    complete = pl.all_horizontal(pl.all().is_not_null()) & pl.col("label").is_between(*label_range)
+    odd = rows.filter(~complete)
     if not odd.is_empty():
-        shown = ", ".join(f"{column} {value}" for column, value in odd.row(0, named=True).items())
+        first = ", ".join(f"{column} {value}" for column, value in odd.row(0, named=True).items())
         low, high = label_range
         raise UserError(
             f"{place}: {len(odd)} rows of {name} lack a value or have a label outside {low:g} to {high:g}, the first: "
-            f"{shown}; give the files as they were published"
+            f"{first}; give the files as they were published"
         )
 
 
 def obtain(entry: Entry) -> tuple[Path, list[str]]:
-    """The data set's file, and what the user must know of how it came: its licence, and whether it was checked.
+    """Fetch the data set's file; returns its path and notes on its licence and checksum.
 
     Raises:
         UserError: no source delivers and nothing is cached, or the cached file is damaged.
@@ -132,23 +132,23 @@ def obtain(entry: Entry) -> tuple[Path, list[str]]:
 
 
 def pinned_note(name: str, path: Path) -> str:
-    """Says that a file was taken as it is."""
+    """A note that a file's sha256 could not be checked and is recorded."""
     return (
-        f"{name}: no sha256 is published for {path.name}: it was taken as it is, and its sha256 is kept beside it; "
-        "from now on the file must have it"
+        f"{name}: no sha256 is published for {path.name}: it is used unchecked, and its sha256 is recorded beside it; "
+        "later copies must match it"
     )
 
 
 def read_members(name: str, path: Path, read: Callable[[Members], Tables]) -> Tables:
-    """Reads files that must be in the format they are published in.
+    """Read files that must be in their published format.
 
     Args:
-        name: what they are, for messages.
+        name: the data set, for messages.
         path: a folder, an archive, or a single file.
         read: makes tables of its files.
 
     Raises:
-        UserError: they are not, or `open_members` refuses.
+        UserError: they are in another format, or `open_members` refuses them.
     """
     try:
         return read(open_members(path))

@@ -1,4 +1,4 @@
-"""Public sources → a verified file in the cache. Nothing is used before its checksum is checked."""
+"""Fetch a verified file from public sources into the cache; no file is used before its checksum is checked."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Archive", "ByHand", "Fetched", "Source", "Wheel", "cache_directory",
 
 
 class Fetched(NamedTuple):
-    """A verified file and what happened to it.
+    """A verified file, its source, and how it was verified.
 
     Attributes:
         path: where it is.
-        source: what it is from.
-        fresh: whether it was fetched just now.
-        pinned: whether nothing was known to check it against, so that its sha256 was taken down just now.
+        source: its source.
+        fresh: whether this call fetched it.
+        pinned: whether no checksum was known, so that this call recorded its sha256.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Fetched(NamedTuple):
 
 
 def cache_directory(name: str) -> Path:
-    """Where the files of a data set are kept: under ``RECMETA_DATA`` if set, else the user's cache folder."""
+    """The cache folder of a data set: under ``RECMETA_DATA`` if set, else the user's cache folder."""
     moved = os.environ.get("RECMETA_DATA")
     root = Path(moved).expanduser() if moved else platformdirs.user_cache_path("recmeta")
     return root / name
@@ -47,7 +47,7 @@ def cached(name: str, sources: Sequence[Source]) -> Fetched | None:
     """The first source whose file is in the cache, verified, or None.
 
     Raises:
-        UserError: the file's sha256 is not the source's, nor what it was when it was first seen.
+        UserError: the file's sha256 is neither the source's nor the recorded one.
     """
     for source in sources:
         path = cache_directory(name) / source.filename
@@ -57,12 +57,12 @@ def cached(name: str, sources: Sequence[Source]) -> Fetched | None:
 
 
 def sha256_of(found: Fetched) -> str | None:
-    """The sha256 that a file has been checked to have: the published one, or the one taken down."""
+    """The sha256 that a file was checked to have: the published one, or the recorded one."""
     return found.source.sha256 or pinned(pin_path(found.path))
 
 
 def fetch(name: str, sources: Sequence[Source]) -> Fetched:
-    """The data set's file from the cache, else from the first source that delivers.
+    """Returns the data set's file from the cache, else from the first source that delivers.
 
     A download goes to a temporary folder beside its place and is renamed once it is verified. With ``RECMETA_OFFLINE``
     set, nothing is fetched.
@@ -111,7 +111,7 @@ def _deliver(source: Source, home: Path) -> Fetched:
 
 
 def _reason(error: Exception) -> str:
-    """Why a source failed, in one line."""
+    """The error of a source, in one line."""
     if isinstance(error, subprocess.CalledProcessError):
         lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")]

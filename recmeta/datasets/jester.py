@@ -1,4 +1,4 @@
-"""Jester, the second data set: ratings of jokes on a continuous scale."""
+"""Loader of Jester, the second data set: ratings of jokes on a continuous scale."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from recmeta.types import Interactions
 
 
 def jester(*, path: PathLike = None, like: FiniteFloat = 5.0) -> Interactions:
-    """Jester: ratings of 150 jokes, -10 to 10, to which nobody's earlier ratings were known.
+    """Load Jester: ratings of 150 jokes, -10 to 10, by users without any earlier ratings.
 
-    Nothing is known of users or items: the texts of the jokes are not read. There are no times.
+    Neither users nor items have features: the texts of the jokes are not read. There are no times.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
@@ -31,7 +31,7 @@ def jester(*, path: PathLike = None, like: FiniteFloat = 5.0) -> Interactions:
 
 
 def read(members: Members) -> Tables:
-    """Tables from ``jester_ratings.dat``: two tabs between values, no header."""
+    """Read ``jester_ratings.dat``: two tabs between values, no header."""
     rows = read_columns(members.read("jester_ratings.dat"), ["user", "item", "label"], separator="\t\t")
     return Tables(rows.with_columns(pl.col("label").cast(pl.Float64)))
 

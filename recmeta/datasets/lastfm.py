@@ -1,4 +1,4 @@
-"""Last.fm 2K, of HetRec 2011: how often people listened to artists."""
+"""Loader of Last.fm 2K, of HetRec 2011: play counts of artists."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def lastfm_2k(
     like: FiniteFloat | None = None,
     tag_users: Annotated[int, Ge(1)] = 5,
 ) -> Interactions:
-    """Last.fm 2K: at most 50 artists of each user, the most listened to, with the number of plays.
+    """Load Last.fm 2K: at most 50 artists of each user, the most listened to, with the number of plays.
 
-    Nothing is known of the users. Items have tags (multi), which the users gave: they are known only once somebody has
-    listened, and a tag may come from a user who is tested on. There are no times of listening.
+    Users have no features. Items have tags (multi), which the users gave: they exist only once somebody has listened,
+    and a tag may come from a test user. There are no times of listening.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
-        label: "log", the common logarithm of the plays, 0 to 6; or "one", 1 for every artist: there is nothing else
-            then, and a protocol must draw what was not listened to.
+        label: "log", the common logarithm of the plays, 0 to 6; or "one", 1 for every artist, under which a protocol
+            must draw negatives.
         like: the label from which an artist counts as liked; null: 2.5, some 300 plays, or 1.
-        tag_users: by how many users an artist must have been given a tag.
+        tag_users: the fewest users that must have given an artist a tag.
 
     Raises:
         UserError: no source delivers and nothing is cached, the file is damaged, or ``like`` is out of range.
@@ -55,7 +55,7 @@ def lastfm_2k(
 
 
 def read(members: Members, label: str, tag_users: int) -> Tables:
-    """Tables from ``user_artists.dat``, ``user_taggedartists.dat`` and ``tags.dat``: tabs, with headers.
+    """Read ``user_artists.dat``, ``user_taggedartists.dat`` and ``tags.dat``: tabs, with headers.
 
     Raises:
         UserError: a number of plays is out of its range.
@@ -73,7 +73,7 @@ def read(members: Members, label: str, tag_users: int) -> Tables:
     return Tables(
         listened.select(user="userID", item="artistID").with_columns(labels.alias("label")),
         items=tagged.select(id="artistID", tags="tagValue").sort("id"),
-        notes=[] if label == "log" else ["every label is 1: a protocol must draw what was not listened to"],
+        notes=[] if label == "log" else ["every label is 1: a protocol must draw negatives (artists not listened to)"],
     )
 
 
@@ -92,7 +92,7 @@ LASTFM_2K = Entry(
     page="https://grouplens.org/datasets/hetrec-2011/",
     published={"interactions": 92_834, "users": 1_892, "items": 17_632},
     sources=(
-        # Several public repositories, which took it down by themselves, agree on this sha256.
+        # Several public repositories, which recorded it independently, agree on this sha256.
         Archive(
             url="https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip",
             filename="hetrec2011-lastfm-2k.zip",

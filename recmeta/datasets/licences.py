@@ -1,4 +1,4 @@
-"""What the makers of the data sets ask, and whom to cite. Texts in quotation marks are theirs."""
+"""Terms of use and citations of the data sets. Texts in quotation marks are their makers'."""
 
 GROUPLENS = (
     'GroupLens: "The data set may be used for any research purposes under the following conditions: ... The user may '

@@ -1,4 +1,4 @@
-"""MovieLens 100K: 943 users, 1,682 movies, 100,000 ratings from 1 to 5, with times and features of both sides."""
+"""Loader of MovieLens 100K: 943 users, 1,682 movies, 100,000 ratings from 1 to 5, with times and features."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _GENRES = (
 
 
 def ml_100k(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
-    """MovieLens 100K.
+    """Load MovieLens 100K: ratings from 1 to 5, with times and features of users and movies.
 
     Users have age (numeric), gender, occupation and zip (categorical). Of the 795 zip codes only the first character is
     kept: a digit is a region of the United States, a letter one of Canada. Items have the year of release (numeric) and
-    genres (multi); the genre "unknown" is no genre. Titles name one movie each and so are no feature.
+    genres (multi); the genre "unknown" is no genre. Titles are unique to a movie and so no feature.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
@@ -58,13 +58,13 @@ def ml_100k(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
 
 
 def read(members: Members) -> Tables:
-    """Tables from the RecBole wheel's atomic files, or from GroupLens' archive."""
+    """Read the RecBole wheel's atomic files, or GroupLens' archive."""
     return _read_atomic(members) if members.has("ml-100k.inter") else _read_archive(members)
 
 
 def _read_atomic(members: Members) -> Tables:
     inter, user, item = (read_atomic(members, f"ml-100k.{suffix}").frame for suffix in ("inter", "user", "item"))
-    # One title ends in "(1995) (V)": there "V" stands as the year.
+    # One title ends in "(1995) (V)", where the year column holds "V".
     year = pl.col("release_year").str.extract(r"^(\d{4})$").cast(pl.Float64).fill_null(year_in(pl.col("movie_title")))
     return Tables(
         _rows(inter.rename({"user_id": "user", "item_id": "item", "rating": "label", "timestamp": "time"})),
@@ -74,7 +74,7 @@ def _read_atomic(members: Members) -> Tables:
 
 
 def _read_archive(members: Members) -> Tables:
-    """u.data (tabs), u.user and u.item (bars, Latin-1), without headers."""
+    """Read u.data (tabs), u.user and u.item (bars, Latin-1), without headers."""
     names = ["id", "title", "released", "video", "address", *_GENRES]
     item = read_columns(members.read("u.item"), names, separator="|", encoding="latin-1")
     marked = [pl.when(pl.col(genre) == "1").then(pl.lit(genre)) for genre in _GENRES[1:]]

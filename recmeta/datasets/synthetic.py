@@ -1,4 +1,4 @@
-"""A stated low-rank world: no network, and the error that the best possible method makes is known."""
+"""A synthetic low-rank world without network access, whose best attainable error is known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOTS = (0, 1, 3, 5, 10, 20)
 """The support sizes at which the attainable error is reported."""
 
 GROUPS, GENRES = 8, 8
-"""How many groups of users and genres of items there are."""
+"""Number of groups of users, and of genres of items."""
 
 _DAY = 86_400
 _START = 946_684_800  # 2000-01-01
@@ -25,15 +25,15 @@ _START = 946_684_800  # 2000-01-01
 
 @dataclass(frozen=True)
 class World:
-    """What the labels are drawn from: ``mean + user_bias + item_bias + user_factors · item_factors + noise``.
+    """Parameters of the labels: ``mean + user_bias + item_bias + user_factors · item_factors + noise``.
 
     Attributes:
         mean: the mean label.
         user_bias, item_bias: ``[U]`` and ``[I]``.
         user_factors, item_factors: ``[U, rank]`` and ``[I, rank]``.
         noise: standard deviation of the Gaussian noise.
-        prior_mean: ``[U, 1 + rank]``: the mean of a user's (bias, factors), its features given.
-        prior_variance: ``[1 + rank]``: their variances, the features given; the same for every user, no covariance.
+        prior_mean: ``[U, 1 + rank]``: the mean of a user's (bias, factors) given its features.
+        prior_variance: ``[1 + rank]``: their variances given the features; equal for all users, no covariance.
         users, items: feature tables, the id first.
     """
 
@@ -63,14 +63,14 @@ def synthetic(
     per_user: Sequence[int] = (40, 60),
     seed: int = 0,
 ) -> Interactions:
-    """Interactions drawn from a low-rank world with a known best error.
+    """Draw interactions from a low-rank world with a known best error.
 
     A user has a number of interactions drawn uniformly from ``per_user``, with items drawn uniformly and without
-    replacement, at times that say nothing of the items. Labels are real numbers, neither rounded nor clipped: the label
-    range is symmetric around ``mean`` and as wide as the widest label needs. ``like`` is ``mean``.
+    replacement, at times unrelated to the items. Labels are real numbers, neither rounded nor clipped: the label range
+    is symmetric around ``mean`` and as wide as the widest label needs. ``like`` is ``mean``.
 
-    ``attainable`` holds "mae" and "rmse", which are those of the noise (all is known of the user), and "mae@K" and
-    "rmse@K" for K support rows (`bayes_error`: all is known of the items, and the user is inferred).
+    ``attainable`` holds "mae" and "rmse", which are those of the noise (the user is fully known), and "mae@K" and
+    "rmse@K" for K support rows (`bayes_error`: the items are fully known, and the user is inferred).
 
     Args:
         users, items: how many.
@@ -88,17 +88,9 @@ def synthetic(
     """
     least, most = _bounds(per_user, items)
     world = draw_world(
-        users=users,
-        items=items,
-        rank=rank,
-        mean=mean,
-        user_bias=user_bias,
-        item_bias=item_bias,
-        signal=signal,
-        noise=noise,
-        explained=explained,
-        seed=seed,
-    )
+        users=users, items=items, rank=rank, mean=mean, user_bias=user_bias, item_bias=item_bias,
+        signal=signal, noise=noise, explained=explained, seed=seed,
+    )  # fmt: skip
     rows = _draw_rows(world, least, most, np.random.default_rng([seed, 1]))
     half_width = math.ceil((rows["label"] - mean).abs().to_numpy().max())
     return make_interactions(
@@ -125,10 +117,10 @@ def draw_world(
     explained: float,
     seed: int,
 ) -> World:
-    """Draws users, items and what they are like; the arguments are those of `synthetic`.
+    """Draw the features, biases and factors of users and items; the arguments are those of `synthetic`.
 
-    Each factor is, in part, that of the user's group or of the item's two genres, and each bias, in part, a linear
-    function of the user's age or the item's year; ``explained`` is the part's share of the variance.
+    Part of each factor is the user's group's or the item's two genres', and part of each bias is a linear function of
+    the user's age or the item's year; ``explained`` is that part's share of the variance.
 
     Raises:
         UserError: a number is out of its range.
@@ -175,7 +167,7 @@ def expected_label(world: World, user: np.ndarray, item: np.ndarray) -> np.ndarr
     """The label without its noise.
 
     Args:
-        world: what users and items are like.
+        world: parameters of users and items.
         user, item: ``[n]`` positions in the world's tables.
     """
     interaction = (world.user_factors[user] * world.item_factors[item]).sum(axis=-1)
@@ -187,12 +179,12 @@ def bayes_error(world: World, shots: int, *, draws: int = 1000, queries: int = 6
 
     The predictor knows the items, the noise and the prior of a user with these features, and infers the user's bias and
     factors from the support by Bayesian linear regression. Its predictive variance ``v`` depends on the items only, and
-    is exact; what is averaged is random supports and queries of items, without replacement. For a Gaussian error the
-    expected absolute error is ``sqrt(2 v / pi)``. "rmse" is that of all rows pooled: the mean over users of each
-    user's own rmse is lower, the more so the fewer queries a user has.
+    is exact; the average is over random supports and queries of items, without replacement. For a Gaussian error the
+    expected absolute error is ``sqrt(2 v / pi)``. "rmse" is that of all rows pooled: the mean over users of each user's
+    own rmse is lower, the more so the fewer queries a user has.
 
     Args:
-        world: what users and items are like.
+        world: parameters of users and items.
         shots: number of support rows, below the number of items.
         draws: number of random supports.
         queries: the most query rows for each.
@@ -220,7 +212,7 @@ def bayes_error(world: World, shots: int, *, draws: int = 1000, queries: int = 6
 
 
 def _draw_rows(world: World, least: int, most: int, rng: np.random.Generator) -> pl.DataFrame:
-    """Interactions of every user with ``least`` to ``most`` items."""
+    """Draw interactions of every user with ``least`` to ``most`` items."""
     users, items = len(world.user_bias), len(world.item_bias)
     counts = rng.integers(least, most, size=users, endpoint=True)
     user = np.repeat(np.arange(users), counts)
@@ -234,14 +226,14 @@ def _draw_rows(world: World, least: int, most: int, rng: np.random.Generator) ->
 
 
 def _attainable(world: World) -> dict[str, float]:
-    """The error of the noise alone, and the best at each of `SHOTS` that there are items for."""
+    """The error of the noise alone, and the best error at each of `SHOTS` that there are items for."""
     shots = [count for count in SHOTS if count < len(world.item_bias)]
     at = {f"{metric}@{count}": value for count in shots for metric, value in bayes_error(world, count).items()}
     return {"mae": world.noise * math.sqrt(2 / math.pi), "rmse": world.noise, **at}
 
 
 def _ids(prefix: str, count: int) -> list[str]:
-    """Padded with zeros, so that the order of the text is that of the numbers."""
+    """Ids padded with zeros, so that text order is numeric order."""
     width = len(str(count - 1))
     return [f"{prefix}{position:0{width}d}" for position in range(count)]
 

@@ -1,4 +1,4 @@
-"""Separated text, JSON lines and the year in a title → columns, at the speed of polars."""
+"""Parse separated text, JSON lines and years in titles into columns, at the speed of polars."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import polars as pl
 from recmeta.types import UserError
 
 BLOCK = 1 << 26
-"""How many bytes of JSON lines are taken apart at a time."""
+"""Bytes of JSON lines parsed at a time."""
 
 _RARE = "\x1f"
-"""The ASCII "unit separator": stands for a separator of several characters, which polars does not take."""
+"""The ASCII "unit separator", which replaces a separator of several characters, as polars does not take one."""
 
 
 def read_columns(
@@ -25,18 +25,18 @@ def read_columns(
     quote: str | None = None,
     encoding: str = "utf-8",
 ) -> pl.DataFrame:
-    """Columns of text, "" as null.
+    """Read columns of text, "" as null.
 
     Args:
         content: the file.
-        names: of the columns, where the file has no header; None where it has one.
+        names: column names, where the file has no header; None where it has one.
         separator: one or more characters.
-        quote: around a value that holds separators; None where there are no quotes.
+        quote: quote character around values that hold separators; None for files without quotes.
         encoding: of the file.
 
     Raises:
         UserError: there are more or fewer columns than names.
-        pl.exceptions.PolarsError, UnicodeDecodeError: it is no such file.
+        pl.exceptions.PolarsError, UnicodeDecodeError: the file has another format.
     """
     if encoding != "utf-8":
         content = content.decode(encoding).encode()
@@ -51,20 +51,20 @@ def read_columns(
 
 
 def read_lines(content: bytes, encoding: str = "utf-8") -> pl.Series:
-    """The lines of a text, without their ends and without empty ones."""
+    """The lines of a text, without line ends and without empty lines."""
     text = content.decode(encoding).replace("\r\n", "\n")
     lines = pl.Series("line", [text]).str.split("\n").explode()
     return lines.filter(lines != "")
 
 
 def read_json_lines(file: IO[bytes], schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
-    """The fields named in ``schema`` of a JSON object per line, read block by block: files may exceed the memory."""
+    """Read the fields of ``schema`` from a JSON object per line, in blocks: files may exceed the memory."""
     frames = [pl.read_ndjson(io.BytesIO(block), schema=dict(schema)) for block in _blocks(file)]
     return pl.concat(frames) if frames else pl.DataFrame(schema=dict(schema))
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """Blocks of whole lines."""
+    """Yield blocks of complete lines."""
     rest = b""
     while piece := file.read(BLOCK):
         whole, end, rest = (rest + piece).rpartition(b"\n")
@@ -80,12 +80,12 @@ def year_in(title: pl.Expr) -> pl.Expr:
 
 
 def split_known(values: pl.Expr, separator: str, unknown: str) -> pl.Expr:
-    """A list of the values between separators, less the one that says there is none."""
+    """Split values into lists, without the value that means none."""
     return values.str.split(separator).list.eval(pl.element().filter(pl.element() != unknown))
 
 
 def shared(pairs: pl.DataFrame, key: str, value: str, least: int) -> pl.DataFrame:
-    """(key, value) pairs → a row per key with its list of values, of those values that ``least`` keys or more have."""
+    """Group (key, value) pairs into a list of values per key, of values that ``least`` keys or more have."""
     distinct = pairs.select(key, value).unique()
     common = distinct.filter(pl.len().over(value) >= least)
     return common.group_by(key).agg(pl.col(value)).sort(key)

@@ -1,4 +1,4 @@
-"""Bytes from a source to a file, unverified: a download that goes on where it broke off, and pip's."""
+"""Transfer bytes from a source to a file, unverified: resumable downloads, and pip downloads."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from recmeta.datasets.verify import agrees
 from recmeta.types import UserError
 
 PIP_SECONDS = 300
-"""After this long a pip that makes no end is stopped."""
+"""Timeout of pip, in seconds."""
 
 TIMEOUT = (10, 60)
 """Seconds to connect, and between two pieces."""
 
 PIECE = 1 << 16
-"""How many bytes are written at a time; of a connection that breaks, fewer than these are lost."""
+"""Bytes written at a time; a broken connection loses fewer than these."""
 
 
 def download(source: Archive, arrived: Path, part: Path) -> None:
-    """Fetches a file, from where an earlier attempt broke off if one did.
+    """Fetch a file, resuming from where an earlier attempt broke off.
 
-    What arrived before a failure is kept in ``part`` for the next attempt, but only where a checksum is known: without
-    one, nothing could tell that the two halves are of one file.
+    Bytes that arrived before a failure are kept in ``part`` for the next attempt, but only where a checksum is known:
+    without one, nothing would verify that both halves are of one file.
 
     Args:
         source: the file.
-        arrived: where it is put; the folder is this process' own.
-        part: where a broken download waits; other processes may reach for it too.
+        arrived: target path, in a folder of this process' own.
+        part: path of a broken download; other processes may use it too.
 
     Raises:
         requests.RequestException: the server cannot be reached, refuses, or breaks off.
-        UserError: more came than the file has bytes.
+        UserError: the transfer exceeds the file's known size.
     """
     resumable = bool(source.sha256 or source.md5)
     if resumable:
-        # A rename is atomic: of two processes only one gets to go on with it.
+        # A rename is atomic: of two processes only one resumes it.
         with contextlib.suppress(FileNotFoundError):
             os.replace(part, arrived)
     resumed = arrived.is_file()
@@ -57,7 +57,7 @@ def download(source: Archive, arrived: Path, part: Path) -> None:
 
 
 def _transfer(source: Archive, path: Path) -> None:
-    """Appends what is missing of a file, or all of it where the server does not know of parts."""
+    """Append the missing part of a file, or fetch it completely where the server does not support ranges."""
     start = path.stat().st_size if path.is_file() else 0
     # Identity: a part of a compressed answer is no part of the file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
@@ -76,14 +76,14 @@ def _transfer(source: Archive, path: Path) -> None:
 
 
 def pip_download(wheel: Wheel, folder: Path) -> None:
-    """Fetches a wheel with the user's pip, which checks its sha256; nothing is installed.
+    """Fetch a wheel with the user's pip, which checks its sha256; nothing is installed.
 
     Raises:
         OSError, subprocess.SubprocessError: pip is missing, fails, or takes longer than `PIP_SECONDS`.
     """
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
-    # Only binaries: to find the metadata of a source distribution, pip would run its code.
+    # Only binaries: for the metadata of a source distribution, pip would run its code.
     options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
     command = [sys.executable, "-m", "pip", "download", *options, "--retries=1", "--quiet"]
     subprocess.run(

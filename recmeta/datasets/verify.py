@@ -1,4 +1,4 @@
-"""Checksums: the published one, or the one taken down when a file was first seen."""
+"""Verify checksums: the published one, or the one recorded when a file was first seen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recmeta.types import UserError
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Checks a file's sha256.
+    """Check a file's sha256.
 
     Raises:
         UserError: it differs.
@@ -21,20 +21,20 @@ def verify(path: Path, sha256: str) -> None:
 
 
 def pin_path(path: Path) -> Path:
-    """Where the sha256 of a file is kept that had none when it was first seen; ``sha256sum -c`` reads it."""
+    """Path of the recorded sha256 of a file without a published one, in the format of ``sha256sum -c``."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def approve(path: Path, source: Source, pin: Path) -> bool:
-    """Checks a file against all that is known of it; where that is no sha256, takes it down for the next time.
+    """Check a file against all known checksums; without a sha256, record its own for the next time.
 
     Args:
         path: the file.
-        source: what should be known of it.
-        pin: where a sha256 that is taken down is kept.
+        source: its source, with the published checksums.
+        pin: path of the recorded sha256.
 
     Returns:
-        Whether the sha256 was taken down just now, so that nothing but a published md5, if any, vouches for the file.
+        Whether this call recorded the sha256, so that the file is vouched for by a published md5 at most.
 
     Raises:
         UserError: a checksum differs.
@@ -51,16 +51,16 @@ def approve(path: Path, source: Source, pin: Path) -> bool:
 
 
 def pinned(pin: Path) -> str | None:
-    """The sha256 that was taken down, or None.
+    """The recorded sha256, or None.
 
     Raises:
-        UserError: the file is there but holds none.
+        UserError: the file exists but holds no sha256.
     """
     if not pin.is_file():
         return None
     known = pin.read_text(encoding="utf-8").partition(" ")[0]
     if len(known) != 64:
-        raise UserError(f"{pin}: must be a sha256, two spaces and a name; delete it to take the sha256 down again")
+        raise UserError(f"{pin}: must be a sha256, two spaces and a name; delete it to record the sha256 again")
     return known
 
 

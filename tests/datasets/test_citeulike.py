@@ -14,7 +14,7 @@ def test_lines_are_users_and_articles_counted_from_zero(pack):
     assert data.items.ids.tolist() == ["0", "1", "3"]
     assert (data.user.tolist(), data.item.tolist()) == ([0, 0, 1, 2, 2, 2], [0, 2, 2, 0, 1, 2])
     assert (set(data.label.tolist()), data.label_range, data.like, data.time) == ({1}, (0, 1), 1, None)
-    assert data.notes[0] == "every label is 1: a protocol must draw what was not kept"
+    assert data.notes[0] == "every label is 1: a protocol must draw negatives (articles not kept)"
 
 
 @pytest.mark.parametrize(("tag_items", "tags"), [(1, [("7", "8"), (), ("9",)]), (2, [("7",), (), ()])])

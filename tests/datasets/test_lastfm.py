@@ -28,7 +28,7 @@ def test_labels_are_logarithms_of_plays(path):
 def test_or_every_label_is_one(path):
     data = lastfm_2k(path=path, label="one")
     assert (data.label.tolist(), data.label_range, data.like) == ([1, 1, 1], (0, 1), 1)
-    assert "every label is 1: a protocol must draw what was not listened to" in data.notes
+    assert "every label is 1: a protocol must draw negatives (artists not listened to)" in data.notes
 
 
 @pytest.mark.parametrize(

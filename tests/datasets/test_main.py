@@ -66,11 +66,11 @@ def test_what_is_taken_as_it_is_is_said_aloud(capsys, put, monkeypatch):
     assert command.main(["describe", "tiny"]) == 0
     assert "tiny.zip, sha256 unknown until first fetched" in capsys.readouterr().out
     assert command.main(["verify", "tiny"]) == 0
-    assert "no sha256 is published for tiny.zip: it was taken as it is" in capsys.readouterr().out
+    assert "no sha256 is published for tiny.zip: it is used unchecked" in capsys.readouterr().out
     assert command.main(["get", "tiny"]) == 0
     out = capsys.readouterr().out
     assert f"sha256   {sha256(CONTENT).hexdigest()}" in out
-    assert "taken as it is" not in out
+    assert "used unchecked" not in out
     put.write_bytes(b"changed")
     assert command.main(["verify", "tiny"]) == 2
     assert "the file is damaged" in capsys.readouterr().err

@@ -102,7 +102,7 @@ def test_a_file_that_no_sha256_is_known_of_is_taken_as_it_is_once_and_that_is_sa
     monkeypatch.setenv("RECMETA_DATA", str(tmp_path))
     (tmp_path / "movietweetings").mkdir()
     pack(TWEETS, "movietweetings/MovieTweetings-master.zip")
-    said = "movietweetings: no sha256 is published for MovieTweetings-master.zip: it was taken as it is"
+    said = "movietweetings: no sha256 is published for MovieTweetings-master.zip: it is used unchecked"
     assert [note.startswith(said) for note in movietweetings().notes] == [True, False]
     assert not any(said in note for note in movietweetings().notes)
 
