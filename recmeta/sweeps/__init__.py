@@ -1,1 +1,1 @@
-"""Sweeps: many points in few compiled programs."""
+"""Sweeps and searches: many runs in few compiled programs."""

@@ -1,4 +1,4 @@
-"""Points of a sweep composed by Hydra, no more often than they differ in what is chosen."""
+"""Compose the runs of a sweep with Hydra, reading config files once for all runs that choose the same options."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ KEPT = 64
 
 
 class Composer:
-    """Hydra's loader of configs, quicker at the points of one sweep, each of which it composes twice or more.
+    """Hydra's loader of configs, quicker for the runs of one sweep, each of which it composes twice or more.
 
     Hydra reads and merges all files for every one, 68 ms on the machine of docs/sweeps.md; this takes 8. Files are read
-    once for points that choose the same options of config groups. The values that they are given besides are laid over
-    a copy, as Hydra does at its end; all else that is typed counts as a choice.
+    once for runs that choose the same options of config groups. The values that they are given besides are laid over a
+    copy, as Hydra does at its end; all else that is typed counts as a choice.
 
     Args:
         loader: Hydra's.
@@ -36,11 +36,11 @@ class Composer:
         self.made = lru_cache(KEPT)(lambda choices: loader.load_sweep_config(sweep, list(choices)))
 
     def __getattr__(self, name: str) -> Any:
-        """All else is Hydra's own."""
+        """Delegate all other attributes to Hydra's loader."""
         return getattr(vars(self).get("loader"), name)
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
-        """Compose a point, to what Hydra makes of it. What is not legal is left to Hydra, which says why."""
+        """Compose a run as Hydra would; an illegal override is left to Hydra, which reports it."""
         typed = list(sweep_overrides)
         if master_config is not self.sweep:
             return self.loader.load_sweep_config(master_config, typed)

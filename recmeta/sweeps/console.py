@@ -14,8 +14,7 @@ def shared_console(common: frozenset[str], say: Callable[[str], None] = print) -
     """Returns a factory of per-run reporters; prints one line per step when all have logged.
 
     Args:
-        common: the overrides that all runs share: they tell no run from another, and are not printed.
-        say: where lines go.
+        common: the overrides that all runs share: they do not distinguish runs, and are not printed.
     """
     step = 0
     logged: list[float] = []

@@ -1,5 +1,7 @@
-"""The fused launcher: group the runs of a sweep by structure, cut groups into blocks that fit, and run each block as
-one compiled program."""
+"""The fused launcher: run a sweep's runs of equal structure as one compiled program.
+
+Runs are grouped by structure, and groups are cut into blocks that fit into memory.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,10 @@ from recmeta.sweeps.console import shared_console
 from recmeta.types import Pruned, Reporter, UserError
 
 FOLDER = ".fused"
-"""Beside the run directories: the progress of blocks that are not finished, a folder each."""
+"""Folder beside the run directories that holds the progress of unfinished blocks, a folder each."""
 
 RUNS = "runs.json"
-"""The names of a block's run directories, in the order of its replicas."""
+"""File with the names of a block's run directories, in the order of its replicas."""
 
 Load = Callable[[DictConfig, list[str]], DictConfig]
 """``(config of the sweep, overrides of a run) -> config of the run``."""
@@ -48,10 +50,10 @@ def compose(load: Load, config: DictConfig, overrides: Sequence[Sequence[str]], 
     """Compose the config of every run.
 
     Args:
-        load: composes one.
-        config: the sweep's.
-        overrides: of each run.
-        first: the number of the first.
+        load: composes the config of one run.
+        config: config of the sweep.
+        overrides: the overrides of each run.
+        first: number of the first run.
     """
     setup_globals()
     made, instance = [], HydraConfig.instance()
@@ -71,7 +73,7 @@ def compose(load: Load, config: DictConfig, overrides: Sequence[Sequence[str]], 
 
 
 def returned(composed: Composed, value: float | None) -> JobReturn:
-    """What Hydra is told of a run. A failure is told in the exit code, and makes no other run fail."""
+    """The return value of a run for Hydra. A failure sets the exit code, and makes no other run fail."""
     return JobReturn(
         overrides=composed.overrides, cfg=OmegaConf.create(dict(composed.config)), hydra_cfg=composed.hydra,
         status=JobStatus.COMPLETED, _return_value=value,
@@ -83,16 +85,16 @@ def run_sweep(composed: Sequence[Composed], replicas: int, prune: Prune = keep_a
 
     Args:
         composed: the runs.
-        replicas: the most seeds, of all runs, in one program.
+        replicas: the most seeds, over all runs, in one program.
         prune: stops runs early.
 
     Returns:
-        Of each run the value on meta-validation, None where there is none.
+        The value of each run on meta-validation, None where there is none.
     """
     values: dict[Path, float | None] = {}
     reporter = shared_console(frozenset.intersection(*(frozenset(one.overrides) for one in composed)))
     planned = [_plan(reporter, one) for one in composed]
-    # A run that is asked for twice is run once.
+    # Duplicate runs are run once.
     distinct = {run.directory: run for run in planned if run is not None}
     for of_problem in groups.grouped(list(distinct.values()), groups.problem):
         for run, outcome in _run_problem(of_problem, replicas, prune):
@@ -101,7 +103,7 @@ def run_sweep(composed: Sequence[Composed], replicas: int, prune: Prune = keep_a
 
 
 def _plan(reporter: Callable[[], Reporter], composed: Composed) -> PlannedRun | None:
-    """Plan a run, its console replaced by the sweep's. None, and recorded, where it is refused."""
+    """Plan a run, its console replaced by the sweep's. Record a refused run; returns None."""
     try:
         run = prepare.plan(composed.config, composed.overrides, multirun=True)
     except Exception as error:
@@ -112,7 +114,7 @@ def _plan(reporter: Callable[[], Reporter], composed: Composed) -> PlannedRun | 
 
 
 def _value(run: PlannedRun, outcome: Outcome) -> float | None:
-    """The value of a run on meta-validation. Why there is none is recorded, but where another process runs it."""
+    """The value of a run on meta-validation. Record a failure, unless another process holds the run."""
     if isinstance(outcome, run_directory.Occupied):
         failures.say(f"skipped: {outcome}")
     elif isinstance(outcome, Pruned):
@@ -146,7 +148,7 @@ def _run_problem(runs: Sequence[PlannedRun], replicas: int, prune: Prune) -> Ite
 def _run_group(
     runs: Sequence[PlannedRun], prepared: Prepared, replicas: int, prune: Prune
 ) -> Iterator[tuple[PlannedRun, Outcome]]:
-    """Run the runs of one structure: resume blocks that were interrupted, then make new ones of the other runs."""
+    """Run the runs of one structure: resume interrupted blocks, then form new blocks of the other runs."""
     left: list[PlannedRun] = []
     for run in runs:
         try:
@@ -163,7 +165,7 @@ def _run_group(
     for block in _interrupted(runs, left):
         yield from _run_block(block, prepared, prune)
         left = [run for run in left if run not in block]
-    # Of a block that was run to its end, by a process that was killed before the search knew.
+    # Pruned in a block that finished, in a process that was killed before the search recorded it.
     pruned = prune(runs[0].settings.steps, {})
     yield from ((run, pruned[run.directory]) for run in left if run.directory in pruned)
     for block in groups.blocks([run for run in left if run.directory not in pruned], replicas):
@@ -171,7 +173,7 @@ def _run_group(
 
 
 def _interrupted(runs: Sequence[PlannedRun], left: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
-    """The blocks of which there is progress and something left to do."""
+    """The blocks with saved progress and runs left to do."""
     known, pending = {run.directory: run for run in runs}, {run.directory for run in left}
     found = []
     for path in sorted({path for run in left for path in run.directory.parent.glob(f"{FOLDER}/*/{RUNS}")}):
@@ -185,7 +187,7 @@ def _interrupted(runs: Sequence[PlannedRun], left: Sequence[PlannedRun]) -> list
 def _run_block(block: Sequence[PlannedRun], prepared: Prepared, prune: Prune) -> Iterator[tuple[PlannedRun, Outcome]]:
     """Run a block as one program; where it does not fit into memory, one half after the other.
 
-    What fails for all of them is the failure of each.
+    An error of the program is recorded as the failure of every run.
     """
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
     try:
@@ -211,7 +213,7 @@ def _run_block(block: Sequence[PlannedRun], prepared: Prepared, prune: Prune) ->
 
 
 def _is_memory(error: Exception) -> bool:
-    """Whether memory was short, the host's or a device's."""
+    """Whether memory ran out, the host's or a device's."""
     return isinstance(error, MemoryError) or (
         isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     )

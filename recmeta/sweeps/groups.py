@@ -1,4 +1,4 @@
-"""Which runs of a sweep share a compiled program, and in which blocks they run."""
+"""Group the runs of a sweep that share a compiled program, and cut the groups into blocks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from recmeta.runs.hashing import config_hash
 T = TypeVar("T")
 
 OF_DATA = ("dataset", "cleaning", "protocol")
-"""The groups that make a problem."""
+"""The config groups that define a problem."""
 
 
 def grouped(values: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
-    """The values by a key, in the order in which they come.
+    """Group values by a key, in their order of appearance.
 
     >>> grouped([1, 2, 3, 4], lambda value: value % 2)
     [[1, 3], [2, 4]]
@@ -28,11 +28,11 @@ def grouped(values: Sequence[T], key: Callable[[T], Hashable]) -> list[list[T]]:
 
 
 def structure(run: PlannedRun) -> str:
-    """The key of a program: runs share it where they differ in nothing but seeds and traced hyper-parameters."""
+    """The key of a program: runs that differ only in seeds and traced hyper-parameters share one."""
     config = {key: value for key, value in run.config.items() if key != "seeds"}
     for group, numbers in run.parts.numbers.items():
         config[group] = {key: value for key, value in config[group].items() if key not in numbers}
-        # A number that is null is no number but another structure.
+        # null in place of a number makes another structure.
         config[group]["numbers"] = sorted(numbers)
     return config_hash(config)
 
@@ -65,6 +65,6 @@ def name(block: Sequence[PlannedRun]) -> str:
 
 
 def halves(block: Sequence[PlannedRun]) -> tuple[list[PlannedRun], list[PlannedRun]]:
-    """A block of two or more runs in two."""
+    """Cut a block of two or more runs in two."""
     middle = len(block) // 2
     return list(block[:middle]), list(block[middle:])

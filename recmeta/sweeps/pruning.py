@@ -1,11 +1,11 @@
-"""Which trials a search gives up before their end, by their values on meta-validation so far.
+"""Prune trials of a search by their values on meta-validation so far.
 
 A trial goes on while it is among the best of all trials of the search, each by its best value by the same step; one
-that was given up, or ended, before stands with what it had. Optuna's pruners judge a trial by those that came before
-it; the trials of a block stand side by side and are judged all at once, so that which comes first has no part in it.
+that was pruned or ended before counts with the value it had. Optuna's pruners compare a trial with earlier ones; the
+trials of a block run side by side and are compared all at once, so that their order does not matter.
 
-What is reported and what is decided is kept in the search's storage, and what is decided depends on what is reported
-alone: a search that is killed and gone on with decides the same.
+Reported values and decisions are kept in the search's storage, and decisions depend on reported values alone: a search
+that is killed and resumed decides the same.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from optuna.trial import FrozenTrial
 from recmeta.types import Pruned
 
 LEAST = 5
-"""So many trials must be known at a step before one is given up; as in Optuna's pruners."""
+"""Fewest trials known at a step for one to be pruned; as in Optuna's pruners."""
 
 FIRST = 1 / 4
-"""So much of a training is done before a trial is given up."""
+"""Share of training before which no trial is pruned."""
 
 DECIDED = "pruned"
-"""Of a trial's attributes: the step at which it was given up, and its value there."""
+"""Attribute of a pruned trial: the step of pruning, and its value there."""
 
 Judge = Callable[[int, Mapping[int, float]], Mapping[int, Pruned]]
-"""``(step, place among the batch -> value)`` -> which of the batch are given up by this step; as `points.Prune`."""
+"""``(step, index in the batch -> value)`` -> the trials pruned by this step; as `experiment.block.Prune`."""
 
 
 def median(done: float) -> float:
-    """The share of all trials that may go on when so much of the training is done: half, from a quarter of it on.
+    """The share of all trials that may go on at a share of training: half, from a quarter of it on.
 
-    Not earlier: who learns slowly is behind at first, and the best often is (docs/sweeps.md).
+    Not earlier: slow learners are behind at first, and the best trial is often among them (docs/sweeps.md).
     """
     return 1.0 if done < FIRST else 0.5
 
 
 def halving(done: float) -> float:
-    """By successive halving: half from a quarter of the training on, a quarter from half of it on.
+    """Successive halving: half go on from a quarter of the training, a quarter from half of it.
 
     >>> [halving(done) for done in (0.2, 0.25, 0.4, 0.5, 0.9)]
     [1.0, 0.5, 0.5, 0.25, 0.25]
@@ -52,20 +52,20 @@ PRUNERS: Mapping[str, Callable[[float], float]] = {"median": median, "halving": 
 
 
 def judge(study: optuna.Study, batch: Sequence[FrozenTrial], share: Callable[[float], float], steps: int) -> Judge:
-    """What judges the trials of a batch while they run.
+    """Returns a function that prunes the trials of a batch while they run.
 
     Args:
-        study: in which values and decisions are kept.
+        study: keeps values and decisions.
         batch: the trials.
-        share: of all trials that may go on, by how much of the training is done.
-        steps: of a whole training.
+        share: share of training done -> share of all trials that may go on.
+        steps: steps of a complete training.
     """
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
 
     def judged(step: int, values: Mapping[int, float]) -> Mapping[int, Pruned]:
         known = study.get_trials(deepcopy=False)
         for place, value in values.items():
-            # What was reported before a kill stands, and so does what was decided by it.
+            # Values reported before a kill are final, and so are the decisions by them.
             if step not in known[batch[place].number].intermediate_values:
                 study._storage.set_trial_intermediate_value(batch[place]._trial_id, step, value)
         known = study.get_trials(deepcopy=False)

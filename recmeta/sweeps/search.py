@@ -1,9 +1,8 @@
-"""The Optuna sweeper: ask for trials, run them by whatever launcher there is, tell what meta-validation says.
+"""The Optuna search: ask for trials, run them by any launcher, record their values on meta-validation.
 
-The search is kept in a data base beside its runs. Trials are asked for in batches, the nth by a sampler that is made
-for it, of the search's seed and n: what it asks for depends on the trials before it alone, and not on how often the
-process was killed in between. A trial is kept with all its values or not at all. What was asked for and not told is run
-again, which skips what is done.
+The search is stored in a database beside its runs. Trials are asked for in batches, the nth by a sampler seeded with
+the search's seed and n: it depends on the earlier trials alone, and not on how often the process was killed in between.
+A trial is stored with all its values or not at all. Trials without a result are run again, which skips finished runs.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from recmeta.sweeps.space import Space, described, edges, grid, typed
 from recmeta.types import UserError
 
 STORAGE = "search.db"
-"""In the folder of the runs: the search, for Optuna."""
+"""File of Optuna's storage, in the folder of the runs."""
 
 RECORD = "search.json"
-"""Beside it: the same, to be read."""
+"""File beside it with the same content, readable."""
 
 Sampler = Literal["tpe", "cmaes", "random", "grid"]
 
@@ -42,14 +41,14 @@ STATES = {
 
 
 class Settings(NamedTuple):
-    """How a search goes.
+    """Settings of a search.
 
     Attributes:
         sampler: tpe, cmaes, random or grid.
-        trials: how many there are to be in the end, trial 0 included.
-        batch: how many are asked for at a time, and launched together.
+        trials: number of trials in the end, trial 0 included.
+        batch: number of trials asked for at a time, and launched together.
         seed: of the sampler.
-        pruner: none, or by what trials are given up before their end: median or halving.
+        pruner: rule for stopping trials early: none, median or halving.
         storage: an Optuna storage URL; None: `STORAGE` beside the runs.
     """
 
@@ -62,13 +61,13 @@ class Settings(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """What a search stands on.
+    """Fixed properties of a search: config, goal, steps and the first trial.
 
     Attributes:
-        config: a hash of the configs that it goes over, less what is searched.
-        goal: of what is told, "min" or "max".
+        config: hash of the configs, without the searched settings.
+        goal: of the value on meta-validation, "min" or "max".
         steps: of a training.
-        first: trial 0: the default config; None where that is not among what is searched.
+        first: trial 0: the default config; None where it is not in the search space.
     """
 
     config: str
@@ -78,16 +77,16 @@ class Ground(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What came of a trial.
+    """Result of a trial.
 
     Attributes:
         value: on meta-validation; None where there is none.
         directory: of its run.
         reason: why there is no value.
-        seconds: that it took, in its share; None where it did not begin.
-        code: the exit code that it makes, 0 where nothing failed.
-        pruned: it was given up.
-        occupied: another process runs it, so that nothing can be said yet.
+        seconds: its share of the time; None where it did not begin.
+        code: the exit code it causes, 0 where nothing failed.
+        pruned: whether it was stopped early.
+        occupied: whether another process runs it, so that the result is not known yet.
     """
 
     value: float | None
@@ -100,21 +99,21 @@ class Told(NamedTuple):
 
 
 Launch = Callable[[Sequence[Sequence[str]], int, Judge | None], Sequence[Told]]
-"""``(overrides of each point, the number of the first, what gives points up)`` -> what came of each."""
+"""``(overrides of each trial, number of the first, pruning rule)`` -> the result of each."""
 
 
 def search(folder: Path, space: Space, settings: Settings, ground: Ground, launch: Launch) -> dict[str, Any]:
-    """Search until there are so many trials, from wherever it was.
+    """Search until there are so many trials, resuming an earlier search.
 
     Args:
         folder: ``outputs/NAME``.
-        space: what is searched, and what is fixed.
-        settings: how.
-        ground: on what.
+        space: the searched and the fixed settings.
+        settings: of the search.
+        ground: fixed properties of the search.
         launch: runs trials.
 
     Returns:
-        What `RECORD` holds.
+        The content of `RECORD`.
 
     Raises:
         UserError: the folder holds another search, another process searches there, or the storage can't be used.
@@ -140,10 +139,10 @@ def search(folder: Path, space: Space, settings: Settings, ground: Ground, launc
 
 
 def _study(folder: Path, space: Space, settings: Settings, ground: Ground) -> optuna.Study:
-    """The search as it is kept; what it goes over must be what it went over."""
+    """Open the stored search, and refuse one with other settings."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own = f"sqlite:///{(folder / STORAGE).resolve()}"
-    # A storage of the user's may hold other searches.
+    # A storage given by the user may hold other searches.
     name = "search" if settings.storage is None else folder.name
     direction = optuna.study.StudyDirection.MINIMIZE if ground.goal == "min" else optuna.study.StudyDirection.MAXIMIZE
     try:
@@ -168,7 +167,7 @@ def _study(folder: Path, space: Space, settings: Settings, ground: Ground) -> op
 
 
 def _planned(space: Space, settings: Settings, ground: Ground) -> list[Mapping[str, Any]]:
-    """The trials that no sampler is asked for: the default, and all others of a grid after it."""
+    """The trials that need no sampler: the default, and after it all others of a grid."""
     first = [] if ground.first is None else [ground.first]
     if settings.sampler != "grid":
         return first
@@ -179,12 +178,12 @@ def _planned(space: Space, settings: Settings, ground: Ground) -> list[Mapping[s
 def _batch(
     study: optuna.Study, space: Space, settings: Settings, total: int, planned: Sequence[Mapping[str, Any]]
 ) -> list[FrozenTrial]:
-    """The trials to run next: those that were asked for and never told, filled up to the end of their batch."""
+    """The trials to run next: those without a result, filled up to the end of their batch."""
     asked = study.get_trials(deepcopy=False)
     running = [trial.number for trial in asked if trial.state == TrialState.RUNNING]
     begin = running[0] if running else len(asked)
     end = min((begin // settings.batch + 1) * settings.batch, total)
-    # Asked for beside the storage, which would keep a trial before its values; then kept whole, in one transaction.
+    # Asked for in a copy, since the storage would keep a trial before its values; then stored in one transaction.
     beside = optuna.create_study(direction=study.direction)
     beside.add_trials(asked)
     for number in range(len(asked), end):
@@ -199,29 +198,29 @@ def _batch(
 
 
 def sampler(settings: Settings, number: int) -> BaseSampler:
-    """What the nth trial is asked of: made of the search's seed and n."""
+    """The sampler of the nth trial, seeded with the search's seed and n."""
     seed = int(np.random.SeedSequence([settings.seed, number]).generate_state(1)[0])
     if settings.sampler == "cmaes":
         return CmaEsSampler(seed=seed, warn_independent_sampling=False)
-    # What a grid asks for is planned, and any sampler does.
+    # The trials of a grid are planned, so that any sampler will do.
     return TPESampler(seed=seed) if settings.sampler == "tpe" else RandomSampler(seed=seed)
 
 
 def _tell(study: optuna.Study, trial: FrozenTrial, said: Told, first: int) -> None:
-    """Tell what came of a trial, unless that is not known yet; ``first`` is the number of its batch's first."""
+    """Record the result of a trial, unless it is not known yet; ``first`` is the number of its batch's first."""
     if said.occupied:
         return
     run = said.directory and said.directory.name
     earlier = study.get_trials(deepcopy=False)[: trial.number]
-    # What was run for an earlier trial, or beside it, took no time again; what gave no result is run again.
+    # A run made for an earlier trial, or in the same batch, costs no time again; runs without a result are repeated.
     once = [other for other in earlier if other.state == TrialState.COMPLETE or other.number >= first]
     before = [other.number for other in once if _about(other)["run"] == run]
     same, seconds = (before[0], 0.0) if run and before else (None, said.seconds)
     about = {"run": run, "same_as": same, "seconds": seconds, "reason": said.reason, "code": said.code}
-    # Not the trial that was asked for: that may have been in a process that was killed.
+    # Not on the trial object: it may have been asked for in a process that was killed.
     study._storage.set_trial_user_attr(trial._trial_id, "about", about)
     if said.pruned:
-        study.tell(trial.number, state=TrialState.PRUNED)  # its value is the last that was reported
+        study.tell(trial.number, state=TrialState.PRUNED)  # its value is the last one reported
     elif said.value is None or not np.isfinite(said.value):
         study.tell(trial.number, state=TrialState.FAIL)
     else:
@@ -229,7 +228,7 @@ def _tell(study: optuna.Study, trial: FrozenTrial, said: Told, first: int) -> No
 
 
 def recorded(study: optuna.Study, space: Space, settings: Settings) -> dict[str, Any]:
-    """The search as plain values; not its storage, whose URL may hold a password."""
+    """The search as plain values, without the storage URL, which may hold a password."""
     trials = study.get_trials(deepcopy=False)
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     best = study.best_trial if done else None
@@ -253,12 +252,12 @@ def recorded(study: optuna.Study, space: Space, settings: Settings) -> dict[str,
 
 
 def _about(trial: FrozenTrial) -> dict[str, Any]:
-    """What is known of a trial's run."""
+    """Recorded facts about a trial's run."""
     return trial.user_attrs.get("about") or {"run": None, "same_as": None, "seconds": None, "reason": "", "code": 0}
 
 
 def lines(record: Mapping[str, Any], folder: Path) -> list[str]:
-    """What a search found, for the user."""
+    """Summarise a search for the user."""
     counts = ", ".join(f"{count} {name}" for name, count in record["counts"].items() if count)
     said = [f"{folder}: {counts} trials, {record['seconds']:.0f} s"]
     if best := record["best"]:

@@ -1,4 +1,4 @@
-"""What is searched, as it is typed: which values each setting may take, and what is fixed for all trials."""
+"""The search space, parsed from overrides: the values of each searched setting, and the fixed settings."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from recmeta.runs.hashing import WITHOUT_EFFECT
 from recmeta.types import UserError
 
 EDGE = 0.05
-"""A value within this share of a range, in its own scale, from an end is at its edge."""
+"""Share of a range, in its own scale, within which a value is at the range's edge."""
 
 COMPARED = ("seeds", "metric", "dataset", "cleaning", "protocol")
-"""Root keys that make what meta-validation says: trials that differ in these can't be compared."""
+"""Root keys that change the meaning of the value on meta-validation: trials that differ in them can't be compared."""
 
 UNSEARCHED = (*COMPARED, *WITHOUT_EFFECT)
-"""Root keys that no search goes over: these, and those that change no number."""
+"""Root keys that cannot be searched: these, and those that change no number."""
 
 EXCEPT = ("protocol.train_shots", "protocol.train_query")
-"""What of them a search may go over: it is training's alone."""
+"""Keys below them that can be searched, since only training reads them."""
 
 Value = str | float
-"""A setting's: text as it is typed, of a choice; else a number."""
+"""Value of a setting: text as typed for choices, else a number."""
 
 
 class Space(NamedTuple):
-    """What a search goes over.
+    """A search space.
 
     Attributes:
         fixed: overrides of all trials.
-        searched: setting -> the values that it may take. Choices are text, as they are typed.
+        searched: setting -> its possible values. Choices are text, as typed.
     """
 
     fixed: Sequence[str]
@@ -48,14 +48,14 @@ class Space(NamedTuple):
 
 
 def space(typed: Sequence[str], loader: Any = None) -> Space:
-    """Read what is typed: ``interval``, ``int(interval)``, ``range`` and ``choice`` (or ``a,b``) are searched.
+    """Parse overrides: ``interval``, ``int(interval)``, ``range`` and ``choice`` (or ``a,b``) are searched.
 
     Args:
         typed: overrides; the later ones of a setting count. ``tag(log, …)`` makes a range logarithmic.
         loader: Hydra's, for ``glob``.
 
     Raises:
-        UserError: nothing is searched, a range is none, or trials could not be compared.
+        UserError: nothing is searched, a range is invalid, or trials could not be compared.
 
     >>> found = space(["learner=maml", "learner.inner_rate=tag(log,interval(0.01,1))"])
     >>> found.fixed, found.searched
@@ -81,7 +81,7 @@ def space(typed: Sequence[str], loader: Any = None) -> Space:
 
 
 def _check_comparable(override: Override) -> None:
-    """Refuse to search what makes two trials' values incomparable, or changes no number."""
+    """Refuse to search settings that make values incomparable, or that change no number."""
     key = override.key_or_group
     root = key.partition(".")[0].partition("/")[0].partition("@")[0]
     if key in EXCEPT or root not in UNSEARCHED:
@@ -91,7 +91,7 @@ def _check_comparable(override: Override) -> None:
 
 
 def _distribution(key: str, override: Override) -> BaseDistribution:
-    """The values that an override names."""
+    """The values of an override as an Optuna distribution."""
     value: Any = override.value()
     log = isinstance(value, IntervalSweep | RangeSweep) and "log" in value.tags
     try:
@@ -121,11 +121,11 @@ def typed(params: Mapping[str, Value]) -> list[str]:
 
 
 def default(space: Space, at: Mapping[str, Any]) -> dict[str, Value] | None:
-    """The values that the config has without a search; None where one of them is not among those searched.
+    """The values of the default config; None where one of them is not in the search space.
 
     Args:
-        space: what is searched.
-        at: setting -> what the config has there.
+        space: the search space.
+        at: setting -> its value in the config.
     """
     found: dict[str, Value] = {}
     for key, distribution in space.searched.items():
@@ -137,7 +137,7 @@ def default(space: Space, at: Mapping[str, Any]) -> dict[str, Value] | None:
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:
-    """Whether a value is among those of a distribution."""
+    """Whether a value is possible under a distribution."""
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
     assert isinstance(distribution, IntDistribution | FloatDistribution)
@@ -154,7 +154,7 @@ def _holds(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def each_once(space: Space) -> list[dict[str, Value]]:
-    """Points in which each choice comes once, and each range at its lower end.
+    """Trials in which each choice occurs once, and each range at its lower end.
 
     >>> each_once(Space([], {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(1, 3)}))
     [{'a': 'x', 'b': 1}, {'a': 'y', 'b': 1}]
@@ -168,16 +168,16 @@ def each_once(space: Space) -> list[dict[str, Value]]:
 
 
 def _text(value: Any) -> str | None:
-    """A value as it is typed; None for what is no single value."""
+    """A value as typed on the command line."""
     plain = {None: "null", True: "true", False: "false"}
     return plain[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def grid(space: Space) -> dict[str, list[Value]]:
-    """All values of each setting.
+    """List all values of each setting.
 
     Raises:
-        UserError: a setting has no end of them.
+        UserError: a setting has infinitely many.
     """
     found: dict[str, list[Value]] = {}
     for key, distribution in space.searched.items():
@@ -189,12 +189,12 @@ def grid(space: Space) -> dict[str, list[Value]]:
             many = round((distribution.high - distribution.low) / distribution.step) + 1
             found[key] = [distribution.low + place * distribution.step for place in range(many)]
         else:
-            raise UserError(f"hydra.sweeper.sampler=grid: {key} has no end of values; give it a range or a choice")
+            raise UserError(f"hydra.sweeper.sampler=grid: {key} has infinitely many values; give a range or a choice")
     return found
 
 
 def edges(space: Space, params: Mapping[str, Value]) -> list[str]:
-    """Which of some values are at an end of what was searched, in words.
+    """List the values that are at an edge of the search space, in words.
 
     >>> edges(space(["a=tag(log,interval(0.01,1))", "b=16,32,64", "c=x,y"]), {"a": 0.95, "b": "32", "c": "x"})
     ['a=0.95 is at the upper edge of 0.01 to 1']
@@ -205,7 +205,7 @@ def edges(space: Space, params: Mapping[str, Value]) -> list[str]:
         if scale is None:
             continue
         low, high, log = scale
-        place = [math.log(float(each)) if log else float(each) for each in (low, params[key], high)]
+        place = [math.log(float(value)) if log else float(value) for value in (low, params[key], high)]
         share = (place[1] - place[0]) / (place[2] - place[0])
         if share <= EDGE or share >= 1 - EDGE:
             found.append(
@@ -215,7 +215,7 @@ def edges(space: Space, params: Mapping[str, Value]) -> list[str]:
 
 
 def _scale(distribution: BaseDistribution) -> tuple[float, float, bool] | None:
-    """The ends, and whether in between is logarithmic; None of what has no order, or one value."""
+    """The ends of a range, and whether it is logarithmic; None for unordered choices or a single value."""
     if isinstance(distribution, CategoricalDistribution):
         try:
             numbers = [float(str(choice)) for choice in distribution.choices]

@@ -1,4 +1,4 @@
-"""Where Hydra's sweep meets a search: what is typed to a space, points to the launcher, runs to what is told."""
+"""Connect Hydra's sweep to a search: overrides to a space, trials to the launcher, runs to results."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from recmeta.sweeps.space import COMPARED, EXCEPT, Space, default, each_once, sp
 from recmeta.types import Pruned, UserError
 
 REFUSED = (HydraException, OmegaConfBaseException, ValueError)
-"""What Hydra raises where a config can't be composed."""
+"""Errors that Hydra raises where a config can't be composed."""
 
 
 def sweep(
     loader: Any, config: DictConfig, launcher: Launcher, settings: Mapping[str, Any], arguments: Sequence[str]
 ) -> dict[str, Any]:
-    """Search by what is typed.
+    """Search the space given by the overrides.
 
     Args:
-        loader: Hydra's.
-        config: the sweep's.
-        launcher: runs the points of a batch.
-        settings: of `Settings`.
+        loader: Hydra's config loader.
+        config: config of the sweep.
+        launcher: runs the trials of a batch.
+        settings: fields of `Settings`.
         arguments: overrides, those of a config file first.
 
     Returns:
@@ -50,7 +50,7 @@ def sweep(
         `recmeta.experiment.failures.failed`.
 
     Raises:
-        UserError: a setting or a range that is none, trials that can't be compared, or a folder with another search.
+        UserError: an invalid setting or range, trials that can't be compared, or a folder with another search.
     """
     how = checked(settings)
     if how.pruner != "none" and config.hydra.runtime.choices["hydra/launcher"] != "fused":
@@ -68,7 +68,7 @@ def sweep(
         overrides = [[*found.fixed, *point] for point in points]
         made = [_composed(loader, config, one, number) for number, one in enumerate(overrides, first)]
         sound = [one for one, known in zip(overrides, made, strict=True) if isinstance(known, Composed)]
-        # Hydra's launchers know of no pruning; that one of them is not asked for it was checked.
+        # Hydra's own launchers cannot prune, and were refused above.
         more = {"prune": by_directory(made, judge)} if judge else {}
         returns = iter(launcher.launch(sound, initial_job_idx=first, **more) if sound else ())
         return [told(one, next(returns)) if isinstance(one, Composed) else one for one in made]
@@ -84,7 +84,7 @@ def sweep(
 
 
 def by_directory(made: Sequence[Composed | Told], judge: Judge) -> Prune:
-    """A judge of trials as what gives points up: a trial is known by its place, and a point by its run directory."""
+    """Adapt a pruning rule of trials, by index in the batch, to one of runs, by run directory."""
     directories = {
         place: run_directory.place(one.config) for place, one in enumerate(made) if isinstance(one, Composed)
     }
@@ -97,9 +97,10 @@ def by_directory(made: Sequence[Composed | Told], judge: Judge) -> Prune:
 
 
 def _composed_once(loader: Any, config: DictConfig, found: Space) -> list[Mapping[str, Any]]:
-    """The configs of points in which each choice comes once, as far as they compose; before anything is written.
+    """Compose trials in which each choice occurs once, before anything is written; some may fail to compose.
 
-    A name that is none is refused, and so is what composes in no point: one that fails in some is their failure.
+    A config that does not exist is refused, and so is a space in which no trial composes: where only some fail, these
+    trials fail.
     """
     configs, errors = [], []
     for point in each_once(found):
@@ -116,10 +117,10 @@ def _composed_once(loader: Any, config: DictConfig, found: Space) -> list[Mappin
 
 
 def check_alike(configs: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse points that differ in what makes their values comparable, as presets may.
+    """Refuse trials that differ in settings that make their values incomparable, as presets may.
 
     Raises:
-        UserError: naming what differs.
+        UserError: names the setting.
     """
     for key in (*COMPARED, "name", "output"):
         left = [name.removeprefix(f"{key}.") for name in EXCEPT]
@@ -130,7 +131,7 @@ def check_alike(configs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _ground(loader: Any, config: DictConfig, found: Space, configs: Sequence[Mapping[str, Any]]) -> Ground:
-    """What a search stands on: the same for the same configs, however they are typed."""
+    """The fixed properties of a search: the same for the same configs, however they are typed."""
     (plain,) = compose(loader.load_sweep_config, config, [found.fixed], 0)
     choices = OmegaConf.to_container(plain.hydra.runtime.choices)
     assert isinstance(choices, dict)
@@ -140,7 +141,7 @@ def _ground(loader: Any, config: DictConfig, found: Space, configs: Sequence[Map
 
 
 def _composed(loader: Any, config: DictConfig, overrides: Sequence[str], number: int) -> Composed | Told:
-    """A trial's config; where it can't be composed, what is told of it: it fails, and the others go on."""
+    """Compose a trial's config, or return its result where it can't be composed: the others go on."""
     try:
         (one,) = compose(loader.load_sweep_config, config, [overrides], number)
     except REFUSED as error:
@@ -151,10 +152,10 @@ def _composed(loader: Any, config: DictConfig, overrides: Sequence[str], number:
 
 
 def checked(settings: Mapping[str, Any]) -> Settings:
-    """The settings of the sweeper, each of its kind.
+    """Check the types and ranges of the sweeper's settings.
 
     Raises:
-        UserError: one is not.
+        UserError: a setting is invalid.
     """
     how = Settings(**settings)
     for key, there in (("sampler", ("tpe", "cmaes", "random", "grid")), ("pruner", ("none", *PRUNERS))):
@@ -170,17 +171,17 @@ def checked(settings: Mapping[str, Any]) -> Settings:
 
 
 def told(composed: Composed, returned: JobReturn) -> Told:
-    """What a run says of its trial: the value on meta-validation, or why there is none."""
+    """The result of a trial from its run: the value on meta-validation, or why there is none."""
     directory = run_directory.place(composed.config)
     if returned.status == JobStatus.UNKNOWN:
         return Told(None, directory, "the launcher did not say how it ended", None, code=1)
     try:
         value = returned.return_value
-    except Exception as error:  # the job's own: Hydra keeps it, and raises it here
+    except Exception as error:  # the job's own, which Hydra stores and raises here
         failed = failures.failure(error)
         return Told(None, directory, failed.line, None, failed.code)
     summary = read_json(directory / layout.SUMMARY) or {}
-    if value is None:  # another process may have run it, and be done by now
+    if value is None:  # another process may have run it and finished by now
         value = summary.get("validation", {}).get("value")
     if value is not None:
         return Told(value, directory, "", summary.get("speed", {}).get("wall_s"))

@@ -78,7 +78,7 @@ def test_the_default_is_a_point_where_all_of_it_is_searched():
 def test_a_grid_needs_an_end():
     found = space(["a=1,2", "b=range(1,4)", "c=range(0.0,1.0,0.5)"])
     assert grid(found) == {"a": ["1", "2"], "b": [1, 2, 3], "c": [0, 0.5]}
-    with pytest.raises(UserError, match=r"sampler=grid: rate has no end of values"):
+    with pytest.raises(UserError, match=r"sampler=grid: rate has infinitely many values"):
         grid(space(["rate=interval(0,1)"]))
 
 
