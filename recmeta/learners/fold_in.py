@@ -55,7 +55,7 @@ def fold_in(
     Args:
         spec, model, objective: given by recmeta. "rows" is squared error of labels, whatever the objective.
         rank: number of factors.
-        trains: see above.
+        trains: the loss of the items' side; see the module.
         level_penalty: penalty of a user's level.
         penalty: penalty of a user's factors; under "episodes" the items' factors can grow to offset it.
         item_penalty: penalty of an item's factors.
