@@ -78,7 +78,7 @@ def judge(study: optuna.Study, batch: Sequence[FrozenTrial], share: Callable[[fl
                 study._storage.set_trial_user_attr(batch[place]._trial_id, DECIDED, [step, sign * last[number]])
         known = study.get_trials(deepcopy=False)
         decided = {place: known[trial.number].user_attrs.get(DECIDED) for place, trial in enumerate(batch)}
-        return {place: Pruned(*said) for place, said in decided.items() if said and said[0] <= step}
+        return {place: Pruned(*decision) for place, decision in decided.items() if decision and decision[0] <= step}
 
     return judged
 

@@ -60,7 +60,7 @@ class Settings(NamedTuple):
     storage: str | None
 
 
-class Ground(NamedTuple):
+class SearchBase(NamedTuple):
     """Fixed properties of a search: config, goal, steps and the first trial.
 
     Attributes:
@@ -76,7 +76,7 @@ class Ground(NamedTuple):
     first: Mapping[str, Any] | None
 
 
-class Told(NamedTuple):
+class TrialResult(NamedTuple):
     """Result of a trial.
 
     Attributes:
@@ -98,18 +98,18 @@ class Told(NamedTuple):
     occupied: bool = False
 
 
-Launch = Callable[[Sequence[Sequence[str]], int, Judge | None], Sequence[Told]]
+Launch = Callable[[Sequence[Sequence[str]], int, Judge | None], Sequence[TrialResult]]
 """``(overrides of each trial, number of the first, pruning rule)`` -> the result of each."""
 
 
-def search(folder: Path, space: Space, settings: Settings, ground: Ground, launch: Launch) -> dict[str, Any]:
+def search(folder: Path, space: Space, settings: Settings, base: SearchBase, launch: Launch) -> dict[str, Any]:
     """Search until there are so many trials, resuming an earlier search.
 
     Args:
         folder: ``outputs/NAME``.
         space: the searched and the fixed settings.
         settings: of the search.
-        ground: fixed properties of the search.
+        base: fixed properties of the search.
         launch: runs trials.
 
     Returns:
@@ -120,16 +120,16 @@ def search(folder: Path, space: Space, settings: Settings, ground: Ground, launc
     """
     run_directory.make(folder)
     with run_directory.locked(folder):
-        study = _study(folder, space, settings, ground)
-        planned = _planned(space, settings, ground)
+        study = _study(folder, space, settings, base)
+        planned = _planned(space, settings, base)
         total = min(settings.trials, len(planned)) if settings.sampler == "grid" else settings.trials
         while batch := _batch(study, space, settings, total, planned):
-            judged = None if settings.pruner == "none" else judge(study, batch, PRUNERS[settings.pruner], ground.steps)
-            told = launch([typed(trial.params) for trial in batch], batch[0].number, judged)
-            for trial, said in zip(batch, told, strict=True):
-                _tell(study, trial, said, batch[0].number)
+            judged = None if settings.pruner == "none" else judge(study, batch, PRUNERS[settings.pruner], base.steps)
+            results = launch([typed(trial.params) for trial in batch], batch[0].number, judged)
+            for trial, result in zip(batch, results, strict=True):
+                _tell(study, trial, result, batch[0].number)
             write(folder / RECORD, to_json(recorded(study, space, settings)))
-            if any(said.occupied for said in told):
+            if any(result.occupied for result in results):
                 raise UserError(
                     f"{folder}: another process runs a trial of this search; run the same line when it is done"
                 )
@@ -138,13 +138,13 @@ def search(folder: Path, space: Space, settings: Settings, ground: Ground, launc
     return record
 
 
-def _study(folder: Path, space: Space, settings: Settings, ground: Ground) -> optuna.Study:
+def _study(folder: Path, space: Space, settings: Settings, base: SearchBase) -> optuna.Study:
     """Open the stored search, and refuse one with other settings."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own = f"sqlite:///{(folder / STORAGE).resolve()}"
     # A storage given by the user may hold other searches.
     name = "search" if settings.storage is None else folder.name
-    direction = optuna.study.StudyDirection.MINIMIZE if ground.goal == "min" else optuna.study.StudyDirection.MAXIMIZE
+    direction = optuna.study.StudyDirection.MINIMIZE if base.goal == "min" else optuna.study.StudyDirection.MAXIMIZE
     try:
         study = optuna.create_study(
             storage=settings.storage or own, study_name=name, direction=direction, load_if_exists=True
@@ -155,7 +155,7 @@ def _study(folder: Path, space: Space, settings: Settings, ground: Ground) -> op
             "URL, as postgresql://HOST/NAME"
         ) from error
     identity = {
-        "config": ground.config, "searched": described(space), "goal": ground.goal, "sampler": settings.sampler,
+        "config": base.config, "searched": described(space), "goal": base.goal, "sampler": settings.sampler,
         "seed": settings.seed, "batch": settings.batch, "pruner": settings.pruner,
     }  # fmt: skip
     known = study.user_attrs.get("search")
@@ -166,13 +166,13 @@ def _study(folder: Path, space: Space, settings: Settings, ground: Ground) -> op
     return study
 
 
-def _planned(space: Space, settings: Settings, ground: Ground) -> list[Mapping[str, Any]]:
+def _planned(space: Space, settings: Settings, base: SearchBase) -> list[Mapping[str, Any]]:
     """The trials that need no sampler: the default, and after it all others of a grid."""
-    first = [] if ground.first is None else [ground.first]
+    first = [] if base.first is None else [base.first]
     if settings.sampler != "grid":
         return first
-    points = [dict(zip(space.searched, values, strict=True)) for values in product(*grid(space).values())]
-    return [*first, *(point for point in points if point not in first)]
+    combinations = [dict(zip(space.searched, values, strict=True)) for values in product(*grid(space).values())]
+    return [*first, *(combination for combination in combinations if combination not in first)]
 
 
 def _batch(
@@ -206,25 +206,25 @@ def sampler(settings: Settings, number: int) -> BaseSampler:
     return TPESampler(seed=seed) if settings.sampler == "tpe" else RandomSampler(seed=seed)
 
 
-def _tell(study: optuna.Study, trial: FrozenTrial, said: Told, first: int) -> None:
+def _tell(study: optuna.Study, trial: FrozenTrial, result: TrialResult, first: int) -> None:
     """Record the result of a trial, unless it is not known yet; ``first`` is the number of its batch's first."""
-    if said.occupied:
+    if result.occupied:
         return
-    run = said.directory and said.directory.name
+    run = result.directory and result.directory.name
     earlier = study.get_trials(deepcopy=False)[: trial.number]
     # A run made for an earlier trial, or in the same batch, costs no time again; runs without a result are repeated.
     once = [other for other in earlier if other.state == TrialState.COMPLETE or other.number >= first]
     before = [other.number for other in once if _about(other)["run"] == run]
-    same, seconds = (before[0], 0.0) if run and before else (None, said.seconds)
-    about = {"run": run, "same_as": same, "seconds": seconds, "reason": said.reason, "code": said.code}
+    same, seconds = (before[0], 0.0) if run and before else (None, result.seconds)
+    about = {"run": run, "same_as": same, "seconds": seconds, "reason": result.reason, "code": result.code}
     # Not on the trial object: it may have been asked for in a process that was killed.
     study._storage.set_trial_user_attr(trial._trial_id, "about", about)
-    if said.pruned:
+    if result.pruned:
         study.tell(trial.number, state=TrialState.PRUNED)  # its value is the last one reported
-    elif said.value is None or not np.isfinite(said.value):
+    elif result.value is None or not np.isfinite(result.value):
         study.tell(trial.number, state=TrialState.FAIL)
     else:
-        study.tell(trial.number, said.value)
+        study.tell(trial.number, result.value)
 
 
 def recorded(study: optuna.Study, space: Space, settings: Settings) -> dict[str, Any]:
@@ -259,7 +259,9 @@ def _about(trial: FrozenTrial) -> dict[str, Any]:
 def lines(record: Mapping[str, Any], folder: Path) -> list[str]:
     """Summarise a search for the user."""
     counts = ", ".join(f"{count} {name}" for name, count in record["counts"].items() if count)
-    said = [f"{folder}: {counts} trials, {record['seconds']:.0f} s"]
+    summary = [f"{folder}: {counts} trials, {record['seconds']:.0f} s"]
     if best := record["best"]:
-        said.append(f"best by meta-validation: trial {best['number']}, {best['value']:.4f}: {' '.join(best['typed'])}")
-    return [*said, *(f"at an edge: {edge}; search further there" for edge in record["edges"])]
+        summary.append(
+            f"best by meta-validation: trial {best['number']}, {best['value']:.4f}: {' '.join(best['typed'])}"
+        )
+    return [*summary, *(f"at an edge: {edge}; search further there" for edge in record["edges"])]

@@ -25,7 +25,7 @@ from recmeta.runs.files import read_json
 from recmeta.runs.hashing import config_hash
 from recmeta.sweeps.fused import Composed, compose
 from recmeta.sweeps.pruning import PRUNERS, Judge
-from recmeta.sweeps.search import STATES, Ground, Settings, Told, lines, search
+from recmeta.sweeps.search import STATES, SearchBase, Settings, TrialResult, lines, search
 from recmeta.sweeps.space import COMPARED, EXCEPT, Space, default, each_once, space, typed
 from recmeta.types import Pruned, UserError
 
@@ -62,28 +62,28 @@ def sweep(
     check_alike(configs)
     if how.pruner != "none" and ("steps" in found.searched or len({each["steps"] for each in configs}) > 1):
         raise UserError(f"hydra.sweeper.pruner={how.pruner}: trials are judged at equal steps: give steps one value")
-    ground = _ground(loader, config, found, configs)
+    base = _search_base(loader, config, found, configs)
 
-    def launch(points: Sequence[Sequence[str]], first: int, judge: Judge | None) -> list[Told]:
-        overrides = [[*found.fixed, *point] for point in points]
+    def launch(trials: Sequence[Sequence[str]], first: int, judge: Judge | None) -> list[TrialResult]:
+        overrides = [[*found.fixed, *trial] for trial in trials]
         made = [_composed(loader, config, one, number) for number, one in enumerate(overrides, first)]
         sound = [one for one, known in zip(overrides, made, strict=True) if isinstance(known, Composed)]
         # Hydra's own launchers cannot prune, and were refused above.
         more = {"prune": by_directory(made, judge)} if judge else {}
         returns = iter(launcher.launch(sound, initial_job_idx=first, **more) if sound else ())
-        return [told(one, next(returns)) if isinstance(one, Composed) else one for one in made]
+        return [trial_result(one, next(returns)) if isinstance(one, Composed) else one for one in made]
 
-    if ground.first is None:
+    if base.first is None:
         failures.say("the default config is no trial: a value of it is not among what is searched")
     folder = Path(config.hydra.sweep.dir)
-    record = search(folder, found, how, ground, launch)
+    record = search(folder, found, how, base, launch)
     for line in lines(record, folder):
         print(line)
     failures.failed[:] = failed_trials(record)
     return record
 
 
-def by_directory(made: Sequence[Composed | Told], judge: Judge) -> Prune:
+def by_directory(made: Sequence[Composed | TrialResult], judge: Judge) -> Prune:
     """Adapt a pruning rule of trials, by index in the batch, to one of runs, by run directory."""
     directories = {
         place: run_directory.place(one.config) for place, one in enumerate(made) if isinstance(one, Composed)
@@ -103,9 +103,9 @@ def _composed_once(loader: Any, config: DictConfig, found: Space) -> list[Mappin
     trials fail.
     """
     configs, errors = [], []
-    for point in each_once(found):
+    for trial in each_once(found):
         try:
-            (one,) = compose(loader.load_sweep_config, config, [[*found.fixed, *typed(point)]], 0)
+            (one,) = compose(loader.load_sweep_config, config, [[*found.fixed, *typed(trial)]], 0)
             configs.append(one.config)
         except MissingConfigException:
             raise
@@ -130,24 +130,24 @@ def check_alike(configs: Sequence[Mapping[str, Any]]) -> None:
             raise UserError(f"what is searched changes {key}: trials that differ in it can't be compared; fix it")
 
 
-def _ground(loader: Any, config: DictConfig, found: Space, configs: Sequence[Mapping[str, Any]]) -> Ground:
+def _search_base(loader: Any, config: DictConfig, found: Space, configs: Sequence[Mapping[str, Any]]) -> SearchBase:
     """The fixed properties of a search: the same for the same configs, however they are typed."""
     (plain,) = compose(loader.load_sweep_config, config, [found.fixed], 0)
     choices = OmegaConf.to_container(plain.hydra.runtime.choices)
     assert isinstance(choices, dict)
     at = {key: choices.get(key, at_key(plain.config, key)) for key in found.searched}
     digest = hashlib.sha256("".join(map(config_hash, configs)).encode()).hexdigest()
-    return Ground(digest, metric(plain.config["metric"]).goal, plain.config["steps"], default(found, at))
+    return SearchBase(digest, metric(plain.config["metric"]).goal, plain.config["steps"], default(found, at))
 
 
-def _composed(loader: Any, config: DictConfig, overrides: Sequence[str], number: int) -> Composed | Told:
+def _composed(loader: Any, config: DictConfig, overrides: Sequence[str], number: int) -> Composed | TrialResult:
     """Compose a trial's config, or return its result where it can't be composed: the others go on."""
     try:
         (one,) = compose(loader.load_sweep_config, config, [overrides], number)
     except REFUSED as error:
-        said = failures.explain(error)
-        failures.say(f"{' '.join(overrides)}: {said}")
-        return Told(None, None, said, None, code=2)
+        reason = failures.explain(error)
+        failures.say(f"{' '.join(overrides)}: {reason}")
+        return TrialResult(None, None, reason, None, code=2)
     return one
 
 
@@ -170,27 +170,29 @@ def checked(settings: Mapping[str, Any]) -> Settings:
     return how
 
 
-def told(composed: Composed, returned: JobReturn) -> Told:
+def trial_result(composed: Composed, returned: JobReturn) -> TrialResult:
     """The result of a trial from its run: the value on meta-validation, or why there is none."""
     directory = run_directory.place(composed.config)
     if returned.status == JobStatus.UNKNOWN:
-        return Told(None, directory, "the launcher did not say how it ended", None, code=1)
+        return TrialResult(None, directory, "the launcher did not report how it ended", None, code=1)
     try:
         value = returned.return_value
     except Exception as error:  # the job's own, which Hydra stores and raises here
         failed = failures.failure(error)
-        return Told(None, directory, failed.line, None, failed.code)
+        return TrialResult(None, directory, failed.line, None, failed.code)
     summary = read_json(directory / layout.SUMMARY) or {}
     if value is None:  # another process may have run it and finished by now
         value = summary.get("validation", {}).get("value")
     if value is not None:
-        return Told(value, directory, "", summary.get("speed", {}).get("wall_s"))
+        return TrialResult(value, directory, "", summary.get("speed", {}).get("wall_s"))
     failure = read_json(directory / layout.FAILURE) or {}
     reason = failure.get("error") or "it gave no value on meta-validation"
     seconds = without_results(directory).train_seconds
     if failure.get("type") == layout.PRUNED:
-        return Told(None, directory, reason, seconds, pruned=True)
-    return Told(None, directory, reason, seconds, failure.get("code", 1), occupied=run_directory.is_locked(directory))
+        return TrialResult(None, directory, reason, seconds, pruned=True)
+    return TrialResult(
+        None, directory, reason, seconds, failure.get("code", 1), occupied=run_directory.is_locked(directory)
+    )
 
 
 def failed_trials(record: Mapping[str, Any]) -> Iterator[failures.Failure]:

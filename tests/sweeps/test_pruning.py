@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from recmeta.sweeps.pruning import LEAST, halving, judge, median
-from recmeta.sweeps.search import Ground, Settings, Told, search
+from recmeta.sweeps.search import SearchBase, Settings, TrialResult, search
 from recmeta.sweeps.space import space
 
 RATE = {"rate": FloatDistribution(0, 1)}
@@ -110,9 +110,9 @@ def launcher(steps, die_at=None):
             if judged and step < STEPS:
                 gone |= judged(step, {place: curve(rates[place], step) for place in here})
         return [
-            Told(None, None, str(gone[place]), 1.0, pruned=True)
+            TrialResult(None, None, str(gone[place]), 1.0, pruned=True)
             if place in gone
-            else Told(curve(rate, STEPS), None, "", 1.0)
+            else TrialResult(curve(rate, STEPS), None, "", 1.0)
             for place, rate in enumerate(rates)
         ]
 
@@ -121,7 +121,7 @@ def launcher(steps, die_at=None):
 
 def searched(folder, launch, pruner):
     how = Settings("tpe", trials=16, batch=8, seed=0, pruner=pruner, storage=None)
-    return search(folder, space(["rate=interval(0.0,1.0)"]), how, Ground("", "min", STEPS, None), launch)
+    return search(folder, space(["rate=interval(0.0,1.0)"]), how, SearchBase("", "min", STEPS, None), launch)
 
 
 @pytest.mark.parametrize("pruner", ["median", "halving"])

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from recmeta.runs import directory as run_directory
-from recmeta.sweeps.search import RECORD, STORAGE, Ground, Settings, Told, lines, search
+from recmeta.sweeps.search import RECORD, STORAGE, SearchBase, Settings, TrialResult, lines, search
 from recmeta.sweeps.space import default, space
 from recmeta.types import UserError
 
@@ -37,7 +37,9 @@ def launcher(seen, *, die_at=(), fail=lambda rate: False):
             rate, width = float(at["rate"]), int(at["width"])
             seen.append((rate, width))
             told.append(
-                Told(None if fail(rate) else abs(rate - 0.1) + 1 / width, None, "diverged" if fail(rate) else "", 1.0)
+                TrialResult(
+                    None if fail(rate) else abs(rate - 0.1) + 1 / width, None, "diverged" if fail(rate) else "", 1.0
+                )
             )
         return told
 
@@ -49,7 +51,7 @@ def searched(folder, launch, at=AT, typed=SPACE, config="", **settings):
         **{"sampler": "random", "trials": 20, "batch": 6, "seed": 0, "pruner": "none", "storage": None} | settings
     )
     found = space(typed)
-    return search(folder, found, how, Ground(config, "min", 100, default(found, at)), launch)
+    return search(folder, found, how, SearchBase(config, "min", 100, default(found, at)), launch)
 
 
 @pytest.fixture
@@ -180,7 +182,7 @@ def test_what_fails_is_recorded_and_passed_over(tmp_path):
 
 def test_a_trial_that_equals_an_earlier_one_takes_no_time_again(tmp_path):
     def launch(points, first, judge):
-        return [Told(1.0, tmp_path / point[0], "", 2.0) for point in points]
+        return [TrialResult(1.0, tmp_path / point[0], "", 2.0) for point in points]
 
     record = searched(tmp_path, launch, typed=["width=8,16"], trials=8, batch=4)
     runs = [trial["run"] for trial in record["trials"]]
@@ -192,7 +194,7 @@ def test_a_trial_that_equals_an_earlier_one_takes_no_time_again(tmp_path):
 
 def test_what_failed_is_run_again_for_a_later_trial_that_equals_it(tmp_path):
     def launch(points, first, judge):
-        return [Told(None, tmp_path / point[0], "diverged", 2.0, 1) for point in points]
+        return [TrialResult(None, tmp_path / point[0], "diverged", 2.0, 1) for point in points]
 
     record = searched(tmp_path, launch, typed=["width=8,16"], trials=8, batch=4)
     runs = [trial["run"] for trial in record["trials"]]
@@ -262,7 +264,7 @@ def test_one_process_searches_at_a_time(tmp_path):
 
 def test_a_trial_that_another_process_runs_is_told_later(tmp_path):
     def launch(points, first, judge):
-        return [Told(None, None, "", None, occupied=True) for _ in points]
+        return [TrialResult(None, None, "", None, occupied=True) for _ in points]
 
     with pytest.raises(UserError, match="another process runs a trial"):
         searched(tmp_path, launch, trials=2)

@@ -11,7 +11,7 @@ from recmeta.__main__ import main
 from recmeta.results import status
 from recmeta.sweeps.fused import Composed
 from recmeta.sweeps.search import RECORD
-from recmeta.sweeps.sweeper import check_alike, checked, told
+from recmeta.sweeps.sweeper import check_alike, checked, trial_result
 from recmeta.types import Diverged, UserError
 
 SEARCH = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.trials=4", "hydra.sweeper.batch=4")
@@ -70,7 +70,7 @@ def test_what_is_worse_is_given_up_early_and_that_is_no_failure(small, monkeypat
         assert trial["seconds"] > 0
     pruned = [run for run in status.statuses(tmp_path / "found") if run.state == "pruned"]
     assert len(pruned) == 4
-    assert all(point.said.startswith("given up at step") for point in pruned)
+    assert all(run.detail.startswith("given up at step") for run in pruned)
     assert call(monkeypatch, *typed) == 0
     assert json.loads((tmp_path / "found" / RECORD).read_text()) == record
 
@@ -128,13 +128,13 @@ def test_what_was_tried_and_refused_can_be_said(small, monkeypatch, tmp_path):
         (JobStatus.FAILED, UserError("too\nbad"), "too bad", 2),
         (JobStatus.FAILED, Diverged("no numbers"), "no numbers", 1),
         (JobStatus.FAILED, RuntimeError("broken"), "broken", 1),
-        (JobStatus.UNKNOWN, None, "the launcher did not say how it ended", 1),
+        (JobStatus.UNKNOWN, None, "the launcher did not report how it ended", 1),
         (JobStatus.COMPLETED, None, "it gave no value on meta-validation", 1),
     ],
 )
 def test_however_a_job_ends_its_trial_is_told(tmp_path, ended, value, reason, code):
     composed = Composed({"name": "a", "output": str(tmp_path), "learner": {}}, DictConfig({}), [])
-    said = told(composed, JobReturn(status=ended, _return_value=value))
+    said = trial_result(composed, JobReturn(status=ended, _return_value=value))
     assert (said.value, said.reason, said.code) == (None, reason, code)
 
 
