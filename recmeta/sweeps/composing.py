@@ -61,7 +61,7 @@ class Composer:
         return config
 
     def is_value(self, override: Override) -> bool:
-        """Whether an override gives a value and chooses nothing; a mapping is laid over what its group has."""
+        """Whether an override gives a value and chooses nothing; a mapping is merged into its group's config."""
         key = override.key_or_group
         if key == "hydra" or override.is_hydra_override() or override.is_sweep_override():
             return False
