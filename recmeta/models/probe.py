@@ -146,10 +146,12 @@ def lookup_fails(model: Model, params: Params, task: Task, recorded: Any) -> Exc
         return [jnp.concatenate(recorder.seen) for recorder in held]
 
     try:
-        jax.eval_shape(encode, params, task)
+        program = jax.make_jaxpr(encode)(params, task)
     except (TypeError, ValueError, AttributeError, IndexError, jax.errors.UnexpectedTracerError) as error:
         return error
-    return None
+    # An index that is known inside of a loop alone comes out as if it were a constant.
+    leaked = [value for value in program.consts if isinstance(value, jax.core.Tracer)]
+    return jax.errors.UnexpectedTracerError("an index of a loop") if leaked else None
 
 
 def uses_of(model: Model, params: Params, task: Task) -> Uses:

@@ -1,4 +1,4 @@
-"""Encoders that need what a plain one does not: dropout, a frozen vector, other users' rows, relations."""
+"""Encoders that need dropout, a frozen vector, other users' rows or relations; and two that can't be adapted."""
 
 from __future__ import annotations
 
@@ -112,6 +112,24 @@ class Propagates(Both):
         return (total / jnp.maximum(mass, 1e-6)[:, None])[x["id"]]
 
 
+class Taken(Both):
+    """A table that is looked up in a way that can't be followed."""
+
+    def beside(self, context, x):
+        return jnp.take(self.row.table[...], x["id"], axis=0)
+
+
+class Dense(Both):
+    """A dense layer that no adapter reaches."""
+
+    def __init__(self, spec, *, width, rngs):
+        super().__init__(spec, width=width, more=width, rngs=rngs)
+        self.layer = nnx.Linear(self.row.width, width, rngs=rngs)
+
+    def beside(self, context, x):
+        return self.layer(self.row(x))
+
+
 def dropped(
     *, spec: DataSpec, rngs: nnx.Rngs, width: Annotated[int, Ge(1)], rate: Annotated[float, Ge(0), Le(1)]
 ) -> Dropped:
@@ -139,3 +157,13 @@ def propagates(
 ) -> Propagates:
     """Build a `Propagates`."""
     return Propagates(spec, background, relation=relation, width=width, rngs=rngs)
+
+
+def taken(*, spec: DataSpec, rngs: nnx.Rngs, width: Annotated[int, Ge(1)]) -> Taken:
+    """Build a `Taken`."""
+    return Taken(spec, width=width, more=width, rngs=rngs)
+
+
+def dense(*, spec: DataSpec, rngs: nnx.Rngs, width: Annotated[int, Ge(1)]) -> Dense:
+    """Build a `Dense`."""
+    return Dense(spec, width=width, rngs=rngs)

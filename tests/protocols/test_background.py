@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recmeta.protocols.background import make_background
+from recmeta.protocols.plan import Histories
 from recmeta.types import ENTITY, Relation
 
 
@@ -71,5 +73,13 @@ def test_relations_are_in_the_codes_that_a_model_reads(data, cut, task):
         np.testing.assert_array_equal(got.target, ends[1][there])
         np.testing.assert_array_equal(got.weight, weight[there])
         assert background.dropped[name] == (~there).sum()
-    if task == "item":
-        assert background.dropped["friends"] > 0  # users that meta-train has not seen have no code
+
+
+def test_a_pair_of_an_item_that_meta_train_has_not_seen_is_left_out(data):
+    codes = np.where(np.arange(len(data.items.ids)) == 2, 0, np.arange(len(data.items.ids)) + 1).astype(np.int32)
+    pairs = Relation(("item", "item"), np.array([0, 1, 2]), np.array([1, 2, 3]), np.ones(3))
+    train = Histories(np.array([5]), np.array([0, 0]), np.array([], int))
+    background = make_background(replace(data, relations={"next": pairs}), train, codes)
+    assert background.relations["next"].source.tolist() == [1]
+    assert background.relations["next"].target.tolist() == [2]
+    assert background.dropped == {"next": 2}
