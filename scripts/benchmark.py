@@ -71,10 +71,10 @@ def recmeta_program(problem: Problem, batch: int, inner_steps: int, steps: int, 
     )  # fmt: skip
     optimizer, mae = optax.adam(1e-3), metric("mae")
     chunk = train.make_chunk(
-        lambda _: learner, objective, lambda _: optimizer, problem, [mae], metric=mae, steps=steps, total=steps,
+        lambda *_: learner, objective, lambda _: optimizer, problem, [mae], metric=mae, steps=steps, total=steps,
         batch=batch, patience=None,
     )  # fmt: skip
-    progress = train.initial_progress(lambda _: learner, lambda _: optimizer, {}, [0], "min")
+    progress = train.initial_progress(lambda *_: learner, lambda _: optimizer, {}, [0], "min")
 
     def round_() -> None:
         nonlocal progress

@@ -42,7 +42,7 @@ from recmeta.types import (
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "dataset": (),
     "protocol": ("interactions",),
-    "encoder": ("spec", "rngs"),
+    "encoder": ("spec", "rngs", "background"),
     "scorer": ("widths", "rngs"),
     "learner": ("spec", "model", "objective"),
     "objective": (),

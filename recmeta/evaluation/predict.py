@@ -19,6 +19,7 @@ from recmeta.types import (
     Baseline,
     Batch,
     Candidates,
+    Constants,
     DataSpec,
     Features,
     Learner,
@@ -31,6 +32,9 @@ from recmeta.types import (
     Support,
     Task,
 )  # fmt: skip
+
+Replicas = tuple[tuple[Params, Numbers], Constants]
+"""Parameters and numbers of each, with a leading axis ``R``, and the constants of all."""
 
 NO_OP = 0.001 / 4
 """An inner loop that moves predictions by less than this share of the label range (0.001 star of 1 to 5) is idle."""
@@ -156,6 +160,7 @@ def test_learner(
     metrics: Sequence[Metric],
     aggregates: Sequence[Aggregate],
     scored: Scored,
+    constants: Constants,
 ) -> dict[str, TestResult]:
     """Test a learner at all support sizes and all depths, on each scenario.
 
@@ -165,17 +170,19 @@ def test_learner(
         numbers: of each replica, arrays ``[R]``.
         metrics, aggregates: what is measured, of a task and of all at once.
         scored: from `make_scored`, of the same metrics.
+        constants: of the learner's model.
     """
     spec, shots = problem.spec, jnp.array(problem.shots)
     ranking = [metric for metric in metrics if metric.reads == "score"]
-    replicas = (params, numbers)
+    replicas = (params, numbers), constants
 
-    def nth(replicas: tuple[Params, Numbers], place: Array) -> tuple[Params, Learner]:
-        params, numbers = jax.tree.map(lambda values: values[place], replicas)
-        return params, learner(numbers)
+    def nth(replicas: Replicas, place: Array) -> tuple[Params, Learner]:
+        own, constants = replicas
+        params, numbers = jax.tree.map(lambda values: values[place], own)
+        return params, learner(numbers, constants)
 
     @jax.jit
-    def test(replicas: tuple[Params, Numbers], place: Array, batch: Batch):
+    def test(replicas: Replicas, place: Array, batch: Batch):
         params, made = nth(replicas, place)
         depths = jnp.arange(made.steps + 1)
         predictions = learner_predictions(made, objective, spec, params, batch, shots, depths)
@@ -185,16 +192,12 @@ def test_learner(
         return full, error, change
 
     @jax.jit
-    def ranked(
-        replicas: tuple[Params, Numbers], place: Array, batch: Batch, candidates: Candidates, entities: Features
-    ):
+    def ranked(replicas: Replicas, place: Array, batch: Batch, candidates: Candidates, entities: Features):
         params, made = nth(replicas, place)
         return rank(ranking, spec, partial(learner_scores, made, params, shots), batch, candidates, entities)
 
     @jax.jit
-    def folded(
-        replicas: tuple[Params, Numbers], place: Array, batch: Batch, candidates: Candidates, entities: Features
-    ):
+    def folded(replicas: Replicas, place: Array, batch: Batch, candidates: Candidates, entities: Features):
         params, made = nth(replicas, place)
         headline = jnp.array([problem.headline])
         score = lambda task, query: learner_scores(made, params, headline, task, query)[0]  # noqa: E731

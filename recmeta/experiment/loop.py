@@ -60,7 +60,9 @@ def begin(
     checkpoints = checkpoint.open(where, fresh=fresh)
     stack.callback(checkpoints.close)
     numbers, seeds = replicas(runs)
-    progress = initial_progress(prepared.learner, prepared.optimizer, numbers, seeds, prepared.parts.metric.goal)
+    progress = initial_progress(
+        prepared.learner, prepared.optimizer, numbers, seeds, prepared.parts.metric.goal, prepared.constants
+    )
     if prepared.start:
         params = warm_start.replace_params(prepared.start, progress.state.params, seeds)
         progress = progress_from(params, progress, prepared.optimizer, numbers)
@@ -101,7 +103,7 @@ def train(
     everyone = jax.tree.map(lambda leaf: np.array(checkpoint.to_numpy(leaf)), training.progress)
     places, warm = np.arange(len(everyone.best.stopped)), []
     programs: dict[int, Any] = {}  # by their size
-    on, problem = (), prepared.problem
+    on, problem, constants = (), prepared.problem, prepared.constants
     stop_early(block, training.step, {}, prune)
     for_each(block, partial(check_in_step, training))
     while block.open:
@@ -109,15 +111,17 @@ def train(
         training, places = compact(block, training, places)
         begun, numbers, size = training.progress, training.numbers, len(places)
         if devices.chosen(size) != on:
-            on, problem = devices.chosen(size), prepared.problem  # free buffers on the previous devices first
-            tasks, validation = devices.replicate((problem.train, problem.validation), size)
+            # Free buffers on the previous devices first.
+            on, problem, constants = devices.chosen(size), prepared.problem, prepared.constants
+            tasks, validation, constants = devices.replicate((problem.train, problem.validation, constants), size)
             problem = problem._replace(train=tasks, validation=validation)
         stopped, visited = np.asarray(begun.best.stopped), settings.batch * settings.eval_every * block.seeds
         if cold := size not in programs:
-            programs[size] = chunk.lower(begun, numbers, problem.train, problem.validation).compile()
+            programs[size] = chunk.lower(begun, numbers, problem.train, problem.validation, constants).compile()
             if there > 1 and len(programs) == 1:  # a smaller one needs no more
                 check_memory(programs[size], size)
-        for progress, reported in run_chunks(begun, programs[size], numbers, problem, steps=settings.steps):
+        chunks = run_chunks(begun, programs[size], numbers, problem, steps=settings.steps, constants=constants)
+        for progress, reported in chunks:
             training, seconds = training._replace(progress=progress), clock()
             warm += [] if cold else [(visited, seconds)]
             cost(there)

@@ -16,7 +16,8 @@ from recmeta.config import compatibility, schema
 from recmeta.config.components import Parts, make_parts, try_optimizer
 from recmeta.evaluation import score
 from recmeta.experiment.summary import Reference, aggregate_cells
-from recmeta.models.model import make_model
+from recmeta.models import probe
+from recmeta.models.model import hash_constants, make_model, with_constants
 from recmeta.runs import directory as run_directory
 from recmeta.runs import provenance
 from recmeta.runs.directory import Previous
@@ -26,7 +27,17 @@ from recmeta.runs.layout import Summary
 from recmeta.training import warm_start
 from recmeta.training.chunk import MakeOptimizer
 from recmeta.training.optimizer import outer_optimizer
-from recmeta.types import Interactions, MakeLearner, Numbers, Objective, Params, Problem, UserError
+from recmeta.types import (
+    Constants,
+    Interactions,
+    Learner,
+    MakeLearner,
+    Numbers,
+    Objective,
+    Params,
+    Problem,
+    UserError,
+)  # fmt: skip
 
 
 class PlannedRun(NamedTuple):
@@ -61,7 +72,8 @@ class Prepared(NamedTuple):
         data, problem: loaded, and split.
         objective: made.
         learner, optimizer: make these of traced hyper-parameters; None for the baselines alone.
-        hashes: of data, protocol and code, and of the start.
+        constants: of the learner's model.
+        hashes: of data, protocol and code, and of the start and the constants where there are some.
         scored: from `recmeta.evaluation.score.make_scored`.
         reference: what the baselines do; worked out at the first call.
         unused: the groups whose component the learner makes no use of.
@@ -77,6 +89,7 @@ class Prepared(NamedTuple):
     objective: Objective
     learner: MakeLearner | None
     optimizer: MakeOptimizer | None
+    constants: Constants
     hashes: Mapping[str, str]
     scored: score.Scored
     reference: Callable[[], Reference]
@@ -131,11 +144,12 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     parts, settings = run.parts, run.settings
     objective = parts.objective()
     compatibility.check_problem(parts, problem, objective)
-    learner = make_learner(parts, problem, objective)
+    learner, constants = make_learner(parts, problem, objective)
     optimizer = shapes = start = None
     hashes = {"data": data.sha256, "protocol": problem.split.sha256, "code": code_hash()}
     if learner:
-        shapes = jax.eval_shape(learner(parts.numbers).init, jax.random.key(0))
+        shapes = jax.eval_shape(learner(parts.numbers, constants).init, jax.random.key(0))
+        hashes |= {"constants": hash_constants(constants)} if constants else {}
         optimizer = make_optimizer(parts, settings, shapes)
         if settings.start is not None:
             start = warm_start.read(settings.start, settings.output)
@@ -144,19 +158,33 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     reference = cache(partial(evaluate_baselines, parts, problem, scored))
     unused = compatibility.unused_parts(shapes) if learner else []
     return Prepared(
-        settings, parts, data, problem, objective, learner, optimizer, hashes, scored, reference, unused,
+        settings, parts, data, problem, objective, learner, optimizer, constants, hashes, scored, reference, unused,
         provenance.environment(), start, shapes,
     )  # fmt: skip
 
 
-def make_learner(parts: Parts, problem: Problem, objective: Objective) -> MakeLearner | None:
-    """Build the model for a problem, and a learner factory: traced hyper-parameters -> learner. None for baselines."""
-    if parts.learner is None:
-        return None
-    model = make_model(parts.encoder, parts.scorer, problem.spec, objective)
-    make = partial(parts.learner, spec=problem.spec, model=model, objective=objective)
-    make(**parts.numbers["learner"])  # what it refuses is refused before anything is written
-    return lambda numbers: make(**numbers["learner"])
+def make_learner(parts: Parts, problem: Problem, objective: Objective) -> tuple[MakeLearner | None, Constants]:
+    """Build the model for a problem.
+
+    Returns:
+        A learner factory, ``(traced hyper-parameters, constants) -> learner``, and the model's constants. None for the
+        baselines alone.
+
+    Raises:
+        UserError: for a model that can't be adapted so; before anything is written.
+    """
+    build = parts.learner
+    if build is None:
+        return None, ()
+    made = make_model(parts.encoder, parts.scorer, problem.spec, objective, problem.background)
+    model = probe.probe(made, problem.validation.task)
+
+    def make(numbers: Numbers, constants: Constants) -> Learner:
+        bound = with_constants(model, constants)
+        return build(spec=problem.spec, model=bound, objective=objective, **numbers["learner"])
+
+    make(parts.numbers, model.constants)  # what it refuses is refused before anything is written
+    return make, model.constants
 
 
 def make_optimizer(parts: Parts, settings: schema.Root, shapes: Params) -> MakeOptimizer:

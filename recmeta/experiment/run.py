@@ -280,6 +280,7 @@ def test(
         prepared.parts.metrics,
         prepared.parts.aggregates,
         prepared.scored,
+        prepared.constants,
     )
     rows = sum(next(iter(found.scores.values())).size for found in results.values())
     return results, rows / (clock() - compiled().seconds)

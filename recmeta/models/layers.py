@@ -1,4 +1,4 @@
-"""Dense layers, whose matrices may be more than arrays: say, a shared matrix and one task's small change to it."""
+"""Dense layers whose matrices can be adapted, arrays that nobody trains, and normalised ReLU."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ class Kernel(nnx.Param):
 
     It has a type of its own so that `recmeta.models.model` can say which parameters are such: in their place may stand
     whatever inputs can be multiplied by (`recmeta.learners.adaptation.kernels`).
+    """
+
+
+class Constant(nnx.Variable):
+    """An array that nobody trains, ``self.vectors = Constant(array)``, read as ``self.vectors[...]``.
+
+    It is held once for all replicas, and has no gradient, no optimizer state and no place in checkpoints. It must not
+    depend on the seed: one of random numbers is the same for all.
     """
 
 

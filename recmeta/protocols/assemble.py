@@ -14,9 +14,22 @@ from jaxtyping import Bool, Float, Int
 
 from recmeta.cleaning.preparations import prepare
 from recmeta.protocols import features, sampling
+from recmeta.protocols.background import make_background
 from recmeta.protocols.candidates import Kind, make_candidates
 from recmeta.protocols.plan import Episodes, Histories, Picks, Plan
-from recmeta.types import Batch, Candidates, DataSpec, Interactions, Problem, Query, Split, Support, Task, Tasks
+from recmeta.types import (
+    ENTITY,
+    Batch,
+    Candidates,
+    DataSpec,
+    Interactions,
+    Problem,
+    Query,
+    Split,
+    Support,
+    Task,
+    Tasks,
+)  # fmt: skip
 
 MANY_LEVELS = 20
 """More distinct labels than this are taken for a continuum."""
@@ -72,6 +85,7 @@ def assemble(
         headline=episodes.headline,
         about={scenario: _about(data, plan.train, picks, known_share) for scenario, picks in plan.test.items()},
         candidates={} if candidates == "query" else {name: ranked(picks) for name, picks in tested.items()},
+        background=partial(make_background, data, plan.train, tables["entities"]["id"]),
     )
 
 
@@ -117,7 +131,8 @@ def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: Episodes, que
         query=query,
         rows=len(rows),
     )
-    return spec, {"contexts": contexts, "entities": ids | entities}
+    numbered = {ENTITY: np.arange(len(data.users.ids), dtype=np.int32)}
+    return spec, {"contexts": contexts | numbered, "entities": ids | entities}
 
 
 # What follows is made on the host and then moved: on the device, each gather would be a program of its own to compile.

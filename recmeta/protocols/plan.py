@@ -131,7 +131,12 @@ def turned(data: Interactions, task: Side) -> Interactions:
     """The data set with the task's entities on the users' side."""
     if task == "user":
         return data
-    return replace(data, user=data.item, item=data.user, users=data.items, items=data.users)
+    other: Mapping[str, Side] = {"user": "item", "item": "user"}
+    relations = {
+        name: relation._replace(sides=(other[relation.sides[0]], other[relation.sides[1]]))
+        for name, relation in data.relations.items()
+    }
+    return replace(data, user=data.item, item=data.user, users=data.items, items=data.users, relations=relations)
 
 
 def labelled(data: Interactions, labels: Labels) -> Interactions:

@@ -95,7 +95,7 @@ def starts_over(previous: Previous, hashes: Mapping[str, str], *, force: bool) -
     >>> starts_over(interrupted._replace(forced=False), {"data": "d", "protocol": "p"}, force=True)
     True
     """
-    same = all(previous.hashes.get(key) == hashes.get(key) for key in ("data", "protocol", "start"))
+    same = all(previous.hashes.get(key) == hashes.get(key) for key in ("data", "protocol", "start", "constants"))
     return force and not (previous.forced and previous.summary is None and same)
 
 
@@ -108,13 +108,14 @@ def check_same(previous: Previous, hashes: Mapping[str, str], directory: Path) -
         Messages for the user: that the code has changed.
 
     Raises:
-        UserError: where the data, the split or the start have changed.
+        UserError: where the data, the split, the start or the model's constants have changed.
     """
     if not previous.hashes:
         return []
     changes = {
         "data": "other data: the data", "protocol": "other data: the split of the data",
         "start": "another start: the run that it begins with",
+        "constants": "other constants: arrays that nobody trains, as pretrained vectors, have",
     }  # fmt: skip
     for key, change in changes.items():
         if previous.hashes.get(key) != hashes.get(key):

@@ -17,10 +17,14 @@ from recmeta.evaluation.predict import learner_predictions, learner_scores
 from recmeta.evaluation.score import measure, rank
 from recmeta.metrics import Metric
 from recmeta.training.devices import chosen, map_replicas, over_devices, shard
-from recmeta.types import Batch, Learner, MakeLearner, Numbers, Objective, Params, Problem, Tasks
+from recmeta.types import Batch, Constants, Learner, MakeLearner, Numbers, Objective, Params, Problem, Tasks
 
 MakeOptimizer = Callable[[Numbers], optax.GradientTransformation]
 """Optimizer factory: traced hyper-parameters -> optax optimizer. Inside a compiled program they are tracers."""
+
+
+ENCODER = 0x656E63
+"""What the keys of encoders are derived by from a step's key."""
 
 
 class TrainState(NamedTuple):
@@ -64,7 +68,12 @@ class ChunkReport(NamedTuple):
 
 
 def initial_progress(
-    learner: MakeLearner, optimizer: MakeOptimizer, numbers: Numbers, seeds: Sequence[int], goal: str
+    learner: MakeLearner,
+    optimizer: MakeOptimizer,
+    numbers: Numbers,
+    seeds: Sequence[int],
+    goal: str,
+    constants: Constants = (),
 ) -> Progress:
     """Initialise every replica. Its results depend on its own seed and hyper-parameters, not on those beside it.
 
@@ -73,18 +82,19 @@ def initial_progress(
         numbers: traced hyper-parameters of each replica, arrays ``[R]``.
         seeds: of each replica.
         goal: "min" or "max".
+        constants: of the learner's model, the same for all.
     """
 
-    def one(numbers: Numbers, seed: Array) -> Progress:
+    def one(constants: Constants, numbers: Numbers, seed: Array) -> Progress:
         key_init, key = jax.random.split(jax.random.key(seed))
-        params = learner(numbers).init(key_init)
+        params = learner(numbers, constants).init(key_init)
         # Strong types: a weak one would come out of the first chunk strong, and the second chunk compile anew.
         worst = jnp.array(jnp.inf if goal == "min" else -jnp.inf, jnp.float32)
         zero = jnp.array(0, jnp.int32)
         state = TrainState(params, optimizer(numbers).init(params), key, zero)
         return Progress(state, Best(jax.tree.map(jnp.copy, params), worst, zero, jnp.array(False)))
 
-    return shard(jax.jit(jax.vmap(one))(numbers, jnp.array(seeds, jnp.uint32)))
+    return shard(jax.jit(jax.vmap(one, (None, 0, 0)))(constants, numbers, jnp.array(seeds, jnp.uint32)))
 
 
 def progress_from(params: Params, progress: Progress, optimizer: MakeOptimizer, numbers: Numbers) -> Progress:
@@ -128,7 +138,8 @@ def make_chunk(
         patience: chunks without a better value after which a replica stops (early stopping); None: never.
 
     Returns:
-        A jitted ``(progress, numbers, tasks, validation) -> (progress, training metrics, meta-validation metrics)``.
+        A jitted ``(progress, numbers, tasks, validation, constants=()) -> (progress, training metrics, meta-validation
+        metrics)``.
     """
     sign = 1 if metric.goal == "min" else -1
     everything = {measured.name: measured for measured in (*metrics, metric)}.values()
@@ -144,7 +155,7 @@ def make_chunk(
     ) -> tuple[TrainState, dict[str, Array]]:
         drawn, share = visit
         key = jax.random.fold_in(state.key, 2 * state.step + 1)
-        visited = problem.gather(tasks, drawn)._replace(progress=share)
+        visited = with_keys(problem.gather(tasks, drawn)._replace(progress=share), key)
         gradient, reported = learner.meta_grad(state.params, visited, key)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -162,9 +173,9 @@ def make_chunk(
         sound = (jnp.isfinite(predictions.score) | ~validation.task.query.mask).all()
         return {name: jnp.where(sound, jnp.nanmean(values), jnp.nan) for name, values in scores.items()}
 
-    def one(replica: tuple[Progress, Numbers], shares: Array, tasks: Tasks, validation: Batch):
+    def one(replica: tuple[Progress, Numbers], shares: Array, tasks: Tasks, validation: Batch, constants: Constants):
         (state, best), numbers = replica
-        learned = learner(numbers)
+        learned = learner(numbers, constants)
         even = 2 * (state.step + jnp.arange(steps))
         keys = jax.vmap(partial(jax.random.fold_in, state.key))(even)
         # Drawn for the whole chunk at once: row positions are drawn one after the other, and that is paid once here.
@@ -175,16 +186,23 @@ def make_chunk(
         best = choose(best, state, scores[metric.name], sign, None if patience is None else patience * steps)
         return Progress(state, best), jax.tree.map(jnp.mean, reported), scores
 
-    def on_device(replicas: tuple[Progress, Numbers], tasks: Tasks, validation: Batch):
+    def on_device(replicas: tuple[Progress, Numbers], *same: PyTree):
         # One number for all replicas, which are at the same step: were it mapped, a learner that branches on it would
         # compute both branches.
         shares = (replicas[0].state.step[0] + jnp.arange(steps)) / total
-        return map_replicas(lambda replica: one(replica, shares, tasks, validation), replicas)
+        return map_replicas(lambda replica: one(replica, shares, *same), replicas)
 
-    def chunk(progress: Progress, numbers: Numbers, tasks: Tasks, validation: Batch):
-        return over_devices(on_device, (progress, numbers), tasks, validation)
+    def chunk(progress: Progress, numbers: Numbers, tasks: Tasks, validation: Batch, constants: Constants = ()):
+        return over_devices(on_device, (progress, numbers), tasks, validation, constants)
 
     return jax.jit(chunk, donate_argnums=0)
+
+
+def with_keys(batch: Batch, key: PRNGKeyArray) -> Batch:
+    """Give each task of a batch a key of its own, for its encoder's dropout: the same in all steps of an inner loop."""
+    # Another key than a learner derives from its own, which is the same one.
+    keys = jax.random.split(jax.random.fold_in(key, ENCODER), len(batch.label))
+    return batch._replace(task=batch.task._replace(support=batch.task.support._replace(key=keys)))
 
 
 def check_memory(program: Any, replicas: int) -> None:
@@ -233,7 +251,13 @@ def choose(best: Best, state: TrainState, value: Array, sign: int, patience: int
 
 
 def run_chunks(
-    progress: Progress, chunk: Callable, numbers: Numbers, problem: Problem, *, steps: int
+    progress: Progress,
+    chunk: Callable,
+    numbers: Numbers,
+    problem: Problem,
+    *,
+    steps: int,
+    constants: Constants = (),
 ) -> Iterator[tuple[Progress, ChunkReport]]:
     """Run chunks until the steps are done or every replica has stopped.
 
@@ -243,12 +267,13 @@ def run_chunks(
         numbers: traced hyper-parameters of each replica, arrays ``[R]``.
         problem: its tasks.
         steps: outer steps in all; a multiple of the chunk's.
+        constants: of the learner's model.
 
     Yields:
         The progress after each chunk (valid until the next is asked for), and what to report.
     """
     # Read on the host: an array that lies on several devices is not computed with.
     while np.asarray(progress.state.step)[0] < steps and not np.asarray(progress.best.stopped).all():
-        progress, reported, scores = chunk(progress, numbers, problem.train, problem.validation)
+        progress, reported, scores = chunk(progress, numbers, problem.train, problem.validation, constants)
         reported, scores, best = jax.device_get((reported, scores, (progress.best.value, progress.best.stopped)))
         yield progress, ChunkReport(int(np.asarray(progress.state.step)[0]), reported, scores, *best)

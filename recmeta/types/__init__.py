@@ -2,16 +2,44 @@
 
 from recmeta.types.data import KINDS, Column, DataSpec, Entities, Field, Interactions, Preparation, Prepared, Relation
 from recmeta.types.errors import Diverged, Pruned, UserError
-from recmeta.types.parts import Baseline, Encoding, Learner, MakeLearner, Model, Numbers, Objective, Params, Traced
+from recmeta.types.parts import (
+    Baseline,
+    Constants,
+    Encoding,
+    Learner,
+    MakeLearner,
+    Model,
+    Numbers,
+    Objective,
+    Params,
+    Traced,
+)
 from recmeta.types.reporting import Reporter, Run
-from recmeta.types.tasks import Batch, Candidates, Features, Negatives, Problem, Query, Split, Support, Task, Tasks
+from recmeta.types.tasks import (
+    ENTITY,
+    Background,
+    Batch,
+    Candidates,
+    Features,
+    Memory,
+    Negatives,
+    Problem,
+    Query,
+    Split,
+    Support,
+    Task,
+    Tasks,
+)
 
 __all__ = [
+    "ENTITY",
     "KINDS",
+    "Background",
     "Baseline",
     "Batch",
     "Candidates",
     "Column",
+    "Constants",
     "DataSpec",
     "Diverged",
     "Encoding",
@@ -21,6 +49,7 @@ __all__ = [
     "Interactions",
     "Learner",
     "MakeLearner",
+    "Memory",
     "Model",
     "Negatives",
     "Numbers",

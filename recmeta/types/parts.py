@@ -17,6 +17,10 @@ Numbers = Mapping[str, Mapping[str, Any]]
 """Settings that leave shapes alone, by group and name: ``{"learner": {"inner_rate": 0.01}}``. What differs in nothing
 else shares one compiled program, to which they are arguments: floats on the host, tracers inside."""
 
+Constants = PyTree
+"""Arrays of a model that nobody trains: frozen vectors, pretrained weights, other users' rows. All replicas of a
+program share one copy, an argument of the compiled program; it is in no gradient, optimizer state or checkpoint."""
+
 
 class Traced:
     """In a setting's annotation: it is one of the `Numbers`, so no Python may branch on its value."""
@@ -39,19 +43,28 @@ class Model(NamedTuple):
 
     Attributes:
         init: ``key -> params``: a dict with "tables" (embedding tables), "encoder" and "scorer".
-        encode: ``(params, context, support, x) -> Encoding`` of the rows ``x``; with ``x`` None, of the support rows
-            themselves, each of which then sees only the support rows before it.
+        encode: ``(params, context, support, x, key=None) -> Encoding`` of the rows ``x``; with ``x`` None, of the
+            support rows themselves, each of which then sees only the support rows before it. ``key`` is the randomness
+            of dropout and sampling, ``support.key`` where it is None; where both are, all is deterministic.
         score: ``(params, Encoding) -> [n]`` in the objective's units (labels under mse, logits under bce).
         widths: ``(dc, dr)``.
         kernels: the paths in ``params`` of the matrices that inputs are multiplied by, and nothing else: in their place
             may stand anything that stands on the right of ``x @``.
+        constants: arrays that nobody trains; `encode` and `score` read them.
+        bind: ``constants -> (encode, score)`` that read those instead (`recmeta.models.model.with_constants`); None
+            where there are none.
+        unreached: the paths in ``params`` of matrices that inputs are multiplied by and that are no ``kernels``, so
+            that no adapter reaches them (`recmeta.models.probe`).
     """
 
     init: Callable[[PRNGKeyArray], Params]
-    encode: Callable[[Params, Features, Support, Features | None], Encoding]
+    encode: Callable[..., Encoding]
     score: Callable[[Params, Encoding], Float[Array, "n"]]
     widths: tuple[int, int]
     kernels: frozenset[tuple[Any, ...]] = frozenset()
+    constants: Constants = ()
+    bind: Callable[[Constants], tuple[Callable[..., Encoding], Callable[..., Array]]] | None = None
+    unreached: frozenset[tuple[Any, ...]] = frozenset()
 
 
 class Objective(NamedTuple):
@@ -93,8 +106,8 @@ class Learner(NamedTuple):
     ignores: tuple[str, ...] = ()
 
 
-MakeLearner = Callable[[Numbers], Learner]
-"""What makes a learner of its numbers, which are tracers inside a compiled program."""
+MakeLearner = Callable[[Numbers, Constants], Learner]
+"""What makes a learner of its numbers and its model's constants, which are tracers inside a compiled program."""
 
 
 class Baseline(NamedTuple):

@@ -17,11 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from recmeta.types.data import DataSpec
+from recmeta.types.data import DataSpec, Relation
 
 Features = Mapping[str, Array]
 """Field name -> values, the leading axes being the rows'. Categorical: int ``[...]``, 0 = unknown. Multi-valued: int
 ``[..., m]``, 0 = nothing there. Numeric: float ``[..., 2]``: the standardised value (0 if missing), 1 if missing."""
+
+ENTITY = "@entity"
+"""In a task's context, beside its features: the number of its entity, as `Background` has it. No field of a `DataSpec`:
+for an encoder that reads the background, to leave out the task's own rows and to find its entity's relations."""
 
 
 class Support(NamedTuple):
@@ -142,6 +146,42 @@ class Split:
     notes: Sequence[str] = ()
 
 
+class Memory(NamedTuple):
+    """The meta-train rows by the entity that they are about: code ``c`` has rows ``start[c] : start[c + 1]``.
+
+    Codes are those of ``x["id"]``; 0, the unknown, has no rows. No row of a test or validation task is among them.
+
+    Attributes:
+        start: where each code's rows start.
+        entity: whose row it is, as ``context[ENTITY]`` says of a task. In training an encoder must leave a task's own
+            rows out: there the labels that it is to predict are among them.
+        label: of each row.
+        time: of each row, as `Tasks.time`; None where the data has none.
+    """
+
+    start: Int[np.ndarray, "C+1"]
+    entity: Int[np.ndarray, "n"]
+    label: Float[np.ndarray, "n"]
+    time: Int[np.ndarray, "n"] | None = None
+
+
+class Background(NamedTuple):
+    """What is known beyond one task, on the host; an encoder that asks for ``background`` is given it.
+
+    Attributes:
+        memory: what meta-train has rated.
+        entities: how many entities of tasks there are, those of test tasks among them: ``context[ENTITY]`` is below.
+        relations: name -> pairs, whose sides are "context" and "row": numbers as in ``context[ENTITY]``, codes as in
+            ``x["id"]``. A pair of a row's entity that meta-train has not seen is left out: it has no code.
+        dropped: name -> how many pairs were left out.
+    """
+
+    memory: Memory
+    entities: int
+    relations: Mapping[str, Relation] = MappingProxyType({})
+    dropped: Mapping[str, int] = MappingProxyType({})
+
+
 class Problem(NamedTuple):
     """What a protocol makes of a data set.
 
@@ -158,6 +198,7 @@ class Problem(NamedTuple):
         headline: the one that summaries are at.
         about: scenario -> what is known of each test task, a column each ``[T]``: for results by bucket.
         candidates: scenario, or "validation" -> what its query rows are ranked among; where it has none, themselves.
+        background: makes what is known beyond one task: only some encoders ask for it. None: nothing is.
     """
 
     spec: DataSpec
@@ -172,3 +213,4 @@ class Problem(NamedTuple):
     headline: int
     about: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({})
     candidates: Mapping[str, Candidates] = MappingProxyType({})
+    background: Callable[[], Background] | None = None

@@ -43,7 +43,7 @@ def scored(problem):
 
 
 def evaluated(learner, problem, params, scored):
-    tested = predict.test_learner(lambda _: learner, mse(), problem, params, {}, METRICS, [], scored)
+    tested = predict.test_learner(lambda *_: learner, mse(), problem, params, {}, METRICS, [], scored, ())
     return predict.learner_report(tested, problem, SEEDS)
 
 

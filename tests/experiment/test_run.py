@@ -17,7 +17,9 @@ from recmeta.experiment import run as experiment
 from recmeta.experiment.summary import attainable
 from recmeta.runs import directory as run_directory
 from recmeta.runs import provenance
+from recmeta.training import checkpoint
 from recmeta.types import Diverged, UserError
+from tests.encoders import examples
 
 
 @pytest.fixture
@@ -294,3 +296,50 @@ def test_what_is_measured_of_all_tasks_at_once_stands_beside_the_means(settings)
     }  # fmt: skip
     assert 0 < scores["global_mean"]["coverage@3"]["mean"] <= 1
     assert "coverage@3" not in pl.read_parquet(run_directory.place(config) / "task_scores.parquet").columns
+
+
+def with_encoder(config, **block):
+    return config | {"encoder": {"_partial_": True, "_convert_": "all", "width": 2, **block}}
+
+
+def test_constants_are_hashed_and_kept_nowhere_and_changed_ones_are_another_run(settings, monkeypatch):
+    config = with_encoder(settings(), _target_="tests.encoders.examples.frozen")
+    summary = experiment.run(config, [])
+    directory = run_directory.place(config)
+    hashes = strict(directory / "provenance.json")["hashes"]
+    assert hashes == summary["hashes"]
+    assert len(hashes["constants"]) == 64
+    held = checkpoint.read(directory / "checkpoints")
+    assert not [name for name in held if "vectors" in name]
+    assert experiment.run(config, []) == summary  # done
+    before = examples.vectors
+    monkeypatch.setattr(examples, "vectors", lambda spec: before(spec) + 1)
+    with pytest.raises(UserError, match="holds a run of other constants: arrays that nobody trains"):
+        experiment.run(config, [])
+
+
+def test_an_encoder_may_ask_for_the_background(settings):
+    """By its name: it is no setting."""
+    config = with_encoder(settings(), _target_="tests.encoders.examples.remembers")
+    assert "constants" in experiment.run(config, [])["hashes"]
+    with pytest.raises(UserError, match=r"encoder\.background"):
+        experiment.run(with_encoder(settings(), _target_="tests.encoders.examples.frozen", background=1), [])
+
+
+def test_a_model_without_constants_has_no_hash_of_them(settings):
+    assert (
+        "constants"
+        not in prepare.prepare(
+            planned := prepare.plan(settings(), [], multirun=False), *prepare.load(planned.parts)
+        ).hashes
+    )
+
+
+def test_what_can_not_be_adapted_is_refused_before_anything_is_written(settings, tmp_path):
+    config = with_encoder(settings("learner=maml"), _target_="tests.encoders.examples.taken")
+    with pytest.raises(UserError, match=r"^encoder\.row\.table: this table"):
+        experiment.run(config, [])
+    config = with_encoder(settings("learner=maml", "learner.adapts=lora"), _target_="tests.encoders.examples.dense")
+    with pytest.raises(UserError, match=r"^learner\.adapts=lora: no adapter reaches encoder\.layer\.kernel"):
+        experiment.run(config, [])
+    assert list(tmp_path.iterdir()) == []

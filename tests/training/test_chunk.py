@@ -31,7 +31,7 @@ LEARNER = Learner(
     steps=0,
 )
 OPTIMIZER = optax.adam(0.1)
-MAKE, OPTIMIZE = (lambda _: LEARNER), (lambda _: OPTIMIZER)
+MAKE, OPTIMIZE = (lambda *_: LEARNER), (lambda _: OPTIMIZER)
 
 
 def chunk_of(problem, patience=None, optimizer=OPTIMIZER):

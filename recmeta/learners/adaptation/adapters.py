@@ -17,7 +17,7 @@ from annotated_types import Ge, Len
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners.adaptation import inner
-from recmeta.types import Encoding, Features, Model, Params, Support
+from recmeta.types import Encoding, Model, Params, UserError
 
 Adapts = inner.Adapts | Annotated[dict[Literal["lora"], Annotated[int, Ge(1)]], Len(1)]
 """What adapts: a name, or ``{"lora": rank}``."""
@@ -68,15 +68,33 @@ def fitted(model: Model, adapts: Adapts) -> tuple[Model, inner.Adapts]:
     Returns:
         The model, and the name of what adapts.
 
+    Raises:
+        UserError: where an adapter of dense layers does not reach one.
+
     Reference: Hu et al., LoRA: Low-rank adaptation of large language models, ICLR 2022, equation 3; Perez et al., FiLM:
     Visual reasoning with a general conditioning layer, AAAI 2018, equation 2.
     """
     name, rank = (adapts, RANK) if isinstance(adapts, str) else next(iter(adapts.items()))
+    if name in ("lora", "film"):
+        check_reached(model, name)
     if name == "lora":
         return with_adapters(model, low_rank(rank)), name
     if name == "film":
         return with_adapters(model, film()), name
     return (with_user_embedding(model) if name == "user_embedding" else model), name
+
+
+def check_reached(model: Model, name: str) -> None:
+    """Refuse a model with a dense layer that no adapter reaches. One in a loop of the model's own is not meant.
+
+    Raises:
+        UserError: naming it.
+    """
+    for path in sorted(model.unreached, key=str):
+        raise UserError(
+            f"learner.adapts={name}: no adapter reaches {'.'.join(map(str, path))}, a dense layer's matrix: use "
+            "recmeta.models.layers.Linear in place of flax.nnx.Linear, or hold it as recmeta.models.layers.Kernel"
+        )
 
 
 def low_rank(rank: int) -> Adapter:
@@ -136,8 +154,8 @@ def with_adapters(model: Model, adapter: Adapter) -> Model:
 
         return part | {name: one(part[name], params) for name, params in adapters.items()}
 
-    def encode(params: Params, context: Features, support: Support, x: Features | None) -> Encoding:
-        return model.encode(params | {"encoder": over(*apart(params["encoder"]))}, context, support, x)
+    def encode(params: Params, *task: Any) -> Encoding:
+        return model.encode(params | {"encoder": over(*apart(params["encoder"]))}, *task)
 
     def score(params: Params, encoding: Encoding) -> Float[Array, "n"]:
         return model.score(params | {"scorer": over(*apart(params["scorer"]))}, encoding)

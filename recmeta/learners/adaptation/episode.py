@@ -83,7 +83,9 @@ def pool(task: Task, label: Float[Array, "n"]) -> Support:
     """All labelled rows of a meta-train task as one support, for learners that do not tell support from query."""
     support, query = task.support, task.query
     x = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), dict(support.x), dict(query.x))
-    return Support(x, jnp.concatenate([support.y, label]), jnp.concatenate([support.mask, query.mask]))
+    return support._replace(
+        x=x, y=jnp.concatenate([support.y, label]), mask=jnp.concatenate([support.mask, query.mask])
+    )
 
 
 def pooled_gradient(model: Model, objective: Objective):

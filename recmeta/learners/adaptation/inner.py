@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array
 
 from recmeta.learners.adaptation import kernels, tables
+from recmeta.models.probe import touched
 from recmeta.types import Encoding, Features, Model, Objective, Params, Support, UserError
 
 Adapts = Literal["head", "body", "all", "bias", "norm", "film", "lora", "user_embedding", "prompt"]
@@ -169,7 +170,7 @@ def support_descent(
         encoding = model.encode(params, context, support, None)
         return Descent(lambda fast: loss(with_fast(params, fast), encoding), start, *[lambda tree: tree] * 2)
 
-    rows = tables.touched(model, params, context, support) if "tables" in start else {}
+    rows = touched(model, params, context, support) if "tables" in start else {}
 
     def finish(fast: Params) -> Params:
         return fast | {"tables": jax.tree.map(tables.Changes, rows, fast["tables"])} if rows else fast

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from recmeta.learners.adaptation.kernels import Factors
-from recmeta.types import Features, Model, Params, Support
+from recmeta.types import Params
 
 
 class Changes(NamedTuple):
@@ -39,32 +39,6 @@ class Overlay:
         same = jnp.asarray(index)[..., None] == self.changes.rows
         change = self.changes.change[jnp.argmax(same, axis=-1)]
         return self.table[index] + jnp.where(same.any(-1)[..., None], change, 0)
-
-
-class _Recorder:
-    """A table that notes which of its rows are looked up."""
-
-    def __init__(self, table: Array):
-        self.table, self.seen = table, [jnp.zeros(0, jnp.int32)]
-
-    def __getitem__(self, index):
-        if index is Ellipsis:
-            return self
-        self.seen.append(jnp.ravel(index))
-        return self.table[index]
-
-
-def touched(model: Model, params: Params, context: Features, support: Support) -> Params:
-    """For each table, the rows that encoding the support looks up, in the order and as often as it does.
-
-    An encoder must index its tables outside of any loop of its own.
-
-    Returns:
-        ``params["tables"]`` with int ``[P]`` in the place of tables.
-    """
-    recorders = jax.tree.map(_Recorder, params["tables"])
-    model.encode({**params, "tables": recorders}, context, support, None)
-    return jax.tree.map(lambda recorder: jnp.concatenate(recorder.seen), recorders)
 
 
 def no_change(tables: Params, rows: Params) -> Params:
