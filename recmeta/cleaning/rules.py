@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from pydantic import FiniteFloat
 
 from recmeta.cleaning.choosing import choose, has_all
-from recmeta.types import KINDS, Entities, Interactions, UserError
+from recmeta.types import Entities, Interactions, UserError
 
 Count = Annotated[int, Ge(1)]
 Limits = tuple[Count | None, Count | None] | None
@@ -194,7 +194,7 @@ def missing(
     Raises:
         UserError: a feature that is not there.
     """
-    chosen = choose(interactions, features, KINDS)
+    chosen = choose(interactions, features, lambda kind: True)
     user, item = (has_all(entities, _of(chosen, side)) for side, entities in _sides(interactions))
     return keep(interactions, user[interactions.user] & item[interactions.item])
 

@@ -20,13 +20,18 @@ SUFFIXES = (*SEPARATORS, ".parquet")
 """The kinds of file that can be read."""
 
 
+SHOWN = 80
+"""How many characters of a value a message shows."""
+
+
 @dataclass(frozen=True)
 class Sheet:
     """The rows of a file.
 
     Attributes:
         path: the file.
-        frame: columns of String; of List(String) where a Parquet column holds lists; null or "" where empty.
+        frame: columns of String; where a Parquet column holds lists or arrays, of List(String), and of List(Float64)
+            where these are of floats; null or "" where empty.
         lines: ``[n]`` where each row stands: the line, the header being line 1; in Parquet the row, from 1.
         unit: "line" or "row".
     """
@@ -58,7 +63,9 @@ class Sheet:
         rows = bad.fill_null(False).arg_true()
         if len(rows):
             line, value = self.lines[rows[0]], self.frame[column][rows[0]]
-            raise UserError(f"{self.path}, {self.unit} {line}, column {column!r}: {value or ''!r} {problem}")
+            shown = repr("" if value is None else value.to_list() if isinstance(value, pl.Series) else value)
+            shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+            raise UserError(f"{self.path}, {self.unit} {line}, column {column!r}: {shown} {problem}")
 
 
 def read_sheet(path: Path, separator: str | None = None) -> Sheet:
@@ -158,8 +165,9 @@ def _read_parquet(path: Path) -> Sheet:
 
 def _as_text(path: Path, values: pl.Series) -> pl.Series:
     """A Parquet column as it would stand in a CSV; a moment becomes seconds since 1970 (UTC)."""
-    if isinstance(values.dtype, pl.List):
-        return values.cast(pl.List(pl.String))
+    if isinstance(values.dtype, pl.List | pl.Array) and not values.dtype.inner.is_nested():
+        inner = pl.Float64 if values.dtype.inner.is_float() else pl.String
+        return values.cast(pl.List(inner))
     if values.dtype in (pl.Date, pl.Datetime):
         return values.dt.epoch("s").cast(pl.String)
     if values.dtype.is_float():

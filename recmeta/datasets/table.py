@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from pydantic import FiniteFloat
 
-from recmeta.datasets.features import check_declared, feature_table
+from recmeta.datasets.features import check_declared, read_features
 from recmeta.datasets.interactions import Duplicates, make_interactions
 from recmeta.datasets.sheet import Sheet, read_sheet
 from recmeta.types import Interactions, UserError
@@ -45,8 +45,9 @@ def table(
         users, items: files of features, one row per id.
         columns: names of the columns ``user``, ``item``, ``label`` and ``time``, in the feature files too. A ``time``
             is in seconds (fractions are dropped) or an ISO date; it is read only if named.
-        user_features, item_features: feature → ``{"kind": categorical | multi | numeric, "separator": ...}``. Other
-            columns are left out. Where nothing is declared, kinds are inferred and noted.
+        user_features, item_features: feature -> ``{"kind": ..., ...}``, the kind's name (`recmeta.features.kinds`) or
+            where Python finds one of your own, and its settings. Other columns are left out. Where nothing is declared,
+            kinds are inferred and noted.
         separator: of text files, in place of the suffix's.
         label_range: the lowest and highest label possible; by default those seen, which is noted.
         like: the label from which a row counts as liked; by default three quarters up the range, which is noted.
@@ -69,12 +70,12 @@ def table(
     if like is None:
         like = low + 0.75 * (high - low)
         notes.append(f"like is {like:g}: three quarters up the label range")
-    tables: dict[str, pl.DataFrame] = {}
+    tables, kinds = {}, {}
     for side, (path, declared) in sides.items():
-        if path is not None:
-            features = read_sheet(Path(path), separator)
-            tables[side], inferred = feature_table(features, str(named[side]), side, declared)
-            notes += inferred
+        given = None if path is None else Path(path)
+        if table := read_features(given, separator, str(named[side]), side, declared):
+            tables[side], kinds[side] = table.frame, table.kinds
+            notes += table.notes
     return make_interactions(
         name,
         rows,
@@ -82,6 +83,7 @@ def table(
         like=like,
         users=tables.get("user"),
         items=tables.get("item"),
+        kinds=kinds,
         notes=notes,
         duplicates=duplicates,
     )
@@ -108,7 +110,7 @@ def _rows(sheet: Sheet, named: Mapping[str, str | None]) -> pl.DataFrame:
     for role in (role for role, column in named.items() if column is not None):
         column = str(named[role])
         values = sheet.column(column, f"dataset.columns.{role}")
-        if isinstance(values.dtype, pl.List):
+        if values.dtype.is_nested():
             raise UserError(f"{sheet.path}, column {column!r}: holds lists; a {role} must be a single value")
         sheet.refuse(values.is_null(), column, f"is no {role}; every row needs one")
         columns[role] = values

@@ -1,13 +1,22 @@
 """The values that flow through recmeta, and the interfaces of its parts."""
 
-from recmeta.types.data import KINDS, Column, DataSpec, Entities, Field, Interactions, Preparation, Prepared, Relation
+from recmeta.types.data import (
+    Column,
+    DataSpec,
+    Entities,
+    Field,
+    Fitted,
+    Interactions,
+    Preparation,
+    Relation,
+    Transform,
+)
 from recmeta.types.errors import Diverged, Pruned, UserError
 from recmeta.types.parts import Baseline, Encoding, Learner, MakeLearner, Model, Numbers, Objective, Params, Traced
 from recmeta.types.reporting import Reporter, Run
 from recmeta.types.tasks import Batch, Candidates, Features, Negatives, Problem, Query, Split, Support, Task, Tasks
 
 __all__ = [
-    "KINDS",
     "Baseline",
     "Batch",
     "Candidates",
@@ -18,6 +27,7 @@ __all__ = [
     "Entities",
     "Features",
     "Field",
+    "Fitted",
     "Interactions",
     "Learner",
     "MakeLearner",
@@ -27,7 +37,6 @@ __all__ = [
     "Objective",
     "Params",
     "Preparation",
-    "Prepared",
     "Problem",
     "Pruned",
     "Query",
@@ -39,5 +48,6 @@ __all__ = [
     "Task",
     "Tasks",
     "Traced",
+    "Transform",
     "UserError",
 ]

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from recmeta.types.data import DataSpec
+from recmeta.types.data import DataSpec, Transform
 
 Features = Mapping[str, Array]
-"""Field name -> values, the leading axes being the rows'. Categorical: int ``[...]``, 0 = unknown. Multi-valued: int
-``[..., m]``, 0 = nothing there. Numeric: float ``[..., 2]``: the standardised value (0 if missing), 1 if missing."""
+"""Field name -> values, the leading axes being the rows'; what they are is said by each kind (`recmeta.features`)."""
 
 
 class Support(NamedTuple):
@@ -158,6 +157,7 @@ class Problem(NamedTuple):
         headline: the one that summaries are at.
         about: scenario -> what is known of each test task, a column each ``[T]``: for results by bucket.
         candidates: scenario, or "validation" -> what its query rows are ranked among; where it has none, themselves.
+        transform: what was fitted to features; None where there are none to encode (a problem made by hand).
     """
 
     spec: DataSpec
@@ -172,3 +172,4 @@ class Problem(NamedTuple):
     headline: int
     about: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({})
     candidates: Mapping[str, Candidates] = MappingProxyType({})
+    transform: Transform | None = None
