@@ -73,21 +73,31 @@ def _parse(cells: Cells, settings: Settings) -> pl.Series:
 
 def _raw(values: pl.Series | Sequence[Any]) -> Values:
     """Floats ``[N, d]``, all NaN where missing."""
-    if isinstance(values, pl.Series):
-        lists = values.cast(pl.List(pl.Float64))
-        width = int(lists.list.len().max() or 0)  # pyright: ignore[reportArgumentType]
-        entries = lists.to_list() if lists.null_count() else lists.cast(pl.Array(pl.Float64, width)).to_numpy()
-    else:
-        entries = list(values)
-    width = max((len(entry) for entry in entries if entry is not None), default=0)
-    made = np.full((len(entries), width), np.nan)
-    for place, entry in enumerate(entries):
-        if entry is None:
-            continue
-        if len(entry) != width or not np.isfinite(row := np.asarray(entry, np.float64)).all():
-            raise UserError(f"{list(entry)!r} is not {width} finite numbers, as other vectors of this feature are")
-        made[place] = row
+    lists = _as_lists(values)
+    there, known = lists.is_not_null().to_numpy(), lists.drop_nulls()
+    width = int(known.list.len()[0]) if len(known) else 0
+    odd = (known.list.len() != width) | ~known.list.eval(pl.element().is_finite().fill_null(False)).list.all()
+    if odd.any():
+        raise UserError(f"{known.filter(odd)[0].to_list()!r} is not {width} finite numbers, as the first vector is")
+    made = np.full((len(lists), width), np.nan)
+    if width:
+        made[there] = known.cast(pl.Array(pl.Float64, width)).to_numpy()
     return made
+
+
+def _as_lists(values: pl.Series | Sequence[Any]) -> pl.Series:
+    """Lists of Float64, null where missing.
+
+    Raises:
+        UserError: a value is no list of numbers.
+    """
+    if isinstance(values, pl.Series):
+        return values.cast(pl.List(pl.Float64))
+    rows = [None if value is None else np.asarray(value).tolist() for value in values]
+    try:
+        return pl.Series(rows, dtype=pl.List(pl.Float64))
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        raise UserError(f"{rows[0]!r} is no list of numbers") from error
 
 
 def _fit(column: Column, seen: Bool[np.ndarray, "N"]) -> State:

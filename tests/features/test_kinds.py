@@ -125,6 +125,8 @@ def test_the_hash_changes_with_a_value_and_with_what_is_missing(coded):
         ("multi", "war", "'war' is no list of values"),
         ("categorical", ["war"], r"\['war'\] is not one value"),
         ("vector", [1.0, NAN], r"\[1.0, nan\] is not 2 finite numbers"),
+        ("vector", "a b", "'a b' is no list of numbers"),
+        ("vector", ["a"], r"\['a'\] is no list of numbers"),
         ("text", 3, "3 is no text"),
     ],
 )

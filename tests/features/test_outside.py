@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,34 +15,9 @@ from recmeta.models.fields import Fields
 from recmeta.runs.hashing import code_hash
 from recmeta.types import UserError
 
-MINE = '''
-"""An angle: the hour of a day on a circle, so that 23 is next to 0."""
-
-import numpy as np
-
-from recmeta.features.numeric import numeric
-
-
-def encode(state, values):
-    turn = 2 * np.pi * np.nan_to_num(values) / state["period"]
-    missing = np.isnan(values)
-    return np.stack([np.cos(turn) * ~missing, np.sin(turn) * ~missing, missing], axis=-1).astype(np.float32)
-
-
-def fit(column, seen):
-    return {"period": column.settings["period"]}
-
-
-def no_period(value):
-    return None if isinstance(value, (int, float)) and value > 0 else "must be a number above 0"
-
-
-angle = numeric._replace(
-    reading=numeric.reading._replace(infers=lambda values: False),
-    settings={"period": no_period},
-    arrays=numeric.arrays._replace(fit=fit, size=lambda state: 3, encode=encode),
-)
-'''
+DOCS = Path(__file__).parents[2] / "docs" / "add-a-component.md"
+MINE = DOCS.read_text(encoding="utf-8").partition("`mine_angle.py`:\n\n```python\n")[2].partition("```")[0]
+"""The kind that the docs show."""
 
 
 @pytest.fixture
