@@ -64,8 +64,9 @@ def test_a_run_from_start_to_end(settings):
     assert set(written["hashes"]) == {"config", "data", "protocol", "code"}
     assert {"name": "mae", "goal": "min", "scenario": "user_cold"}.items() <= written["metric"].items()
     assert written["metric"]["value"] == summary["metric"]["value"]
-    saved = transform.load(directory / "features").row({"year": 1990.0}, id="i000")
-    assert (saved["id"], saved["genres"].any()) == (1, False)
+    saved = transform.load(directory / "features")
+    first = saved.row({"year": 1990.0}, id=saved.state["row"][0].state["vocabulary"][0])
+    assert (first["id"], first["genres"].any()) == (1, False)
     assert set(written["scores"]["user_cold"]) == {"model", "global_mean"}
     for scores in written["scores"]["user_cold"].values():
         assert set(scores) == {"mae", "auc"}
