@@ -1,4 +1,4 @@
-"""Segments of users: what those whose tastes are like the new user's rate, and how."""
+"""Segments of users: ratings of meta-train users whose tastes resemble the new user's."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _fit(problem: Problem) -> Segments:
 
 
 def tastes(problem: Problem, left: Float[np.ndarray, "n"]) -> Float[np.ndarray, "T d"]:
-    """Meta-train users by what the levels leave of their labels, in few dimensions, each of unit length.
+    """Represent meta-train users by the residuals of their labels, in few dimensions and of unit length.
 
     Unit length: a user who rates much is not of another taste.
     """
@@ -113,9 +113,9 @@ def _prior(problem: Problem, segment: np.ndarray, most: int) -> tuple[np.ndarray
 
 
 def _log_odds(state: Segments, fit: Array, context: Features) -> Float[Array, "s"]:
-    """What the user's features say of the segments."""
-    said = (arrays_of(field).linear(context[field.name], slopes[fit]) for field, slopes in state.slopes.items())
-    return state.intercept[fit] + sum(said)
+    """Compute the log odds of the segments from the user's features."""
+    effects = (arrays_of(field).linear(context[field.name], slopes[fit]) for field, slopes in state.slopes.items())
+    return state.intercept[fit] + sum(effects)
 
 
 def _belonging(state: Segments, fit: Array, taste: Array, context: Features, left: Array, support: Support) -> Array:

@@ -1,4 +1,4 @@
-"""Which features a step is about, and which of their values are known."""
+"""Choose the features of a cleaning step, and find entities with known values."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def side(data: Interactions, name: str) -> Entities:
 
 
 def every(data: Interactions) -> Iterator[Feature]:
-    """All features of a data set, the users' first."""
+    """List all features of a data set, the users' first."""
     for name in ("user", "item"):
         for feature in side(data, name).features:
             yield name, feature
 
 
 def kind(column: Column) -> str:
-    """What a column is once its preparations are done."""
+    """Return the kind of a column after its preparations."""
     return column.preparations[-1].gives if column.preparations else column.kind
 
 
 def choose(data: Interactions, features: Sequence[str] | None, takes: Callable[[Kind], bool]) -> list[Feature]:
-    """The features that a step is about.
+    """Choose the features of a step.
 
     Args:
         data: the data set.
@@ -62,5 +62,5 @@ def choose(data: Interactions, features: Sequence[str] | None, takes: Callable[[
 
 
 def has_all(entities: Entities, features: Collection[str]) -> Bool[np.ndarray, "N"]:
-    """Which entities have a value of each of the features."""
+    """Find the entities with a value of each of the features."""
     return np.all([known(entities.features[name]) > 0 for name in features] or [np.ones(len(entities.ids), bool)], 0)

@@ -1,4 +1,4 @@
-"""Preparations of features: noted on the columns by a step, fitted by the protocol on whom meta-train has seen."""
+"""Prepare features: bucket, clip, scale, limit vocabularies; noted by a step, fitted by a protocol on meta-train."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def words(kind: Kind) -> bool:
 
 
 def bucket(interactions: Interactions, *, buckets: Annotated[int, Ge(2)], features: Features = None) -> Interactions:
-    """Numeric features to categorical ones: buckets with equally many of those that meta-train has.
+    """Bucket numeric features into categories with equally many values of meta-train.
 
     The edges are quantiles (linear between values); a value on an edge is in the bucket above. Equal edges are one, so
     that there may be fewer buckets. What is beyond the edges is in the outer buckets, what is missing stays unknown.
@@ -69,7 +69,7 @@ def apply_buckets(column: Column, state: Mapping[str, Any]) -> Column:
 def clip(
     interactions: Interactions, *, low: Quantile = 0.01, high: Quantile = 0.99, features: Features = None
 ) -> Interactions:
-    """Outliers: numeric values beyond two quantiles of what meta-train has become those quantiles.
+    """Clip outliers: numeric values beyond two quantiles of meta-train become those quantiles.
 
     Args:
         interactions: the data set.
@@ -98,7 +98,7 @@ def apply_bounds(column: Column, state: Mapping[str, Any]) -> Column:
 
 
 def standardise(interactions: Interactions, *, by: Scale = "standard", features: Features = None) -> Interactions:
-    """How numeric features are scaled. Without this step: as "standard".
+    """Scale numeric features. Without this step: as "standard".
 
     Args:
         interactions: the data set.
@@ -122,7 +122,7 @@ def _fit_scale(column: Column, seen: Bool[np.ndarray, "N"], *, by: Scale) -> Fit
 
 
 def apply_scale(column: Column, state: Mapping[str, Any]) -> Column:
-    """Scale numbers as fitted; means and deviations are the encoding's to fit, last, on what the preparations made."""
+    """Scale numbers as fitted; the encoding fits means and deviations last, after all preparations."""
     by, values = state["by"], column.values
     if by == "log":
         values = np.sign(values) * np.log1p(np.abs(values))
@@ -132,7 +132,7 @@ def apply_scale(column: Column, state: Mapping[str, Any]) -> Column:
 
 
 def vocabulary(interactions: Interactions, *, least: Annotated[int, Ge(1)], features: Features = None) -> Interactions:
-    """Values that too few have in meta-train become unknown, as those that none has there always are.
+    """Limit vocabularies: values that are rare in meta-train become unknown, as unseen ones always are.
 
     So an unknown value occurs in training, and what a model makes of one is learned.
 
@@ -177,7 +177,7 @@ def _noted(
     fit: Callable[[Column, Bool[np.ndarray, "N"]], Fitted],
     apply: Callable[[Column, Mapping[str, Any]], Column],
 ) -> Interactions:
-    """The data set with a preparation noted on the chosen columns; ``gives`` is None where kinds stay as they are."""
+    """Note a preparation on the chosen columns; ``gives`` is None where kinds stay as they are."""
     changed = {"user": dict(data.users.features), "item": dict(data.items.features)}
     for place, feature in choose(data, features, takes):
         column = side(data, place).features[feature]

@@ -46,7 +46,7 @@ def recbole(
     label_range: tuple[FiniteFloat, FiniteFloat] | None = None,
     like: FiniteFloat | None = None,
 ) -> Interactions:
-    """Interactions of RecBole's atomic files, as its users have them.
+    """Load interactions from a user's own RecBole atomic files.
 
     Columns of users and items become features: token is categorical, token_seq multi (values stand between spaces),
     float numeric, float_seq a vector. A relation of the knowledge graph becomes a multi feature of the
@@ -94,7 +94,7 @@ def recbole(
 
 
 def read_atomic(members: Members, filename: str) -> Atomic:
-    """An atomic file, its header taken apart.
+    """Read an atomic file, and parse its header.
 
     Raises:
         UserError: it is missing, or a column has no type, or none of `TYPES`.
@@ -112,7 +112,7 @@ def read_atomic(members: Members, filename: str) -> Atomic:
 
 
 def read_tables(members: Members, stem: str, named: Mapping[str, str | None], relations: Sequence[str] = ()) -> Tables:
-    """Interactions and features of all atomic files of one name.
+    """Read the interactions and features of all atomic files of one name.
 
     Args:
         members: what holds the files.
@@ -187,7 +187,7 @@ def _features(members: Members, filename: str, key: str, notes: list[str]) -> pl
 
 
 def _vectors(members: Members, filename: str, values: pl.Series) -> pl.Series:
-    """A column of numbers between spaces as vectors."""
+    """Parse a column of space-separated numbers as vectors."""
 
     def refuse(bad: pl.Series, problem: str) -> None:
         rows = bad.fill_null(False).arg_true()
@@ -201,7 +201,7 @@ def _vectors(members: Members, filename: str, values: pl.Series) -> pl.Series:
 
 
 def _graph(members: Members, stem: str, relations: Sequence[str]) -> pl.DataFrame:
-    """What the chosen relations lead to from each item's entity: a multi feature per relation."""
+    """Build a multi-valued item feature per relation: the tails that it links each item's entity to."""
     link, triples = read_atomic(members, f"{stem}.link").frame, read_atomic(members, f"{stem}.kg").frame
     triples.columns, link.columns = ["entity", "relation", "tail"], [ID, "entity"]
     leading = link.join(triples, on="entity", how="inner").unique([ID, "relation", "tail"])
@@ -226,7 +226,7 @@ def _only_stem(members: Members) -> str:
 
 
 def _scale(stem: str, label: pl.Series, declared: tuple[float, float] | None) -> tuple[float, float, list[str]]:
-    """Lowest and highest label possible, and a line for the user where it was not declared."""
+    """Determine the lowest and highest label, with a line for the user where they were not declared."""
     known = label.drop_nulls().to_numpy()
     low, high = float(known.min()), float(known.max())
     if declared is not None:

@@ -1,7 +1,8 @@
-"""A sheet of users or items → a table of features: as declared, else inferred."""
+"""Read tables of user or item features, with declared or inferred kinds."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,10 +17,10 @@ from recmeta.features.kinds import inferred, kind_of, names
 from recmeta.types import UserError
 
 MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "\\N")
-"""Cells of a feature that stand for no value, unless ``missing`` is declared: as pandas, R and SQL write it."""
+"""Cells that mark a missing value, unless ``missing`` is declared: as written by pandas, R and SQL."""
 
 _INDEX = re.compile(r"|Unnamed: 0|__index_level_\d+__")
-"""What a data frame's row numbers are called in the files that pandas writes."""
+"""Names that pandas gives to the row numbers of a data frame in its files."""
 
 
 class Declared(NamedTuple):
@@ -44,7 +45,11 @@ class FeatureTable(NamedTuple):
 
 
 def read_features(
-    path: Path | None, separator: str | None, key: str, side: str, declared: Mapping[str, Mapping[str, Any]]
+    path: str | os.PathLike[str] | None,
+    separator: str | None,
+    key: str,
+    side: str,
+    declared: Mapping[str, Mapping[str, Any]],
 ) -> FeatureTable | None:
     """Read the features of users or items.
 
@@ -64,7 +69,7 @@ def read_features(
     checked = {feature: _checked(feature, side, given) for feature, given in declared.items()}
     own = {name: each for name, each in checked.items() if "file" in each.settings}
     here = {name: each for name, each in checked.items() if name not in own}
-    table = None if path is None else _of_sheet(read_sheet(path, separator), key, side, here, not declared)
+    table = None if path is None else _of_sheet(read_sheet(Path(path), separator), key, side, here, not declared)
     if not own:
         return table
     frame, kinds, notes = table or FeatureTable(pl.DataFrame(schema={key: pl.String}), {}, [])
@@ -76,15 +81,15 @@ def read_features(
 
 
 def _of_sheet(sheet: Sheet, key: str, side: str, declared: Mapping[str, Declared], infer: bool) -> FeatureTable:
-    """The features that stand in one sheet."""
+    """Read the features of one sheet."""
     ids = sheet.column(key, f"dataset.columns.{side}")
     sheet.refuse(ids.is_null(), key, f"is no id; every {side} needs one")
     sheet.refuse(~ids.is_first_distinct(), key, f"has a second row; a {side} must have one")
     notes = []
     if infer:
         found = {name: _inferred(sheet, name) for name in sheet.frame.columns if name != key}
-        said = {name: each.name if isinstance(each, Kind) else each for name, each in found.items()}
-        listed = ", ".join(f"{name or 'column 1'} {kind}" for name, kind in said.items()) or "none"
+        shown = {name: each.name if isinstance(each, Kind) else each for name, each in found.items()}
+        listed = ", ".join(f"{name or 'column 1'} {kind}" for name, kind in shown.items()) or "none"
         notes.append(f"{side} features inferred from {sheet.path.name}: {listed}")
         declared = {name: Declared(kind, {}) for name, kind in found.items() if isinstance(kind, Kind)}
     columns = []
@@ -98,22 +103,22 @@ def _of_sheet(sheet: Sheet, key: str, side: str, declared: Mapping[str, Declared
 
 
 def _kept(declared: Declared) -> tuple[str, Mapping[str, Any]]:
-    """A kind's name, and those of the settings that its fit reads."""
+    """Return a kind's name, and the settings that its fit reads."""
     kind, settings = declared
     return kind.name, {name: value for name, value in settings.items() if name in kind.settings}
 
 
 def _cells(sheet: Sheet, name: str, where: str, markers: Sequence[str]) -> tuple[Cells, str]:
-    """A column, cells that stand for no value being null; and what was read so, in words."""
+    """Read a column with null for markers of missing values, and a description of these."""
     values = sheet.column(name, where)
-    said = ""
+    note = ""
     if values.dtype == pl.String:
         marked = values.str.strip_chars().is_in(list(markers)).fill_null(False)
         if marked.any():
             found = ", ".join(sorted(values.filter(marked).str.strip_chars().unique()))
-            said = f"{marked.sum()} cells of {len(values)} are read as missing: {found}"
+            note = f"{marked.sum()} cells of {len(values)} are read as missing: {found}"
             values = values.to_frame().select(pl.when(~marked).then(pl.first())).to_series()
-    return Cells(values, partial(_refuse, sheet, name), where), said
+    return Cells(values, partial(_refuse, sheet, name), where), note
 
 
 def _refuse(sheet: Sheet, name: str, bad: pl.Series, problem: str) -> None:
@@ -121,7 +126,7 @@ def _refuse(sheet: Sheet, name: str, bad: pl.Series, problem: str) -> None:
 
 
 def _inferred(sheet: Sheet, name: str) -> Kind | str:
-    """The kind of a column, or why it is left out."""
+    """Infer the kind of a column, or the reason for leaving it out."""
     if _INDEX.fullmatch(name):
         return "left out (a data frame's row numbers)"
     values = _cells(sheet, name, "", MISSING)[0].values
@@ -148,7 +153,7 @@ def check_declared(side: str, declared: Mapping[str, Any], path: object) -> None
 
 
 def _checked(feature: str, side: str, given: Any) -> Declared:
-    """Kind and settings of a declaration."""
+    """Check the kind and settings of a declaration."""
     where = f"dataset.{side}_features.{feature}"
     if not isinstance(given, Mapping) or not isinstance(given.get("kind"), str):
         raise UserError(f"{where}: declare {where}.kind, one of {', '.join(names(lambda kind: True))}")
@@ -169,6 +174,6 @@ def _checked(feature: str, side: str, given: Any) -> Declared:
 
 
 def _no_markers(value: Any) -> str | None:
-    """What is wrong with a list of cells that stand for no value."""
+    """Describe the fault of a list of missing-value markers; None if it has none."""
     fine = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
     return None if fine else "must be a list of texts, as ['NA', '-']"

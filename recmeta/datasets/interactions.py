@@ -1,10 +1,11 @@
-"""Rows and feature tables → `Interactions`: coding of ids, canonical order, counts and the data hash."""
+"""Build `Interactions` of rows and feature tables: code ids, order rows, count, and hash the data."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +17,10 @@ from recmeta.features.kinds import kind_of, stored
 from recmeta.types import Column, Entities, Interactions, UserError
 
 Kinds = Mapping[str, tuple[str, Mapping[str, Any]]]
-"""Feature -> its kind's name, and what its kind's fit reads (`recmeta.features.kind.Kind.settings`)."""
+"""Feature -> its kind's name, and the settings that its fit reads (`recmeta.features.kind.Kind.settings`)."""
 
 Duplicates = Literal["last", "first", "mean"]
-"""What becomes of several rows of one (user, item) pair."""
+"""Treatment of several rows of one (user, item) pair."""
 
 
 def make_interactions(
@@ -30,13 +31,13 @@ def make_interactions(
     like: float,
     users: pl.DataFrame | None = None,
     items: pl.DataFrame | None = None,
-    kinds: Mapping[str, Kinds] | None = None,
-    dropped: Mapping[str, int] | None = None,
+    kinds: Mapping[str, Kinds] = MappingProxyType({}),
+    dropped: Mapping[str, int] = MappingProxyType({}),
     notes: Sequence[str] = (),
     attainable: Mapping[str, float] | None = None,
     duplicates: Duplicates = "last",
 ) -> Interactions:
-    """Codes ids, drops repeated pairs, puts rows in canonical order, and hashes the result.
+    """Code ids, drop repeated pairs, put rows in canonical order, and hash the result.
 
     Codes follow the ids sorted as text (by code point); rows are sorted by user, time and item. So nothing depends on
     the order of the source's rows or columns, but for rows of one (user, item) pair that time does not put in order.
@@ -62,43 +63,30 @@ def make_interactions(
     """
     if rows.is_empty():
         raise UserError(f"{name}: there are no interactions; at least one is needed")
-    low, high = (float(bound) for bound in label_range)
-    _check_scale(name, low, high, like)
+    low, high = _checked_range(name, label_range, like)
     _check_names(name, {"user": users, "item": items})
     user_ids, item_ids = (rows[side].unique().sort() for side in ("user", "item"))
-    # Coded first: repeated pairs are found, and rows sorted, much faster by whole numbers than by text.
-    coded = _single(rows.with_columns(_codes(rows["user"], user_ids), _codes(rows["item"], item_ids)), duplicates)
-    keys = [coded[column].to_numpy() for column in ("item", "time", "user") if column in coded.columns]
-    coded = coded[np.lexsort(keys)]
-    left_out = dropped or {}
+    coded = _ordered(rows, user_ids, item_ids, duplicates)
     counts = {
-        "rows": rows.height + sum(left_out.values()),
-        **left_out,
+        "rows": rows.height + sum(dropped.values()),
+        **dropped,
         "duplicates": rows.height - coded.height,
         "interactions": coded.height,
         **_counts(name, "user", user_ids, users),
         **_counts(name, "item", item_ids, items),
     }
     data = Interactions(
-        name=name,
-        user=coded["user"].to_numpy(),
-        item=coded["item"].to_numpy(),
-        label=coded["label"].cast(pl.Float32).to_numpy(),
-        time=coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
-        users=_entities(user_ids, users, (kinds or {}).get("user", {})),
-        items=_entities(item_ids, items, (kinds or {}).get("item", {})),
-        label_range=(low, high),
-        like=float(like),
-        counts=counts,
-        sha256="",
-        notes=(*notes, *_losses(counts, duplicates)),
-        attainable=attainable,
-    )
+        name, coded["user"].to_numpy(), coded["item"].to_numpy(), coded["label"].cast(pl.Float32).to_numpy(),
+        coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
+        _entities(user_ids, users, kinds.get("user", {})),
+        _entities(item_ids, items, kinds.get("item", {})),
+        (low, high), float(like), counts, "", (*notes, *_losses(counts, duplicates)), attainable,
+    )  # fmt: skip
     return replace(data, sha256=fingerprint(data))
 
 
 def fingerprint(data: Interactions) -> str:
-    """The data hash: sha256 of ids, features, codes, labels, times, label range and like; the same on any platform.
+    """Hash the data: sha256 of ids, features, codes, labels, times, label range and like; the same on any platform.
 
     The name, counts and notes say where the data came from, not what it is: they are left out.
     """
@@ -109,11 +97,14 @@ def fingerprint(data: Interactions) -> str:
     return digest.hexdigest()
 
 
-def _check_scale(name: str, low: float, high: float, like: float) -> None:
+def _checked_range(name: str, label_range: tuple[float, float], like: float) -> tuple[float, float]:
+    """Check the label range, and that ``like`` is in it."""
+    low, high = (float(bound) for bound in label_range)
     if not low < high:
         raise UserError(f"{name}: label_range=[{low:g}, {high:g}] is empty; the first bound must be below the second")
     if not low <= like <= high:
         raise UserError(f"{name}: like={like:g} is outside the label range; give a number from {low:g} to {high:g}")
+    return low, high
 
 
 def _check_names(name: str, tables: Mapping[str, pl.DataFrame | None]) -> None:
@@ -125,12 +116,20 @@ def _check_names(name: str, tables: Mapping[str, pl.DataFrame | None]) -> None:
             )
 
 
+def _ordered(rows: pl.DataFrame, users: pl.Series, items: pl.Series, duplicates: Duplicates) -> pl.DataFrame:
+    """Code users and items, keep one row of each pair, and sort rows by user, time and item."""
+    # Coded first: repeated pairs are found, and rows sorted, much faster by whole numbers than by text.
+    coded = _single(rows.with_columns(_codes(rows["user"], users), _codes(rows["item"], items)), duplicates)
+    keys = [coded[column].to_numpy() for column in ("item", "time", "user") if column in coded.columns]
+    return coded[np.lexsort(keys)]
+
+
 def _codes(values: pl.Series, ids: pl.Series) -> pl.Series:
     return values.cast(pl.Enum(ids)).to_physical().cast(pl.Int32)
 
 
 def _single(rows: pl.DataFrame, duplicates: Duplicates) -> pl.DataFrame:
-    """One row of each (user, item) pair, of coded rows."""
+    """Keep one coded row of each (user, item) pair."""
     paired = rows.with_columns(pair=pl.col("user").cast(pl.Int64) * 2**32 + pl.col("item"))
     if paired["pair"].n_unique() == rows.height:
         return rows
@@ -157,7 +156,7 @@ def _entities(ids: pl.Series, table: pl.DataFrame | None, kinds: Kinds) -> Entit
 
 
 def _counts(name: str, side: str, ids: pl.Series, table: pl.DataFrame | None) -> dict[str, int]:
-    """How many ids there are, how many of them lack a feature row, and how many feature rows have no interaction.
+    """Count ids, ids without a feature row, and feature rows without an interaction.
 
     Raises:
         UserError: there are features, and none of their ids has an interaction.
@@ -179,7 +178,7 @@ def _counts(name: str, side: str, ids: pl.Series, table: pl.DataFrame | None) ->
 
 
 def _losses(counts: Mapping[str, int], duplicates: Duplicates) -> Iterator[str]:
-    """A line for each thing that was lost on the way in."""
+    """Describe dropped rows and missing features, a line each."""
     if counts["duplicates"]:
         kept = {"last": "the latest", "first": "the earliest", "mean": "the latest, with the mean label,"}[duplicates]
         yield f"{counts['duplicates']} of {counts['rows']} rows repeat a (user, item) pair: {kept} of each is kept"
@@ -191,7 +190,7 @@ def _losses(counts: Mapping[str, int], duplicates: Duplicates) -> Iterator[str]:
 
 
 def _parts(data: Interactions) -> Iterator[tuple[str, bytes]]:
-    """What is hashed, as named bytes: JSON, or little-endian numbers."""
+    """List the hashed content as named bytes: JSON, or little-endian numbers."""
     yield "scale", json_bytes([*data.label_range, data.like])
     for side, entities in (("users", data.users), ("items", data.items)):
         yield f"{side}.ids", json_bytes(entities.ids.tolist())

@@ -1,4 +1,4 @@
-"""Any data of one's own: a file of interactions and, optionally, files of users' and items' features."""
+"""Load the user's own data: a file of interactions and, optionally, files of user and item features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recmeta.datasets.sheet import Sheet, read_sheet
 from recmeta.types import Interactions, UserError
 
 COLUMNS: Mapping[str, str | None] = {"user": "user", "item": "item", "label": "label", "time": None}
-"""The names of the columns, unless said otherwise; without a time, there is none."""
+"""Default names of the columns; no time is read by default."""
 
 _MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 
@@ -35,7 +35,7 @@ def table(
     duplicates: Duplicates = "last",
     name: str = "table",
 ) -> Interactions:
-    """Interactions from CSV, TSV or Parquet files; ids are read as text.
+    """Load interactions from CSV, TSV or Parquet files, with ids as text.
 
     A repeated (user, item) pair becomes one row, and is counted. An id without a row in a feature file has unknown
     features; it is counted too.
@@ -70,27 +70,21 @@ def table(
     if like is None:
         like = low + 0.75 * (high - low)
         notes.append(f"like is {like:g}: three quarters up the label range")
-    tables, kinds = {}, {}
-    for side, (path, declared) in sides.items():
-        given = None if path is None else Path(path)
-        if table := read_features(given, separator, str(named[side]), side, declared):
-            tables[side], kinds[side] = table.frame, table.kinds
-            notes += table.notes
+    found = {
+        side: read_features(path, separator, str(named[side]), side, given) for side, (path, given) in sides.items()
+    }
+    tables = {side: table for side, table in found.items() if table}
     return make_interactions(
-        name,
-        rows,
-        label_range=(low, high),
-        like=like,
-        users=tables.get("user"),
-        items=tables.get("item"),
-        kinds=kinds,
-        notes=notes,
-        duplicates=duplicates,
-    )
+        name, rows, label_range=(low, high), like=like, duplicates=duplicates,
+        users=tables["user"].frame if "user" in tables else None,
+        items=tables["item"].frame if "item" in tables else None,
+        kinds={side: table.kinds for side, table in tables.items()},
+        notes=[*notes, *(note for table in tables.values() for note in table.notes)],
+    )  # fmt: skip
 
 
 def _named(columns: Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """All four names, each checked to be there and used once."""
+    """Complete the four column names, and check that each is set and used once."""
     unknown = sorted(set(columns) - set(COLUMNS))
     if unknown:
         raise UserError(f"dataset.columns.{unknown[0]}: unknown; the columns are {', '.join(COLUMNS)}")
@@ -105,7 +99,7 @@ def _named(columns: Mapping[str, str | None]) -> Mapping[str, str | None]:
 
 
 def _rows(sheet: Sheet, named: Mapping[str, str | None]) -> pl.DataFrame:
-    """The interactions as `make_interactions` takes them."""
+    """Convert the sheet to the rows that `make_interactions` takes."""
     columns: dict[str, pl.Series] = {}
     for role in (role for role, column in named.items() if column is not None):
         column = str(named[role])
@@ -126,7 +120,7 @@ def _rows(sheet: Sheet, named: Mapping[str, str | None]) -> pl.DataFrame:
 
 
 def _seconds(values: pl.Series) -> pl.Series:
-    """Whole seconds since 1970 (UTC) of numbers and dates; null where it is neither."""
+    """Convert numbers and dates to whole seconds since 1970 (UTC), with null for anything else."""
     text = pl.col("text").str.strip_chars()
     number = text.cast(pl.Float64, strict=False)
     finite = pl.when(number.is_finite()).then(number.floor()).cast(pl.Int64, strict=False)
@@ -137,7 +131,7 @@ def _seconds(values: pl.Series) -> pl.Series:
 def _label_range(
     sheet: Sheet, label: pl.Series, column: str | None, declared: Sequence[float] | None
 ) -> tuple[float, float, list[str]]:
-    """Lowest and highest label possible, and a line for the user where it was not declared."""
+    """Determine the lowest and highest label, with a line for the user where they were not declared."""
     if declared is not None:
         if len(declared) != 2 or not declared[0] < declared[1]:
             raise UserError(f"dataset.label_range={list(declared)}: give the lowest and the highest label, as [1, 5]")

@@ -57,17 +57,17 @@ def _made(words: Sequence[Sequence[str]]) -> Values:
 
 
 def vocabulary_of(words: set[str]) -> list[str]:
-    """Words in sorted order; "" is no word. A word's code is its place, from 1; 0 is unknown."""
+    """Sort words into a vocabulary, without "". A word's code is its place, from 1; 0 is unknown."""
     return sorted(words - {""})
 
 
 def coded(state: State) -> Mapping[str, int]:
-    """Word -> code."""
+    """Map words to codes."""
     return {word: code for code, word in enumerate(state["vocabulary"], start=1)}
 
 
 def vocabulary_size(state: State) -> int:
-    """How many codes there are, the unknown one included."""
+    """Count the codes, the unknown one included."""
     return len(state["vocabulary"]) + 1
 
 
@@ -94,7 +94,7 @@ def _product(x: Array, z: Array, weight: Array) -> Float[Array, "K n"]:
 
 
 def code_columns(x: np.ndarray, size: int) -> csr_array:
-    """Codes ``[N]`` or ``[N, m]`` in one-hot columns, sparse; 0 has none.
+    """Convert codes ``[N]`` or ``[N, m]`` to sparse one-hot columns, without one for 0.
 
     >>> code_columns(np.array([[2, 0], [1, 2]]), 3).toarray().tolist()
     [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]

@@ -1,4 +1,4 @@
-"""Fit the features of users or items on meta-train, and encode raw values by what was fitted."""
+"""Fit the features of users or items on meta-train, and encode raw values with the result."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from recmeta.features.kinds import address_of, arrays_of, kind_of, located
 from recmeta.types import Column, Entities, Field
 
 ID = "id"
-"""The field that a model knows an entity by: categorical, its vocabulary being whom meta-train has."""
+"""The field of an entity's identity: categorical, its vocabulary being the entities of meta-train."""
 
 
 class Step(NamedTuple):
-    """A preparation that was fitted: the dotted name of its ``apply``, and what that needs."""
+    """A fitted preparation: the dotted name of its ``apply``, and the state that it needs."""
 
     apply: str
     state: State
 
 
 class FittedFeature(NamedTuple):
-    """All that turns raw values of one feature into an array.
+    """One feature's fitted preparations and encoding.
 
     Attributes:
         name: of the feature.
@@ -52,15 +52,15 @@ Encoded = dict[str, np.ndarray]
 
 
 def fit(entities: Entities, seen: Bool[np.ndarray, "N"], *, ids: bool) -> tuple[Side, Encoded, list[str]]:
-    """Fit preparations, vocabularies and scales on whom meta-train has, and encode everybody by them.
+    """Fit preparations, vocabularies and scales on the entities of meta-train, and encode all entities.
 
     Args:
         entities: N users or items.
-        seen: whom meta-train has; nothing is fitted to the others.
+        seen: the entities of meta-train; nothing is fitted to the others.
         ids: whether an entity's own id is a field, the first one.
 
     Returns:
-        What was fitted; the arrays; and lines for the user: what each preparation did and fitted, and what is left out.
+        The fitted features; the arrays; and lines for the user: the effect of each preparation, and features left out.
     """
     side, values, notes = [], {}, []
     columns = {ID: Column(categorical.name, entities.ids)} if ids else {}
@@ -78,7 +78,7 @@ def fit(entities: Entities, seen: Bool[np.ndarray, "N"], *, ids: bool) -> tuple[
 
 
 def _prepared(column: Column, seen: Bool[np.ndarray, "N"]) -> tuple[Column, tuple[Step, ...], list[str]]:
-    """Carry out what is noted on a column."""
+    """Fit and apply the preparations of a column."""
     prepared, steps, notes = replace(column, preparations=()), [], []
     for preparation in column.preparations:
         fitted = preparation.fit(prepared, seen)
@@ -92,7 +92,7 @@ def _prepared(column: Column, seen: Bool[np.ndarray, "N"]) -> tuple[Column, tupl
 
 
 def encode(side: Side, columns: Mapping[str, Column]) -> Encoded:
-    """Encode raw columns, of anybody, by what was fitted.
+    """Encode raw columns of any entities with fitted features.
 
     Args:
         side: from `fit`.
@@ -110,7 +110,7 @@ def encode(side: Side, columns: Mapping[str, Column]) -> Encoded:
 
 
 def fields(side: Side) -> tuple[Field, ...]:
-    """What a model must know of each."""
+    """Describe each feature for a model: name, kind and size."""
     found = []
     for feature in side:
         arrays = kind_of(feature.kind).arrays
@@ -120,12 +120,12 @@ def fields(side: Side) -> tuple[Field, ...]:
 
 
 def known(column: Column) -> np.ndarray:
-    """How many values each entity has: 0 or 1, of a kind with several any number."""
+    """Count the values of each entity: 0 or 1, or any number for a kind with several."""
     return kind_of(column.kind).reading.known(column.values)
 
 
 def completeness(fields: Sequence[Field], values: Mapping[str, np.ndarray]) -> Float[np.ndarray, "N"] | None:
-    """The share of each entity's features that a model can read: there, and of a value that meta-train has seen.
+    """Compute the share of each entity's features with a value that meta-train has seen.
 
     Args:
         fields: of the entities; their id is no feature.

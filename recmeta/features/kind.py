@@ -14,13 +14,13 @@ from scipy.sparse import csr_array
 from recmeta.types import Column
 
 Values = Shaped[np.ndarray, "N *more"]
-"""Raw values of a column, one entry per user or item. What they are, and which are missing, is the kind's own."""
+"""Raw values of a column, one entry per user or item, as the kind represents them and its missing values."""
 
 Settings = Mapping[str, Any]
-"""What a declaration of a feature says beside its kind."""
+"""Settings in the declaration of a feature, besides its kind."""
 
 State = Mapping[str, Any]
-"""What was fitted on meta-train: plain values (as JSON has them) and numpy arrays."""
+"""Quantities fitted on meta-train: plain values (as in JSON) and numpy arrays."""
 
 
 class Cells(NamedTuple):
@@ -45,7 +45,7 @@ class Loaded(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """How raw values come in.
+    """Functions that read, check and hash raw values.
 
     Attributes:
         infers: whether a column of a file, of which nothing is declared, is of this kind. Kinds are asked in the order
@@ -55,8 +55,8 @@ class Reading(NamedTuple):
         raw: a Series of such a type, or plain Python values with None for missing (of one new user) -> raw values.
         known: how many values each entity has; 0: missing.
         content: raw values -> bytes for the data hash, the same on any platform.
-        settings: what a declaration may set for ``parse`` and ``load`` -> a function that says what is wrong with a
-            value, None if nothing.
+        settings: what a declaration may set for ``parse`` and ``load`` -> a function that describes the fault of a
+            value, None if it has none.
         load: ``(settings, where) -> Loaded``, where a declaration may name a file of its own (``file``).
     """
 
@@ -71,7 +71,7 @@ class Reading(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """How raw values become arrays, and what models and baselines make of these.
+    """Functions that fit and encode raw values, and that embed and compare the resulting arrays.
 
     Below, ``x`` has any leading axes unless stated, and ``size`` is `recmeta.types.Field.size`. The *design row* of a
     value is what a linear model reads: one-hot for a vocabulary, the numbers themselves for numbers.
@@ -109,7 +109,7 @@ class Arrays(NamedTuple):
 
 
 class Words(NamedTuple):
-    """Raw values as the words that each entity has, and back: what a vocabulary is made of."""
+    """Functions from raw values to the words of each entity, and back."""
 
     read: Callable[[Values], Sequence[Sequence[str]]]
     make: Callable[[Sequence[Sequence[str]]], Values]
@@ -138,12 +138,12 @@ class Kind(NamedTuple):
 
 
 def json_bytes(value: object) -> bytes:
-    """Plain values as bytes for a hash."""
+    """Encode plain values as bytes for a hash."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
 def number_bytes(values: np.ndarray, dtype: str) -> bytes:
-    """Numbers as little-endian bytes for a hash, one bit pattern for each value.
+    """Encode numbers as little-endian bytes for a hash, with one bit pattern for each value.
 
     Minus zero becomes zero, and every NaN the same NaN.
     """
@@ -154,7 +154,7 @@ def number_bytes(values: np.ndarray, dtype: str) -> bytes:
 
 
 def text_of(value: Any) -> str:
-    """A plain value as a file has it: None is "", and 3.0 is "3".
+    """Convert a plain value to text as files have it: None to "", and 3.0 to "3".
 
     >>> [text_of(value) for value in (None, "nurse", 3, 3.0, True)]
     ['', 'nurse', '3', '3', 'true']
@@ -167,7 +167,7 @@ def text_of(value: Any) -> str:
 
 
 def no_text(value: Any) -> str | None:
-    """What is wrong with a setting that must be text."""
+    """Describe the fault of a setting that must be text; None if it has none."""
     return None if isinstance(value, str) and value else "must be at least one character"
 
 

@@ -1,4 +1,4 @@
-"""The list of all kinds of feature, and those that a user brings along."""
+"""List the kinds of feature, and find those defined outside the package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BY_NAME = {kind.name: kind for kind in KINDS}
 
 @lru_cache(256)
 def kind_of(name: str) -> Kind:
-    """A kind by its name; or one from elsewhere, by where Python finds it ("mine.angle"), which is its name then.
+    """Find a kind by its name, or one from outside the package by its dotted name ("mine.angle").
 
     Raises:
         UserError: there is none, or it is no `Kind`.
@@ -44,24 +44,24 @@ def kind_of(name: str) -> Kind:
 
 
 def arrays_of(field: Field) -> Arrays:
-    """How a field's kind is embedded and compared."""
+    """Find the encoding, embedding and comparison functions of a field's kind."""
     arrays = kind_of(field.kind).arrays
     assert arrays is not None, field
     return arrays
 
 
 def names(which: Callable[[Kind], bool]) -> list[str]:
-    """The kinds of recmeta's own that something applies to, for messages."""
+    """List the built-in kinds that a condition holds for, for messages."""
     return sorted(kind.name for kind in KINDS if which(kind))
 
 
 def inferred(values: pl.Series) -> Kind | None:
-    """The kind of a file's column of which nothing is declared; None where it is of none."""
+    """Infer the kind of a file's column; None if it is of no kind."""
     return next((kind for kind in KINDS if kind.reading.infers(values)), None)
 
 
 def stored(dtype: pl.DataType) -> Kind:
-    """The kind of a column of a loader's table, by its polars type."""
+    """Find the kind of a column of a loader's table by its polars type."""
     found = next((kind for kind in KINDS if kind.reading.stores(dtype)), None)
     if found is None:
         raise UserError(f"a column of {dtype} is of no kind; say its kind (recmeta.datasets.interactions)")
@@ -69,14 +69,14 @@ def stored(dtype: pl.DataType) -> Kind:
 
 
 def sources(data: Interactions) -> list[Path]:
-    """The source files of the kinds from elsewhere that a data set's features are of: part of the code of a run."""
+    """List the source files of a data set's kinds from outside the package, which are part of a run's code."""
     columns = (*data.users.features.values(), *data.items.features.values())
     outside = {column.kind for column in columns} - set(_BY_NAME)
     return [Path(inspect.getfile(importlib.import_module(_place(name)[0]))) for name in sorted(outside)]
 
 
 def located(address: str) -> Any:
-    """What stands under a dotted name: an attribute of a module; of a module alone, the one that is called like it.
+    """Import an attribute of a module by its dotted name; for a module, the attribute of the same name.
 
     Raises:
         UserError: there is nothing.
@@ -89,7 +89,7 @@ def located(address: str) -> Any:
 
 
 def address_of(function: Callable[..., Any]) -> str:
-    """The dotted name by which `located` finds a function again.
+    """Return the dotted name by which `located` finds a function.
 
     Raises:
         UserError: it would not, as it is defined inside another.
@@ -101,7 +101,7 @@ def address_of(function: Callable[..., Any]) -> str:
 
 
 def _place(address: str) -> Sequence[str]:
-    """Module and attribute."""
+    """Split a dotted name into module and attribute."""
     package, _, name = address.rpartition(".")
     try:
         module = importlib.util.find_spec(address) is not None

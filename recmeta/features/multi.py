@@ -29,11 +29,11 @@ from recmeta.features.kind import (
 from recmeta.types import Column, UserError
 
 SEPARATOR = "|"
-"""What stands between values, unless declared."""
+"""Separator of values, unless declared."""
 
 
 def in_brackets(values: pl.Series) -> pl.Series:
-    """Which texts are written as a list: ``['Action', 'Drama']``."""
+    """Find texts written as a list: ``['Action', 'Drama']``."""
     stripped = values.str.strip_chars()
     return stripped.str.starts_with("[") & stripped.str.ends_with("]")
 
@@ -60,7 +60,7 @@ def _parse(cells: Cells, settings: Settings) -> pl.Series:
 
 
 def _listed(text: str) -> list[str] | None:
-    """The values of a list that is written as Python or JSON has it; None where it is none."""
+    """Parse a list in Python or JSON notation; None if it is not one."""
     try:
         found = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -90,7 +90,7 @@ def _made(words: Sequence[Sequence[str]]) -> Values:
 
 
 def _fit(column: Column, seen: Bool[np.ndarray, "N"]) -> State:
-    """The vocabulary of meta-train; and, for padding alone, the most known values that anybody has."""
+    """Fit the vocabulary on meta-train; the padding width is that of all entities."""
     vocabulary = vocabulary_of({word for words in column.values[seen] for word in words})
     known = set(vocabulary)
     return {
@@ -109,7 +109,7 @@ def _encode(state: State, values: Values) -> Int[np.ndarray, "N m"]:
 
 
 def _embed(x: Array, looked_up: Array | None, own: Array | None) -> Float[Array, "*n width"]:
-    """The mean of those that are there."""
+    """Average the embeddings of known values."""
     assert looked_up is not None
     there = x > 0
     return (looked_up * there[..., None]).sum(-2) / jnp.maximum(there.sum(-1), 1)[..., None]

@@ -1,4 +1,4 @@
-"""Encode raw features of users and items that training never saw; save that with a run, and load it again."""
+"""Encode raw features of users and items that training never saw; save and load the fitted transform."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from recmeta.runs.files import disk_errors, one_line, read_json, write
 from recmeta.types import Column, Transform, UserError
 
 FILE, ARRAYS = "transform.json", "arrays.npz"
-"""What a folder of a saved transform holds: plain values; and numpy arrays, where there are any."""
+"""Files of a saved transform: plain values; and numpy arrays, if there are any."""
 
 VERSION = 1
 """Of the format of these files."""
 
 
 def make_transform(context: Side, row: Side) -> Transform:
-    """Join what was fitted for the two sides of a task.
+    """Join the fitted features of the two sides of a task.
 
     Args:
         context: of the entity that is the task.
@@ -65,7 +65,7 @@ def encode_one(name: str, side: Side, features: Mapping[str, Any], id: str | Non
 
 
 def save(transform: Transform, folder: Path) -> None:
-    """Write a transform: arrays first, so that what the JSON names is there.
+    """Write a transform, arrays first, so that the arrays named in the JSON exist.
 
     Raises:
         UserError: the disk refuses.
@@ -83,7 +83,7 @@ def save(transform: Transform, folder: Path) -> None:
 
 
 def load(folder: Path) -> Transform:
-    """Read what `save` wrote; no data set is needed.
+    """Read a saved transform, without the data set.
 
     Raises:
         UserError: it is not there or damaged, or a kind or preparation from elsewhere cannot be found.
@@ -102,14 +102,14 @@ def load(folder: Path) -> Transform:
 
 
 def _side(features: list[dict[str, Any]]) -> Side:
-    """The features of one side, from plain values."""
+    """Build the features of one side from plain values."""
     return tuple(
         FittedFeature(**{**feature, "steps": tuple(Step(*step) for step in feature["steps"])}) for feature in features
     )
 
 
 def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """Plain values; each array goes to ``arrays``, and its key there stands in its place."""
+    """Move each array of nested values to ``arrays``, with its key in its place."""
     if isinstance(value, Mapping):
         return {key: _without_arrays(each, arrays) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -122,7 +122,7 @@ def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _with_arrays(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """The inverse of `_without_arrays`."""
+    """Invert `_without_arrays`."""
     if isinstance(value, dict):
         if set(value) == {"array"}:
             return arrays[value["array"]]

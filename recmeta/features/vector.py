@@ -44,7 +44,7 @@ def _infers(values: pl.Series) -> bool:
 
 
 def _numbers(values: pl.Series, separator: str | None) -> pl.Series:
-    """Texts as lists of Float64; what is no number is null in its list."""
+    """Parse texts as lists of Float64, with null for anything but a number."""
     if separator is None:
         values = values.str.strip_chars("[] \t\n").str.replace_all(r"[\s,]+", " ")
     parts = values.str.split(separator or " ").list.eval(pl.element().str.strip_chars())
@@ -101,7 +101,7 @@ def _as_lists(values: pl.Series | Sequence[Any]) -> pl.Series:
 
 
 def _fit(column: Column, seen: Bool[np.ndarray, "N"]) -> State:
-    """One number that all are divided by: the root of their mean squared length.
+    """Fit one divisor for all vectors: the root of their mean squared length.
 
     A vector is then about as long as a one-hot row, and angles and relative lengths are those of whoever made them:
     scaling each component by itself would change them.
@@ -128,14 +128,14 @@ def _encode(state: State, values: Values) -> Float[np.ndarray, "N d+1"]:
 
 
 def _vectors(x: Array, size: int) -> Float[Array, "N d"]:
-    """Of unit length, so that it counts as much as one value of another feature; zero where missing."""
+    """Scale vectors to unit length, so that one weighs as much as a category; zero where missing."""
     vectors = x[..., : size - 1]
     length = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / jnp.where(length > 0, length, 1)
 
 
 def _load(settings: Settings, where: str) -> Loaded:
-    """A matrix of numpy's, a row per id, and a text file with the ids, one a line, in the order of the rows.
+    """Read a numpy matrix with a row per id, and a text file with one id a line in the order of the rows.
 
     Raises:
         UserError: a file is missing or is none of that; they differ in length; an id is empty or repeated; a row is
