@@ -16,7 +16,6 @@ REASON = "# Long: "
 """Begins a comment directly above a longer function, which gives the reason."""
 
 PENDING = {
-    "datasets/interactions.py": {"make_interactions"}, "datasets/table.py": {"table"},
     "evaluation/predict.py": {"test_learner"}, "learners/adaptation/kernels.py": {"factor"},
     "protocols/matrix.py": {"matrix"}, "protocols/tanp.py": {"tanp"}, "protocols/temporal.py": {"temporal"},
     "protocols/user_cold.py": {"user_cold"}, "training/chunk.py": {"make_chunk"},

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from recmeta.baselines.kernel import even_weights, kernel
 from recmeta.baselines.levels import Levels, expected, fit_levels, liked
 from recmeta.numerics import solve_positive
-from recmeta.types import Baseline, Problem
+from recmeta.types import Baseline, Field, Problem
 
 NEWTON_STEPS = 12
 """Newton steps of the logistic regression: each doubles the digits, and 12 exceed float32."""
@@ -25,7 +25,7 @@ class Ridge(NamedTuple):
     """Levels, and the weight of each feature."""
 
     levels: Levels
-    weights: dict[str, Float[Array, "d"]]
+    weights: dict[Field, Float[Array, "d"]]
 
 
 def _fit_ridge(problem: Problem) -> Ridge:
@@ -80,7 +80,7 @@ class Logistic(NamedTuple):
 
     logit: Float[Array, "items"]
     constant: Float[Array, ""]
-    weights: dict[str, Float[Array, "d"]]
+    weights: dict[Field, Float[Array, "d"]]
     like: Float[Array, ""]
     means: Float[Array, "2"]
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from recmeta.baselines.kernel import inverse_document_frequency, kernel, square_length
 from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
 from recmeta.baselines.rows import MOST_ITEMS, by_task_and_item, catalogue, gram
-from recmeta.types import Baseline, Problem
+from recmeta.types import Baseline, Field, Problem
 
 
 def neighbour_mean(
@@ -100,7 +100,7 @@ class Terms(NamedTuple):
     """Levels, and per field of terms the weight of each term, idf^2."""
 
     levels: Levels
-    weight: dict[str, Float[Array, "terms"]]
+    weight: dict[Field, Float[Array, "terms"]]
 
 
 def _fit_terms(problem: Problem) -> Terms:

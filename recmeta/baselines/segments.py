@@ -1,4 +1,4 @@
-"""Segments of users: what those whose tastes are like the new user's rate, and how."""
+"""Segments of users: ratings of meta-train users whose tastes resemble the new user's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy.sparse import csr_array
 
 from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
 from recmeta.baselines.rows import by_task_and_item, catalogue, item_count, item_ids, nearest, owners
-from recmeta.types import Baseline, Features, Problem, Support
+from recmeta.features.kinds import arrays_of
+from recmeta.types import Baseline, Features, Field, Problem, Support
 
 SEGMENTS = (2.0, 4.0, 8.0, 16.0)
 """Numbers of segments tried; each is a fit."""
@@ -38,7 +38,7 @@ class Segments(NamedTuple):
     users: Float[Array, "G s"]
     variance: Float[Array, ""]
     intercept: Float[Array, "G s"]
-    slopes: dict[str, Float[Array, "G d s"]]
+    slopes: dict[Field, Float[Array, "G d s"]]
 
 
 def _fit(problem: Problem) -> Segments:
@@ -56,12 +56,12 @@ def _fit(problem: Problem) -> Segments:
         fits.append((rows, total, np.bincount(segment, minlength=most), *_prior(problem, segment, most)))
     *numbers, slopes = zip(*fits, strict=True)
     rows, total, users, intercept = (jnp.asarray(np.stack(each), jnp.float32) for each in numbers)
-    stacked = {name: jnp.asarray(np.stack([fit[name] for fit in slopes]), jnp.float32) for name in slopes[0]}
+    stacked = {field: jnp.asarray(np.stack([fit[field] for fit in slopes]), jnp.float32) for field in slopes[0]}
     return Segments(levels, rows, total, users, jnp.float32(max((left**2).mean(), 1e-6)), intercept, stacked)
 
 
 def tastes(problem: Problem, left: Float[np.ndarray, "n"]) -> Float[np.ndarray, "T d"]:
-    """Meta-train users by what the levels leave of their labels, in few dimensions, each of unit length.
+    """Represent meta-train users by the residuals of their labels, in few dimensions and of unit length.
 
     Unit length: a user who rates much is not of another taste.
     """
@@ -83,7 +83,7 @@ def cluster(taste: Float[np.ndarray, "T d"], number: int) -> Int[np.ndarray, "T"
     return means.fit_predict(taste)
 
 
-def _prior(problem: Problem, segment: np.ndarray, most: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _prior(problem: Problem, segment: np.ndarray, most: int) -> tuple[np.ndarray, dict[Field, np.ndarray]]:
     """Regress the segments on the users' features: intercepts, and per field the log odds of each value."""
     from scipy.sparse import hstack
     from sklearn.linear_model import LogisticRegression
@@ -91,12 +91,13 @@ def _prior(problem: Problem, segment: np.ndarray, most: int) -> tuple[np.ndarray
     there = np.unique(segment)
     intercept = np.full(most, -np.inf)
     fields = [field for field in problem.spec.context if field.name != "id"]
-    slopes = {field.name: np.zeros((field.size, most)) for field in fields}
+    slopes = {field: np.zeros((field.size, most)) for field in fields}
     if not fields or len(there) < 2:
         intercept[there] = np.log(np.bincount(segment)[there] / len(segment))
         return intercept, slopes
     entity = np.asarray(problem.train.entity)
-    columns = [one_hot(np.asarray(problem.train.contexts[field.name])[entity], field.size) for field in fields]
+    contexts = {field: np.asarray(problem.train.contexts[field.name])[entity] for field in fields}
+    columns = [arrays_of(field).columns(values, field.size) for field, values in contexts.items()]
     design: Any = hstack(columns, format="csr")
     model: Any = LogisticRegression(C=1.0, max_iter=300).fit(design, segment)
     # Of two classes scikit-learn gives the log odds of the second against the first.
@@ -107,33 +108,14 @@ def _prior(problem: Problem, segment: np.ndarray, most: int) -> tuple[np.ndarray
     intercept[there] = constants
     cuts = np.cumsum([field.size for field in fields])[:-1]
     for field, values in zip(fields, np.split(coefficients, cuts, axis=1), strict=True):
-        slopes[field.name][:, there] = values.T
+        slopes[field][:, there] = values.T
     return intercept, slopes
 
 
-def one_hot(values: np.ndarray, size: int) -> csr_array:
-    """A field's values in columns, sparse ``[T, size]``: 1 where a value is there; numeric ones are columns already.
-
-    >>> one_hot(np.array([[2, 0], [1, 2]]), 3).toarray().tolist()
-    [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
-    """
-    if np.issubdtype(values.dtype, np.floating):
-        return csr_array(values)
-    codes = values.reshape(len(values), -1)
-    row, place = np.nonzero(codes)
-    return csr_array((np.ones(len(row)), (row, codes[row, place])), shape=(len(values), size))
-
-
 def _log_odds(state: Segments, fit: Array, context: Features) -> Float[Array, "s"]:
-    """What the user's features say of the segments."""
-
-    def field(name: str, slopes: Array) -> Array:
-        values = context[name]
-        if jnp.issubdtype(values.dtype, jnp.floating):
-            return values @ slopes
-        return jnp.where((values > 0)[..., None], slopes[values], 0).reshape(-1, slopes.shape[-1]).sum(0)
-
-    return state.intercept[fit] + sum(field(name, slopes[fit]) for name, slopes in state.slopes.items())
+    """Compute the log odds of the segments from the user's features."""
+    effects = (arrays_of(field).linear(context[field.name], slopes[fit]) for field, slopes in state.slopes.items())
+    return state.intercept[fit] + sum(effects)
 
 
 def _belonging(state: Segments, fit: Array, taste: Array, context: Features, left: Array, support: Support) -> Array:

@@ -1,4 +1,4 @@
-"""Negative sampling: rows of label 0 about items that a user has not had, for feedback that says only what is liked."""
+"""Negative sampling: rows of label 0 about items without an interaction, for likes alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def negatives(
     pool: Pool = "by_then",
     seed: Annotated[int, Ge(0)] = 0,
 ) -> Interactions:
-    """Add rows of label 0 for each row that is liked: items that its user has in no row, each at most once per user.
+    """Draw rows of label 0 for each liked row, about items that its user has in no row.
+
+    Each item is drawn at most once per user.
 
     A drawn row has the time of the row it belongs to. What is drawn for a user depends on that user's own rows, on the
     seed, and on which items there are, so not on the order of rows, nor on other users. Where a user has had nearly
@@ -65,7 +67,7 @@ def negatives(
 
 
 def _pool(data: Interactions, pool: Pool) -> tuple[Int[np.ndarray, "I"], Int[np.ndarray, "n"]]:
-    """The items in an order in which each row's pool comes first, and how many of them that is."""
+    """Order the items so that each row's pool comes first, and count each pool."""
     count = len(data.items.ids)
     if pool == "all":
         return np.arange(count), np.full(len(data.item), count)
@@ -85,7 +87,7 @@ def _draws(
     number: int,
     seed: int,
 ) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
-    """For all drawn rows, the row that each belongs to, and the place of its item in the order."""
+    """Draw items for all rows: the row that each belongs to, and the place of its item in the order."""
     place = np.argsort(order)
     rows, items = [], []
     for mine in _histories(data):
@@ -112,7 +114,7 @@ def _entropy(seed: int, user: str) -> int:
 def _drawn(
     generator: random.Random, reach: Int[np.ndarray, "p"], seen: Int[np.ndarray, "m"], number: int
 ) -> Sequence[Sequence[int]]:
-    """What is drawn for each of a user's positives.
+    """Draw places of items for each of a user's positives.
 
     Args:
         generator: the user's own.

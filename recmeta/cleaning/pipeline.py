@@ -1,4 +1,4 @@
-"""A list of steps, carried out in order: counted, and in the data hash."""
+"""Run a list of cleaning steps in order, count their effects, and hash them with the data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEPS = {step.__name__: step for step in _ALL}
 
 
 def clean(interactions: Interactions, *, steps: Sequence[partial[Interactions]]) -> Interactions:
-    """Carry out steps in order.
+    """Run cleaning steps in order.
 
     Args:
         interactions: the data set as it was loaded.
@@ -51,7 +51,7 @@ def clean(interactions: Interactions, *, steps: Sequence[partial[Interactions]])
             raise UserError(f"{where}: {error}") from error
         if not len(data.user):
             raise UserError(f"{where}: none of {len(before.user):,} rows is left; loosen it, or the steps before it")
-        counts |= {f"{_occurrence(steps, place)}: {what}": count for what, count in _told(before, data).items()}
+        counts |= {f"{_occurrence(steps, place)}: {what}": count for what, count in _effects(before, data).items()}
     if not steps:
         return interactions
     listing = json.dumps([_described(step) for step in steps], sort_keys=True)
@@ -60,7 +60,7 @@ def clean(interactions: Interactions, *, steps: Sequence[partial[Interactions]])
 
 
 def blocks(cleaning: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The config's list as component blocks, each with where it stands, for messages.
+    """Convert the config's list to component blocks, each with its place for messages.
 
     Args:
         cleaning: the group's value: ``{"steps": [...]}``. A step is ``{"step": "kcore", "users": 5}``, its name alone
@@ -87,7 +87,7 @@ def blocks(cleaning: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _name(step: partial[Interactions]) -> str:
-    """A known step's name; of another, where it is defined too."""
+    """Return a known step's name; for another, with its module."""
     function: Any = step.func
     name = function.__name__
     return name if STEPS.get(name) is function else f"{function.__module__}.{function.__qualname__}"
@@ -107,24 +107,24 @@ def _described(step: partial[Interactions]) -> list[Any]:
     return [_name(step), defaults | step.keywords]
 
 
-def _told(before: Interactions, after: Interactions) -> dict[str, int]:
-    """What a rule did to rows, users and items, and its own counts; a preparation has done nothing yet."""
+def _effects(before: Interactions, after: Interactions) -> dict[str, int]:
+    """Count the effects of a rule on rows, users and items; a preparation has none yet."""
     if _prepared(before) != _prepared(after):
         return dict(after.counts)
     came, left = len(before.user), len(after.user)
-    told = {"rows in": came, "rows dropped": max(0, came - left)}
+    effects = {"rows in": came, "rows dropped": max(0, came - left)}
     if left > came:
-        told["rows added"] = left - came
-    told["rows out"] = left
+        effects["rows added"] = left - came
+    effects["rows out"] = left
     for who, old, new in (("users", before.users, after.users), ("items", before.items, after.items)):
-        told[f"{who} dropped"] = len(old.ids) - len(new.ids)
+        effects[f"{who} dropped"] = len(old.ids) - len(new.ids)
     if came == left and (changed := int((before.label != after.label).sum())):
-        told["labels changed"] = changed
-    return told | dict(after.counts)
+        effects["labels changed"] = changed
+    return effects | dict(after.counts)
 
 
 def _prepared(data: Interactions) -> int:
-    """How many preparations are noted on the columns."""
+    """Count the preparations noted on the columns."""
     return sum(len(side(data, name).features[feature].preparations) for name, feature in every(data))
 
 

@@ -1,52 +1,40 @@
-"""Preparations of features: noted on the columns by a step, fitted by the protocol on whom meta-train has seen."""
+"""Prepare features: bucket, clip, scale, limit vocabularies; noted by a step, fitted by a protocol on meta-train."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Le, MinLen
 from jaxtyping import Bool
 
-from recmeta.cleaning.choosing import choose, known, side
-from recmeta.types import Column, Entities, Interactions, Preparation, Prepared, UserError
+from recmeta.cleaning.choosing import choose, kind, side
+from recmeta.features.categorical import categorical
+from recmeta.features.kind import Kind, Words
+from recmeta.features.kinds import kind_of
+from recmeta.types import Column, Fitted, Interactions, Preparation, UserError
 
 Features = Annotated[tuple[str, ...], MinLen(1)] | None
 Scale = Literal["standard", "robust", "log", "none"]
 Quantile = Annotated[float, Ge(0), Le(1)]
 
 
-def prepare(entities: Entities, seen: Bool[np.ndarray, "N"]) -> tuple[Entities, list[str]]:
-    """Carry out what is noted on the columns.
+def numbers(kind: Kind) -> bool:
+    """Whether a kind's raw values are numbers, to be clipped, scaled and bucketed."""
+    return kind.numbers
 
-    Args:
-        entities: N users or items.
-        seen: whom meta-train has; nothing is fitted to the others.
 
-    Returns:
-        The entities, their columns prepared; and for each preparation a line: the values that came in, were dropped
-        and went out, and what was fitted.
-    """
-    features, notes = {}, []
-    for feature, column in entities.features.items():
-        prepared = replace(column, preparations=())
-        for preparation in column.preparations:
-            before = int(known(prepared).sum())
-            prepared, more, said = preparation.fit(prepared, seen)
-            after = int(known(prepared).sum())
-            told = {"values in": before, "values dropped": before - after, "values out": after, **more}
-            counted = ", ".join(f"{what} {count:,}" for what, count in told.items())
-            notes.append(f"{preparation.name}: {counted}; of the {seen.sum():,} that meta-train has: {said}")
-        features[feature] = prepared
-    return Entities(entities.ids, features), notes
+def words(kind: Kind) -> bool:
+    """Whether a kind's values are words of a vocabulary."""
+    return kind.words is not None
 
 
 def bucket(interactions: Interactions, *, buckets: Annotated[int, Ge(2)], features: Features = None) -> Interactions:
-    """Numeric features to categorical ones: buckets with equally many of those that meta-train has.
+    """Bucket numeric features into categories with equally many values of meta-train.
 
     The edges are quantiles (linear between values); a value on an edge is in the bucket above. Equal edges are one, so
     that there may be fewer buckets. What is beyond the edges is in the outer buckets, what is missing stays unknown.
@@ -59,23 +47,29 @@ def bucket(interactions: Interactions, *, buckets: Annotated[int, Ge(2)], featur
     Raises:
         UserError: a feature that is not there or not numeric, or there is none.
     """
-    return _noted(interactions, "bucket", features, ["numeric"], "categorical", partial(_bucketed, buckets=buckets))
+    fit = partial(_fit_buckets, buckets=buckets)
+    return _noted(interactions, "bucket", features, numbers, categorical.name, fit, apply_buckets)
 
 
-def _bucketed(column: Column, seen: Bool[np.ndarray, "N"], *, buckets: int) -> Prepared:
-    values = column.values
-    edges = np.unique(_quantiles(values[seen], np.arange(1, buckets) / buckets))
-    numbers = np.searchsorted(edges, values, side="right")
+def _fit_buckets(column: Column, seen: Bool[np.ndarray, "N"], *, buckets: int) -> Fitted:
+    edges = np.unique(_quantiles(column.values[seen], np.arange(1, buckets) / buckets))
+    return Fitted({"edges": edges.tolist()}, {"buckets": len(edges) + 1}, f"edges {_listed(edges)}")
+
+
+def apply_buckets(column: Column, state: Mapping[str, Any]) -> Column:
+    """Put numbers into the buckets between fitted edges."""
+    values, edges = column.values, np.array(state["edges"])
     # Of one width, so that their order as text is that of the numbers.
-    names = np.array([f"{number:0{len(str(len(edges)))}}" for number in range(len(edges) + 1)], np.str_)
-    found = np.where(np.isnan(values), "", names[numbers])
-    return Prepared(Column("categorical", found), {"buckets": len(edges) + 1}, f"edges {_listed(edges)}")
+    labels = np.array([f"{number:0{len(str(len(edges)))}}" for number in range(len(edges) + 1)], np.str_)
+    return Column(
+        categorical.name, np.where(np.isnan(values), "", labels[np.searchsorted(edges, values, side="right")])
+    )
 
 
 def clip(
     interactions: Interactions, *, low: Quantile = 0.01, high: Quantile = 0.99, features: Features = None
 ) -> Interactions:
-    """Outliers: numeric values beyond two quantiles of what meta-train has become those quantiles.
+    """Clip outliers: numeric values beyond two quantiles of meta-train become those quantiles.
 
     Args:
         interactions: the data set.
@@ -87,19 +81,24 @@ def clip(
     """
     if not low < high:
         raise UserError(f"low={low:g}: must be below high={high:g}")
-    return _noted(interactions, "clip", features, ["numeric"], "numeric", partial(_clipped, low=low, high=high))
+    return _noted(interactions, "clip", features, numbers, None, partial(_fit_bounds, low=low, high=high), apply_bounds)
 
 
-def _clipped(column: Column, seen: Bool[np.ndarray, "N"], *, low: float, high: float) -> Prepared:
+def _fit_bounds(column: Column, seen: Bool[np.ndarray, "N"], *, low: float, high: float) -> Fitted:
     bounds = _quantiles(column.values[seen], np.array([low, high]))
+    state, values = {"bounds": bounds.tolist()}, column.values
+    changed = int((~np.isnan(values) & (apply_bounds(column, state).values != values)).sum())
+    return Fitted(state, {"values clipped": changed}, f"bounds {_listed(bounds)}")
+
+
+def apply_bounds(column: Column, state: Mapping[str, Any]) -> Column:
+    """Bring numbers to between fitted bounds."""
     # Where meta-train has no value, there is nothing to measure an outlier by.
-    values = np.clip(column.values, *bounds) if len(bounds) else column.values
-    changed = int((~np.isnan(values) & (values != column.values)).sum())
-    return Prepared(replace(column, values=values), {"values clipped": changed}, f"bounds {_listed(bounds)}")
+    return replace(column, values=np.clip(column.values, *state["bounds"])) if state["bounds"] else column
 
 
 def standardise(interactions: Interactions, *, by: Scale = "standard", features: Features = None) -> Interactions:
-    """How numeric features are scaled. Without this step: as "standard".
+    """Scale numeric features. Without this step: as "standard".
 
     Args:
         interactions: the data set.
@@ -110,23 +109,30 @@ def standardise(interactions: Interactions, *, by: Scale = "standard", features:
     Raises:
         UserError: a feature that is not there or not numeric, or there is none.
     """
-    return _noted(interactions, "standardise", features, ["numeric"], "numeric", partial(_scaled, by=by))
+    return _noted(interactions, "standardise", features, numbers, None, partial(_fit_scale, by=by), apply_scale)
 
 
-def _scaled(column: Column, seen: Bool[np.ndarray, "N"], *, by: Scale) -> Prepared:
-    values, said = column.values, f"by {by}"
+def _fit_scale(column: Column, seen: Bool[np.ndarray, "N"], *, by: Scale) -> Fitted:
+    quartiles = _quantiles(column.values[seen], np.array([0.25, 0.5, 0.75]))
+    if by != "robust" or not len(quartiles):
+        return Fitted({"by": by, "middle": 0.0, "spread": 1.0}, {}, f"by {by}")
+    low, middle, high = quartiles.tolist()
+    note = f"by robust, quartiles {_listed(quartiles)}"
+    return Fitted({"by": by, "middle": middle, "spread": (high - low) or 1.0}, {}, note)
+
+
+def apply_scale(column: Column, state: Mapping[str, Any]) -> Column:
+    """Scale numbers as fitted; the encoding fits means and deviations last, after all preparations."""
+    by, values = state["by"], column.values
     if by == "log":
         values = np.sign(values) * np.log1p(np.abs(values))
-    quartiles = _quantiles(values[seen], np.array([0.25, 0.5, 0.75]))
-    if by == "robust" and len(quartiles):
-        low, middle, high = quartiles
-        values, said = (values - middle) / ((high - low) or 1.0), f"by robust, quartiles {_listed(quartiles)}"
-    # Means and deviations are the encoding's to fit: it does so last, on what the preparations have made.
-    return Prepared(replace(column, values=values, standard=by in ("standard", "log")), {}, said)
+    if by == "robust":
+        values = (values - state["middle"]) / state["spread"]
+    return replace(column, values=values, settings={**column.settings, "standard": by in ("standard", "log")})
 
 
 def vocabulary(interactions: Interactions, *, least: Annotated[int, Ge(1)], features: Features = None) -> Interactions:
-    """Values that too few have in meta-train become unknown, as those that none has there always are.
+    """Limit vocabularies: values that are rare in meta-train become unknown, as unseen ones always are.
 
     So an unknown value occurs in training, and what a model makes of one is learned.
 
@@ -138,36 +144,44 @@ def vocabulary(interactions: Interactions, *, least: Annotated[int, Ge(1)], feat
     Raises:
         UserError: a feature that is not there or is numeric, or there is none.
     """
-    takes = ["categorical", "multi"]
-    return _noted(interactions, "vocabulary", features, takes, None, partial(_frequent, least=least))
+    return _noted(interactions, "vocabulary", features, words, None, partial(_fit_common, least=least), apply_common)
 
 
-def _frequent(column: Column, seen: Bool[np.ndarray, "N"], *, least: int) -> Prepared:
-    several = column.kind == "multi"
-    entries = [tuple(values) if several else (str(values),) * (values != "") for values in column.values]
-    having = Counter(value for entry, there in zip(entries, seen, strict=True) if there for value in set(entry))
-    common = {value for value, count in having.items() if count >= least}
-    left = [tuple(value for value in entry if value in common) for entry in entries]
-    values = np.empty(len(left), object)
-    values[:] = left if several else ["".join(entry) for entry in left]
-    kept = replace(column, values=values if several else values.astype(np.str_))
-    said = f"{len(common):,} words are had by {least:,} or more"
-    return Prepared(kept, {"words": len(having), "words dropped": len(having) - len(common)}, said)
+def _fit_common(column: Column, seen: Bool[np.ndarray, "N"], *, least: int) -> Fitted:
+    read = _words_of(column).read(column.values[seen])
+    having = Counter(word for entry in read for word in set(entry))
+    common = sorted(word for word, count in having.items() if count >= least)
+    note = f"{len(common):,} words are had by {least:,} or more"
+    return Fitted({"common": common}, {"words": len(having), "words dropped": len(having) - len(common)}, note)
+
+
+def apply_common(column: Column, state: Mapping[str, Any]) -> Column:
+    """Keep the words that are common; the others become unknown."""
+    of, common = _words_of(column), set(state["common"])
+    kept = [tuple(word for word in entry if word in common) for entry in of.read(column.values)]
+    return replace(column, values=of.make(kept))
+
+
+def _words_of(column: Column) -> Words:
+    found = kind_of(column.kind).words
+    assert found is not None, column.kind
+    return found
 
 
 def _noted(
     data: Interactions,
     name: str,
     features: Features,
-    takes: Collection[str],
+    takes: Callable[[Kind], bool],
     gives: str | None,
-    fit: Callable[[Column, Bool[np.ndarray, "N"]], Prepared],
+    fit: Callable[[Column, Bool[np.ndarray, "N"]], Fitted],
+    apply: Callable[[Column, Mapping[str, Any]], Column],
 ) -> Interactions:
-    """The data set with a preparation noted on the chosen columns; ``gives`` is None where kinds stay as they are."""
+    """Note a preparation on the chosen columns; ``gives`` is None where kinds stay as they are."""
     changed = {"user": dict(data.users.features), "item": dict(data.items.features)}
     for place, feature in choose(data, features, takes):
         column = side(data, place).features[feature]
-        made = Preparation(f"{name} {place}.{feature}", gives or column.kind, fit)
+        made = Preparation(f"{name} {place}.{feature}", gives or kind(column), fit, apply)
         changed[place][feature] = replace(column, preparations=(*column.preparations, made))
     return replace(
         data,

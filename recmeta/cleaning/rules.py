@@ -1,4 +1,4 @@
-"""Rules on rows: each looks at the rows as they come in, drops or relabels some, and fits nothing."""
+"""Rules on rows: drop or relabel rows, without fitting anything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from pydantic import FiniteFloat
 
 from recmeta.cleaning.choosing import choose, has_all
-from recmeta.types import KINDS, Entities, Interactions, UserError
+from recmeta.types import Entities, Interactions, UserError
 
 Count = Annotated[int, Ge(1)]
 Limits = tuple[Count | None, Count | None] | None
@@ -21,7 +21,7 @@ Limits = tuple[Count | None, Count | None] | None
 
 
 def keep(data: Interactions, which: Bool[np.ndarray, "n"]) -> Interactions:
-    """Some of the rows, in their order. Users and items that are left with none are dropped, the others re-coded."""
+    """Keep some rows, in their order; drop users and items without rows, and code the others anew."""
     if which.all():
         return data
     user, users = _recoded(data.user[which], data.users)
@@ -31,7 +31,7 @@ def keep(data: Interactions, which: Bool[np.ndarray, "n"]) -> Interactions:
 
 
 def _recoded(codes: Int[np.ndarray, "n"], entities: Entities) -> tuple[Int[np.ndarray, "n"], Entities]:
-    """The entities that codes are left of, in their order, and their new codes."""
+    """Drop entities without codes, and code the others anew, in their order."""
     left = np.zeros(len(entities.ids), bool)
     left[codes] = True
     features = {name: replace(column, values=column.values[left]) for name, column in entities.features.items()}
@@ -46,7 +46,7 @@ def label_range(
     outside: Literal["drop", "clip"] = "drop",
     like: FiniteFloat | None = None,
 ) -> Interactions:
-    """Labels from ``low`` to ``high``, which is then the data set's label range.
+    """Limit labels to ``low`` to ``high``, which becomes the data set's label range.
 
     Args:
         interactions: the data set.
@@ -74,7 +74,7 @@ def label_range(
 def binarise(
     interactions: Interactions, *, threshold: FiniteFloat | None = None, below: Literal["zero", "drop"] = "zero"
 ) -> Interactions:
-    """Label 1 from a threshold on; then the label range is 0 to 1, and liked is 1.
+    """Binarise labels at a threshold; the label range becomes 0 to 1, and liked is 1.
 
     Args:
         interactions: the data set.
@@ -95,7 +95,7 @@ def binarise(
 
 
 def kcore(interactions: Interactions, *, users: Count = 1, items: Count = 1) -> Interactions:
-    """The largest part in which every user and every item has enough rows.
+    """Keep the k-core: the largest part in which every user and every item has enough rows.
 
     Users and items with too few rows are dropped, then those that have too few without them, and so on until none has.
     The core that is left does not depend on the order of that.
@@ -119,7 +119,7 @@ def kcore(interactions: Interactions, *, users: Count = 1, items: Count = 1) -> 
 
 
 def activity(interactions: Interactions, *, users: Limits = None, items: Limits = None) -> Interactions:
-    """The rows of users and items that have so many rows, both counted once, on the rows that come in.
+    """Keep users and items whose number of rows is within limits, both counted once on the incoming rows.
 
     What is left may have fewer rows than the limit says, since rows go from both sides at once: `kcore` has no such
     remainder, and no upper limit.
@@ -146,7 +146,7 @@ def _within(side: str, limits: Limits, rows: Int[np.ndarray, "N"]) -> Bool[np.nd
 def window(
     interactions: Interactions, *, since: int | str | None = None, before: int | str | None = None
 ) -> Interactions:
-    """The rows of a stretch of time.
+    """Keep the rows of a time window.
 
     Args:
         interactions: the data set, with times.
@@ -170,7 +170,7 @@ def window(
 
 
 def _seconds(name: str, moment: int | str | None) -> float | None:
-    """Seconds since 1970 of a setting."""
+    """Convert a setting to seconds since 1970."""
     if not isinstance(moment, str):
         return moment
     try:
@@ -183,7 +183,7 @@ def _seconds(name: str, moment: int | str | None) -> float | None:
 def missing(
     interactions: Interactions, *, features: Annotated[tuple[str, ...], MinLen(1)] | None = None
 ) -> Interactions:
-    """The rows whose user and item have a value of each of these features.
+    """Drop rows whose user or item lacks a value of one of these features.
 
     Without this step a missing value is kept: a model is told that it is missing (`recmeta.types.Features`).
 
@@ -194,7 +194,7 @@ def missing(
     Raises:
         UserError: a feature that is not there.
     """
-    chosen = choose(interactions, features, KINDS)
+    chosen = choose(interactions, features, lambda kind: True)
     user, item = (has_all(entities, _of(chosen, side)) for side, entities in _sides(interactions))
     return keep(interactions, user[interactions.user] & item[interactions.item])
 

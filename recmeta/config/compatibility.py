@@ -7,6 +7,7 @@ import numpy as np
 
 from recmeta.config.components import NO_CHOICE, Parts
 from recmeta.evaluation.score import bounds
+from recmeta.features.kinds import arrays_of, names
 from recmeta.metrics import check, check_cutoff, check_floor
 from recmeta.types import Objective, Params, Problem, UserError
 
@@ -45,11 +46,12 @@ def _check_shown(parts: Parts, problem: Problem) -> None:
             "protocol.candidates=full"
         )
     for metric in catalogued:
-        kinds = [field.kind for field in problem.spec.row if field.name != "id"]
-        if metric.shows == "vectors" and not {"categorical", "multi"} & set(kinds):
+        compared = [field for field in problem.spec.row if field.name != "id" and arrays_of(field).vectors]
+        if metric.shows == "vectors" and not compared:
+            kinds = " or ".join(names(lambda kind: kind.arrays is not None and kind.arrays.vectors is not None))
             raise UserError(
-                f"metrics={metric.name}: it compares items by their categorical and multi-valued features, and there "
-                "are none; give the data set some, or leave it out"
+                f"metrics={metric.name}: it compares items by their {kinds} features, and there are none; give the "
+                "data set some, or leave it out"
             )
 
 

@@ -17,7 +17,7 @@ from recmeta.types import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; the exit code is 0, or 2 where the user can put it right."""
+    """Run a command; the exit code is 0, or 2 where the user can put it right."""
     parser = argparse.ArgumentParser(prog="recmeta-data", description="Fetches, describes and verifies data sets.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the data sets there are")
@@ -109,7 +109,7 @@ def _verify(console: Console, name: str | None) -> None:
 
 
 def _state(entry: Entry) -> str:
-    """Whether the data set's file is in the cache: yes, no, or - where there is none to cache."""
+    """Report if the data set's file is in the cache: yes, no, or - if there is none to cache."""
     if not entry.sources:
         return "-"
     place = cache_directory(entry.name)

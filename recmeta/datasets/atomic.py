@@ -19,6 +19,8 @@ from recmeta.datasets.archive import Members, open_members
 from recmeta.datasets.entry import PathLike, Tables, check_rows, read_members
 from recmeta.datasets.interactions import ID, make_interactions
 from recmeta.datasets.text import read_columns
+from recmeta.features.kind import Cells
+from recmeta.features.vector import vector
 from recmeta.types import Interactions, UserError
 
 COLUMNS: Mapping[str, str | None] = {"user": "user_id", "item": "item_id", "label": "rating", "time": "timestamp"}
@@ -44,10 +46,10 @@ def recbole(
     label_range: tuple[FiniteFloat, FiniteFloat] | None = None,
     like: FiniteFloat | None = None,
 ) -> Interactions:
-    """Interactions of RecBole's atomic files, as its users have them.
+    """Load interactions from a user's own RecBole atomic files.
 
     Columns of users and items become features: token is categorical, token_seq multi (values stand between spaces),
-    float numeric; float_seq is left out, and noted. A relation of the knowledge graph becomes a multi feature of the
+    float numeric, float_seq a vector. A relation of the knowledge graph becomes a multi feature of the
     items, "film.film.genre" under the name film_film_genre: what it leads to from the entity that ``.link`` gives them.
     Of a repeated (user, item) pair the latest row is kept, and counted.
 
@@ -92,7 +94,7 @@ def recbole(
 
 
 def read_atomic(members: Members, filename: str) -> Atomic:
-    """An atomic file, its header taken apart.
+    """Read an atomic file, and parse its header.
 
     Raises:
         UserError: it is missing, or a column has no type, or none of `TYPES`.
@@ -110,7 +112,7 @@ def read_atomic(members: Members, filename: str) -> Atomic:
 
 
 def read_tables(members: Members, stem: str, named: Mapping[str, str | None], relations: Sequence[str] = ()) -> Tables:
-    """Interactions and features of all atomic files of one name.
+    """Read the interactions and features of all atomic files of one name.
 
     Args:
         members: what holds the files.
@@ -162,25 +164,44 @@ def _features(members: Members, filename: str, key: str, notes: list[str]) -> pl
     frame, types = read_atomic(members, filename)
     if key not in types:
         raise UserError(f"{members.path}, {filename}: no column {key!r}; there are {', '.join(types)}")
-    left_out = [column for column, kind in types.items() if kind == "float_seq"]
-    if left_out:
-        notes.append(f"{filename}: {', '.join(left_out)} left out: lists of numbers are no feature yet")
+    repeated = ~frame[key].is_first_distinct()
+    if repeated.any():
+        row = int(repeated.arg_true()[0])
+        where = f"{members.path}, {filename}, line {row + 2}, column {key!r}"
+        raise UserError(f"{where}: {frame[key][row]!r} has a second row; keep one")
     # A text that no two rows share says who it is, not what it is like.
     tokens = [column for column, kind in types.items() if kind == "token" and column != key]
     names = [column for column in tokens if frame[column].n_unique() == len(frame)]
     if names:
         notes.append(f"{filename}: {', '.join(names)} left out (an identifier)")
+    frame = frame.with_columns(
+        _vectors(members, filename, frame[column]) for column, kind in types.items() if kind == "float_seq"
+    )
     as_kind = {
         "token": pl.col,
         "token_seq": lambda column: pl.col(column).str.split(" "),
         "float": lambda column: pl.col(column).cast(pl.Float64),
+        "float_seq": pl.col,
     }
-    chosen = [as_kind[kind](c) for c, kind in types.items() if c not in (key, *left_out, *names)]
-    return frame.select(key, *chosen).unique(key, keep="first", maintain_order=True)
+    return frame.select(key, *(as_kind[kind](c) for c, kind in types.items() if c not in (key, *names)))
+
+
+def _vectors(members: Members, filename: str, values: pl.Series) -> pl.Series:
+    """Parse a column of space-separated numbers as vectors."""
+
+    def refuse(bad: pl.Series, problem: str) -> None:
+        rows = bad.fill_null(False).arg_true()
+        if len(rows):
+            row = int(rows[0])
+            where = f"{members.path}, {filename}, line {row + 2}, column {values.name!r}"
+            raise UserError(f"{where}: {values[row]!r} {problem}")
+
+    cells = Cells(values, refuse, f"{filename}, column {values.name!r}")
+    return vector.reading.parse(cells, {"separator": " "}).alias(values.name)
 
 
 def _graph(members: Members, stem: str, relations: Sequence[str]) -> pl.DataFrame:
-    """What the chosen relations lead to from each item's entity: a multi feature per relation."""
+    """Build a multi-valued item feature per relation: the tails that it links each item's entity to."""
     link, triples = read_atomic(members, f"{stem}.link").frame, read_atomic(members, f"{stem}.kg").frame
     triples.columns, link.columns = ["entity", "relation", "tail"], [ID, "entity"]
     leading = link.join(triples, on="entity", how="inner").unique([ID, "relation", "tail"])
@@ -205,7 +226,7 @@ def _only_stem(members: Members) -> str:
 
 
 def _scale(stem: str, label: pl.Series, declared: tuple[float, float] | None) -> tuple[float, float, list[str]]:
-    """Lowest and highest label possible, and a line for the user where it was not declared."""
+    """Determine the lowest and highest label, with a line for the user where they were not declared."""
     known = label.drop_nulls().to_numpy()
     low, high = float(known.min()), float(known.max())
     if declared is not None:

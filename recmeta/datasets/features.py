@@ -1,122 +1,179 @@
-"""A sheet of users or items → a table of features: as declared, else inferred."""
+"""Read tables of user or item features, with declared or inferred kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from recmeta.datasets.sheet import Sheet
-from recmeta.types import KINDS, UserError
+from recmeta.datasets.sheet import Sheet, read_sheet
+from recmeta.features.kind import Cells, Kind
+from recmeta.features.kinds import inferred, kind_of, names
+from recmeta.types import UserError
 
-DEFAULT_SEPARATOR = "|"
-"""What stands between the values of a multi feature, unless declared."""
+MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "\\N")
+"""Cells that mark a missing value, unless ``missing`` is declared: as written by pandas, R and SQL."""
+
+_INDEX = re.compile(r"|Unnamed: 0|__index_level_\d+__")
+"""Names that pandas gives to the row numbers of a data frame in its files."""
 
 
-def feature_table(
-    sheet: Sheet, key: str, side: str, declared: Mapping[str, Mapping[str, Any]]
-) -> tuple[pl.DataFrame, list[str]]:
-    """The features of users or items, as `recmeta.datasets.interactions.make_interactions` takes them.
+class Declared(NamedTuple):
+    """A declaration of a feature, checked."""
+
+    kind: Kind
+    settings: Mapping[str, Any]
+
+
+class FeatureTable(NamedTuple):
+    """Features as `recmeta.datasets.interactions.make_interactions` takes them, the ids first.
+
+    Attributes:
+        frame: the ids, and a column per feature.
+        kinds: feature -> its kind, and the settings that stay with the column.
+        notes: what was inferred and read as missing, as lines for the user.
+    """
+
+    frame: pl.DataFrame
+    kinds: Mapping[str, tuple[str, Mapping[str, Any]]]
+    notes: Sequence[str]
+
+
+def read_features(
+    path: str | os.PathLike[str] | None,
+    separator: str | None,
+    key: str,
+    side: str,
+    declared: Mapping[str, Mapping[str, Any]],
+) -> FeatureTable | None:
+    """Read the features of users or items.
 
     Args:
-        sheet: the file.
+        path: the file of all that have none of their own; None where there is none.
+        separator: of text files, in place of the suffix's.
         key: the column of ids.
         side: "user" or "item".
-        declared: feature → ``{"kind": ..., "separator": ...}``; where empty, every column's kind is inferred.
+        declared: feature -> ``{"kind": ..., ...}`` with the settings of its kind; where empty, kinds are inferred.
 
     Returns:
-        The table, the ids first; and what was inferred, as lines for the user.
+        The features; None where there are neither files nor declarations.
 
     Raises:
         UserError: an id is empty or repeated, a declared column is missing, or a value is not of its kind.
     """
+    checked = {feature: _checked(feature, side, given) for feature, given in declared.items()}
+    own = {name: each for name, each in checked.items() if "file" in each.settings}
+    here = {name: each for name, each in checked.items() if name not in own}
+    table = None if path is None else _of_sheet(read_sheet(Path(path), separator), key, side, here, not declared)
+    if not own:
+        return table
+    frame, kinds, notes = table or FeatureTable(pl.DataFrame(schema={key: pl.String}), {}, [])
+    for name, (kind, settings) in own.items():
+        assert kind.reading.load is not None
+        ids, values = kind.reading.load(settings, f"dataset.{side}_features.{name}")
+        frame = frame.join(pl.DataFrame([ids.alias(key), values.alias(name)]), on=key, how="full", coalesce=True)
+    return FeatureTable(frame, {**kinds, **{name: _kept(each) for name, each in own.items()}}, notes)
+
+
+def _of_sheet(sheet: Sheet, key: str, side: str, declared: Mapping[str, Declared], infer: bool) -> FeatureTable:
+    """Read the features of one sheet."""
     ids = sheet.column(key, f"dataset.columns.{side}")
     sheet.refuse(ids.is_null(), key, f"is no id; every {side} needs one")
     sheet.refuse(~ids.is_first_distinct(), key, f"has a second row; a {side} must have one")
-    if declared:
-        kinds, notes = {feature: _checked(feature, side, given) for feature, given in declared.items()}, []
-    else:
-        inferred = {name: _inferred(sheet.column(name, "")) for name in sheet.frame.columns if name != key}
-        kinds = {name: (kind, DEFAULT_SEPARATOR) for name, kind in inferred.items() if kind in KINDS}
-        listed = ", ".join(f"{name} {kind}" for name, kind in inferred.items()) or "none"
-        notes = [f"{side} features inferred from {sheet.path.name}: {listed}"]
-    columns = [
-        _converted(sheet, feature, kind, separator, f"dataset.{side}_features.{feature}")
-        for feature, (kind, separator) in kinds.items()
-    ]
-    return pl.DataFrame([ids, *columns]), notes
+    notes = []
+    if infer:
+        found = {name: _inferred(sheet, name) for name in sheet.frame.columns if name != key}
+        shown = {name: each.name if isinstance(each, Kind) else each for name, each in found.items()}
+        listed = ", ".join(f"{name or 'column 1'} {kind}" for name, kind in shown.items()) or "none"
+        notes.append(f"{side} features inferred from {sheet.path.name}: {listed}")
+        declared = {name: Declared(kind, {}) for name, kind in found.items() if isinstance(kind, Kind)}
+    columns = []
+    for name, (kind, settings) in declared.items():
+        where = f"dataset.{side}_features.{name}"
+        cells, missing = _cells(sheet, name, where, settings.get("missing", MISSING))
+        columns.append(kind.reading.parse(cells, settings).alias(name))
+        if missing:
+            notes.append(f"{side} feature {name}: {missing} (or declare {where}.missing)")
+    return FeatureTable(pl.DataFrame([ids, *columns]), {name: _kept(each) for name, each in declared.items()}, notes)
+
+
+def _kept(declared: Declared) -> tuple[str, Mapping[str, Any]]:
+    """Return a kind's name, and the settings that its fit reads."""
+    kind, settings = declared
+    return kind.name, {name: value for name, value in settings.items() if name in kind.settings}
+
+
+def _cells(sheet: Sheet, name: str, where: str, markers: Sequence[str]) -> tuple[Cells, str]:
+    """Read a column with null for markers of missing values, and a description of these."""
+    values = sheet.column(name, where)
+    note = ""
+    if values.dtype == pl.String:
+        marked = values.str.strip_chars().is_in(list(markers)).fill_null(False)
+        if marked.any():
+            found = ", ".join(sorted(values.filter(marked).str.strip_chars().unique()))
+            note = f"{marked.sum()} cells of {len(values)} are read as missing: {found}"
+            values = values.to_frame().select(pl.when(~marked).then(pl.first())).to_series()
+    return Cells(values, partial(_refuse, sheet, name), where), note
+
+
+def _refuse(sheet: Sheet, name: str, bad: pl.Series, problem: str) -> None:
+    sheet.refuse(bad, name, problem)
+
+
+def _inferred(sheet: Sheet, name: str) -> Kind | str:
+    """Infer the kind of a column, or the reason for leaving it out."""
+    if _INDEX.fullmatch(name):
+        return "left out (a data frame's row numbers)"
+    values = _cells(sheet, name, "", MISSING)[0].values
+    if values.drop_nulls().is_empty():
+        return "left out (empty)"
+    return inferred(values) or "left out (an identifier)"
 
 
 def check_declared(side: str, declared: Mapping[str, Any], path: object) -> None:
-    """Checks declarations of features before any file is read.
+    """Check declarations of features before any file is read.
 
     Args:
         side: "user" or "item".
-        declared: feature → ``{"kind": ..., "separator": ...}``.
+        declared: feature -> ``{"kind": ..., ...}``.
         path: the file of features, or None.
 
     Raises:
-        UserError: there is no file, a kind or a key is unknown, or a separator is given to what is not multi.
+        UserError: there is no file, a kind or a setting is unknown, or a setting is not what its kind takes.
     """
-    if declared and path is None:
-        raise UserError(f"dataset.{side}_features needs a file: set dataset.{side}s")
     for feature, given in declared.items():
-        _checked(feature, side, given)
+        checked = _checked(feature, side, given)
+        if path is None and "file" not in checked.settings:
+            raise UserError(f"dataset.{side}_features.{feature} needs a file: set dataset.{side}s")
 
 
-def _checked(feature: str, side: str, given: Any) -> tuple[str, str]:
-    """Kind and separator of a declaration."""
+def _checked(feature: str, side: str, given: Any) -> Declared:
+    """Check the kind and settings of a declaration."""
     where = f"dataset.{side}_features.{feature}"
-    if not isinstance(given, Mapping) or "kind" not in given:
-        raise UserError(f"{where}: declare {where}.kind, one of {', '.join(KINDS)}")
-    unknown = sorted(set(given) - {"kind", "separator"})
-    if unknown:
-        raise UserError(f"{where}.{unknown[0]}: unknown; a feature has kind and separator")
-    kind, separator = given["kind"], given.get("separator")
-    if kind not in KINDS:
-        raise UserError(f"{where}.kind={kind}: must be one of {', '.join(KINDS)}")
-    if separator is not None and kind != "multi":
-        raise UserError(f"{where}.separator: only a multi feature has one, and this is {kind}")
-    if separator == "":
-        raise UserError(f"{where}.separator: must be at least one character")
-    return kind, separator or DEFAULT_SEPARATOR
+    if not isinstance(given, Mapping) or not isinstance(given.get("kind"), str):
+        raise UserError(f"{where}: declare {where}.kind, one of {', '.join(names(lambda kind: True))}")
+    try:
+        kind = kind_of(given["kind"])
+    except UserError as error:
+        raise UserError(f"{where}.{error}") from error
+    settings = {name: value for name, value in given.items() if name != "kind"}
+    takes = {"missing": _no_markers, **kind.reading.settings, **kind.settings}
+    for name, value in settings.items():
+        if name not in takes:
+            raise UserError(
+                f"{where}.{name}: a {kind.name} feature has no such setting; it has kind, {', '.join(takes)}"
+            )
+        if problem := takes[name](value):
+            raise UserError(f"{where}.{name}={value}: {problem}")
+    return Declared(kind, settings)
 
 
-def _inferred(values: pl.Series) -> str:
-    """The kind of a column, or why it is left out."""
-    if isinstance(values.dtype, pl.List):
-        return "multi"
-    known = values.drop_nulls()
-    if known.is_empty():
-        return "left out (empty)"
-    if _as_numbers(known).is_not_null().all():
-        return "numeric"
-    if known.str.contains(DEFAULT_SEPARATOR, literal=True).any():
-        return "multi"
-    # A text that no two rows share says who it is, not what it is like.
-    return "categorical" if known.n_unique() < len(values) else "left out (an identifier)"
-
-
-def _converted(sheet: Sheet, feature: str, kind: str, separator: str, where: str) -> pl.Series:
-    values = sheet.column(feature, where)
-    if isinstance(values.dtype, pl.List):
-        if kind != "multi":
-            raise UserError(f"{sheet.path}, column {feature!r}: holds lists; declare {where}.kind=multi")
-        return values
-    if kind == "multi":
-        return values.str.split(separator).list.eval(pl.element().str.strip_chars())
-    if kind == "categorical":
-        return values
-    numbers = _as_numbers(values)
-    sheet.refuse(
-        values.is_not_null() & numbers.is_null(),
-        feature,
-        f"is not a number; correct it, or declare {where}.kind=categorical",
-    )
-    sheet.refuse(numbers.is_infinite(), feature, "is not finite; leave it empty if it is unknown")
-    return numbers.fill_nan(None)
-
-
-def _as_numbers(values: pl.Series) -> pl.Series:
-    return values.str.strip_chars().cast(pl.Float64, strict=False)
+def _no_markers(value: Any) -> str | None:
+    """Describe the fault of a list of missing-value markers; None if it has none."""
+    fine = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+    return None if fine else "must be a list of texts, as ['NA', '-']"

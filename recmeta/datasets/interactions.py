@@ -1,23 +1,26 @@
-"""Rows and feature tables → `Interactions`: coding of ids, canonical order, counts and the data hash."""
+"""Build `Interactions` of rows and feature tables: code ids, order rows, count, and hash the data."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
+from recmeta.features.fitting import ID
+from recmeta.features.kind import json_bytes, number_bytes
+from recmeta.features.kinds import kind_of, stored
 from recmeta.types import Column, Entities, Interactions, UserError
 
-ID = "id"
-"""The field that the models know an entity by; so no feature may be called this."""
+Kinds = Mapping[str, tuple[str, Mapping[str, Any]]]
+"""Feature -> its kind's name, and the settings that its fit reads (`recmeta.features.kind.Kind.settings`)."""
 
 Duplicates = Literal["last", "first", "mean"]
-"""What becomes of several rows of one (user, item) pair."""
+"""Treatment of several rows of one (user, item) pair."""
 
 
 def make_interactions(
@@ -28,12 +31,13 @@ def make_interactions(
     like: float,
     users: pl.DataFrame | None = None,
     items: pl.DataFrame | None = None,
-    dropped: Mapping[str, int] | None = None,
+    kinds: Mapping[str, Kinds] = MappingProxyType({}),
+    dropped: Mapping[str, int] = MappingProxyType({}),
     notes: Sequence[str] = (),
     attainable: Mapping[str, float] | None = None,
     duplicates: Duplicates = "last",
 ) -> Interactions:
-    """Codes ids, drops repeated pairs, puts rows in canonical order, and hashes the result.
+    """Code ids, drop repeated pairs, put rows in canonical order, and hash the result.
 
     Codes follow the ids sorted as text (by code point); rows are sorted by user, time and item. So nothing depends on
     the order of the source's rows or columns, but for rows of one (user, item) pair that time does not put in order.
@@ -44,8 +48,9 @@ def make_interactions(
         rows: text columns ``user`` and ``item``, float ``label``, and optionally integer ``time`` (seconds).
         label_range: the lowest and highest label possible.
         like: the label from which a row counts as liked, within ``label_range``.
-        users, items: the first column is the id (text, unique); each other column is a feature, whose dtype says its
-            kind: String is categorical, List(String) is multi, Float64 is numeric; null is unknown.
+        users, items: the first column is the id (text, unique); each other column is a feature; null is missing.
+        kinds: side ("user" or "item") -> feature -> its kind and settings; by default as its polars type has it: String
+            is categorical, List(String) multi, Float64 numeric, List or Array of floats vector.
         dropped: what the source had and ``rows`` has not → how many rows of it; counted among the rows that came in.
         notes: lines for the user; not hashed.
         attainable: the best expected error per metric; not hashed.
@@ -53,47 +58,35 @@ def make_interactions(
             source where there is no time, or a tie; or "mean": the last one, with the mean label of all.
 
     Raises:
-        UserError: no rows, an empty label range, ``like`` outside it, or a feature that is named `ID`.
+        UserError: no rows, an empty label range, ``like`` outside it, a feature that is named "id", or a table of
+            features none of whose ids has an interaction.
     """
     if rows.is_empty():
         raise UserError(f"{name}: there are no interactions; at least one is needed")
-    low, high = (float(bound) for bound in label_range)
-    _check_scale(name, low, high, like)
+    low, high = _checked_range(name, label_range, like)
     _check_names(name, {"user": users, "item": items})
     user_ids, item_ids = (rows[side].unique().sort() for side in ("user", "item"))
-    # Coded first: repeated pairs are found, and rows sorted, much faster by whole numbers than by text.
-    coded = _single(rows.with_columns(_codes(rows["user"], user_ids), _codes(rows["item"], item_ids)), duplicates)
-    keys = [coded[column].to_numpy() for column in ("item", "time", "user") if column in coded.columns]
-    coded = coded[np.lexsort(keys)]
-    left_out = dropped or {}
+    coded = _ordered(rows, user_ids, item_ids, duplicates)
     counts = {
-        "rows": rows.height + sum(left_out.values()),
-        **left_out,
+        "rows": rows.height + sum(dropped.values()),
+        **dropped,
         "duplicates": rows.height - coded.height,
         "interactions": coded.height,
-        **_counts("user", user_ids, users),
-        **_counts("item", item_ids, items),
+        **_counts(name, "user", user_ids, users),
+        **_counts(name, "item", item_ids, items),
     }
     data = Interactions(
-        name=name,
-        user=coded["user"].to_numpy(),
-        item=coded["item"].to_numpy(),
-        label=coded["label"].cast(pl.Float32).to_numpy(),
-        time=coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
-        users=_entities(user_ids, users),
-        items=_entities(item_ids, items),
-        label_range=(low, high),
-        like=float(like),
-        counts=counts,
-        sha256="",
-        notes=(*notes, *_losses(counts, duplicates)),
-        attainable=attainable,
-    )
+        name, coded["user"].to_numpy(), coded["item"].to_numpy(), coded["label"].cast(pl.Float32).to_numpy(),
+        coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
+        _entities(user_ids, users, kinds.get("user", {})),
+        _entities(item_ids, items, kinds.get("item", {})),
+        (low, high), float(like), counts, "", (*notes, *_losses(counts, duplicates)), attainable,
+    )  # fmt: skip
     return replace(data, sha256=fingerprint(data))
 
 
 def fingerprint(data: Interactions) -> str:
-    """The data hash: sha256 of ids, features, codes, labels, times, label range and like; the same on any platform.
+    """Hash the data: sha256 of ids, features, codes, labels, times, label range and like; the same on any platform.
 
     The name, counts and notes say where the data came from, not what it is: they are left out.
     """
@@ -104,11 +97,14 @@ def fingerprint(data: Interactions) -> str:
     return digest.hexdigest()
 
 
-def _check_scale(name: str, low: float, high: float, like: float) -> None:
+def _checked_range(name: str, label_range: tuple[float, float], like: float) -> tuple[float, float]:
+    """Check the label range, and that ``like`` is in it."""
+    low, high = (float(bound) for bound in label_range)
     if not low < high:
         raise UserError(f"{name}: label_range=[{low:g}, {high:g}] is empty; the first bound must be below the second")
     if not low <= like <= high:
         raise UserError(f"{name}: like={like:g} is outside the label range; give a number from {low:g} to {high:g}")
+    return low, high
 
 
 def _check_names(name: str, tables: Mapping[str, pl.DataFrame | None]) -> None:
@@ -120,12 +116,20 @@ def _check_names(name: str, tables: Mapping[str, pl.DataFrame | None]) -> None:
             )
 
 
+def _ordered(rows: pl.DataFrame, users: pl.Series, items: pl.Series, duplicates: Duplicates) -> pl.DataFrame:
+    """Code users and items, keep one row of each pair, and sort rows by user, time and item."""
+    # Coded first: repeated pairs are found, and rows sorted, much faster by whole numbers than by text.
+    coded = _single(rows.with_columns(_codes(rows["user"], users), _codes(rows["item"], items)), duplicates)
+    keys = [coded[column].to_numpy() for column in ("item", "time", "user") if column in coded.columns]
+    return coded[np.lexsort(keys)]
+
+
 def _codes(values: pl.Series, ids: pl.Series) -> pl.Series:
     return values.cast(pl.Enum(ids)).to_physical().cast(pl.Int32)
 
 
 def _single(rows: pl.DataFrame, duplicates: Duplicates) -> pl.DataFrame:
-    """One row of each (user, item) pair, of coded rows."""
+    """Keep one coded row of each (user, item) pair."""
     paired = rows.with_columns(pair=pl.col("user").cast(pl.Int64) * 2**32 + pl.col("item"))
     if paired["pair"].n_unique() == rows.height:
         return rows
@@ -137,34 +141,35 @@ def _single(rows: pl.DataFrame, duplicates: Duplicates) -> pl.DataFrame:
     return ordered.unique("pair", keep=keep, maintain_order=True).drop("pair")
 
 
-def _entities(ids: pl.Series, table: pl.DataFrame | None) -> Entities:
+def _entities(ids: pl.Series, table: pl.DataFrame | None, kinds: Kinds) -> Entities:
     """Ids in code order, with their features in the order of the features' names."""
     names = np.array(ids.to_list(), dtype=np.str_)
     if table is None:
         return Entities(names)
     key = table.columns[0]
     aligned = ids.to_frame(key).join(table, on=key, how="left", maintain_order="left")
-    return Entities(names, {feature: _column(aligned[feature]) for feature in sorted(table.columns[1:])})
+    features = {}
+    for feature in sorted(table.columns[1:]):
+        name, settings = kinds.get(feature) or (stored(aligned[feature].dtype).name, {})
+        features[feature] = Column(name, kind_of(name).reading.raw(aligned[feature]), settings=settings)
+    return Entities(names, features)
 
 
-def _column(values: pl.Series) -> Column:
-    """A feature as `Column`; its dtype says its kind."""
-    if values.dtype == pl.Float64:
-        return Column("numeric", values.fill_null(np.nan).to_numpy())
-    if values.dtype == pl.String:
-        return Column("categorical", np.array(values.fill_null("").to_list(), dtype=np.str_))
-    several = np.empty(len(values), dtype=object)
-    # A set has no order: sorting makes equal sets equal.
-    several[:] = [tuple(sorted({value for value in entry or () if value})) for entry in values.to_list()]
-    return Column("multi", several)
+def _counts(name: str, side: str, ids: pl.Series, table: pl.DataFrame | None) -> dict[str, int]:
+    """Count ids, ids without a feature row, and feature rows without an interaction.
 
-
-def _counts(side: str, ids: pl.Series, table: pl.DataFrame | None) -> dict[str, int]:
-    """How many ids there are, how many of them lack a feature row, and how many feature rows have no interaction."""
+    Raises:
+        UserError: there are features, and none of their ids has an interaction.
+    """
     if table is None:
         return {f"{side}s": len(ids)}
     known = table.to_series(0)
     both = len(ids.to_frame("id").join(known.to_frame("id"), on="id", how="semi"))
+    if not both and len(known):
+        raise UserError(
+            f"{name}: none of the {len(known):,} {side}s of the feature table has an interaction; there ids are as "
+            f"{known[0]!r}, in the interactions as {ids[0]!r}: write them alike"
+        )
     return {
         f"{side}s": len(ids),
         f"{side}s_without_features": len(ids) - both,
@@ -173,7 +178,7 @@ def _counts(side: str, ids: pl.Series, table: pl.DataFrame | None) -> dict[str, 
 
 
 def _losses(counts: Mapping[str, int], duplicates: Duplicates) -> Iterator[str]:
-    """A line for each thing that was lost on the way in."""
+    """Describe dropped rows and missing features, a line each."""
     if counts["duplicates"]:
         kept = {"last": "the latest", "first": "the earliest", "mean": "the latest, with the mean label,"}[duplicates]
         yield f"{counts['duplicates']} of {counts['rows']} rows repeat a (user, item) pair: {kept} of each is kept"
@@ -185,27 +190,16 @@ def _losses(counts: Mapping[str, int], duplicates: Duplicates) -> Iterator[str]:
 
 
 def _parts(data: Interactions) -> Iterator[tuple[str, bytes]]:
-    """What is hashed, as named bytes: JSON, or little-endian numbers."""
-    yield "scale", _json([*data.label_range, data.like])
+    """List the hashed content as named bytes: JSON, or little-endian numbers."""
+    yield "scale", json_bytes([*data.label_range, data.like])
     for side, entities in (("users", data.users), ("items", data.items)):
-        yield f"{side}.ids", _json(entities.ids.tolist())
+        yield f"{side}.ids", json_bytes(entities.ids.tolist())
         for feature, column in sorted(entities.features.items()):
-            tag = f"{side}.{column.kind}.{feature}"
-            yield tag, _numbers(column.values, "<f8") if column.kind == "numeric" else _json(column.values.tolist())
-    yield "user", _numbers(data.user, "<i4")
-    yield "item", _numbers(data.item, "<i4")
-    yield "label", _numbers(data.label, "<f4")
+            yield f"{side}.{column.kind}.{feature}", kind_of(column.kind).reading.content(column.values)
+            if column.settings:
+                yield f"{side}.settings.{feature}", json_bytes(dict(sorted(column.settings.items())))
+    yield "user", number_bytes(data.user, "<i4")
+    yield "item", number_bytes(data.item, "<i4")
+    yield "label", number_bytes(data.label, "<f4")
     if data.time is not None:
-        yield "time", _numbers(data.time, "<i8")
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _numbers(values: np.ndarray, dtype: str) -> bytes:
-    values = values.astype(dtype)
-    if values.dtype.kind == "f":
-        # One bit pattern for each value: minus zero becomes zero, every NaN becomes the same NaN.
-        values = np.where(np.isnan(values), np.nan, values + 0.0).astype(dtype)
-    return values.tobytes()
+        yield "time", number_bytes(data.time, "<i8")

@@ -1,4 +1,4 @@
-"""A CSV, TSV or Parquet file → columns of text that know the line they are from."""
+"""Read CSV, TSV and Parquet files as columns of text, with the line of each row."""
 
 from __future__ import annotations
 
@@ -20,13 +20,18 @@ SUFFIXES = (*SEPARATORS, ".parquet")
 """The kinds of file that can be read."""
 
 
+SHOWN = 80
+"""How many characters of a value a message shows."""
+
+
 @dataclass(frozen=True)
 class Sheet:
     """The rows of a file.
 
     Attributes:
         path: the file.
-        frame: columns of String; of List(String) where a Parquet column holds lists; null or "" where empty.
+        frame: columns of String; where a Parquet column holds lists or arrays, of List(String), and of List(Float64)
+            where these are of floats; null or "" where empty.
         lines: ``[n]`` where each row stands: the line, the header being line 1; in Parquet the row, from 1.
         unit: "line" or "row".
     """
@@ -48,7 +53,7 @@ class Sheet:
         return values if values.dtype != pl.String else values.replace("", None)
 
     def refuse(self, bad: pl.Series, column: str, problem: str) -> None:
-        """Raises a `UserError` that names the first row where ``bad`` is true, if there is one.
+        """Raise a `UserError` that names the first row where ``bad`` is true, if there is one.
 
         Args:
             bad: ``[n]`` booleans; null is false.
@@ -58,11 +63,13 @@ class Sheet:
         rows = bad.fill_null(False).arg_true()
         if len(rows):
             line, value = self.lines[rows[0]], self.frame[column][rows[0]]
-            raise UserError(f"{self.path}, {self.unit} {line}, column {column!r}: {value or ''!r} {problem}")
+            shown = repr("" if value is None else value.to_list() if isinstance(value, pl.Series) else value)
+            shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+            raise UserError(f"{self.path}, {self.unit} {line}, column {column!r}: {shown} {problem}")
 
 
 def read_sheet(path: Path, separator: str | None = None) -> Sheet:
-    """Reads a file by its suffix: .csv, .tsv or .parquet.
+    """Read a file by its suffix: .csv, .tsv or .parquet.
 
     Args:
         path: ``~`` is expanded.
@@ -106,7 +113,7 @@ def _parse(path: Path, text: str, separator: str) -> Sheet:
 
 
 def _parse_plain(path: Path, text: str, separator: str) -> tuple[list[str], np.ndarray, pl.DataFrame]:
-    """Header, line numbers and columns of a text without quotes."""
+    """Split a text without quotes into header, line numbers and columns."""
     header = text.partition("\n")[0].split(separator)
     rows = (
         pl.Series("text", [text]).str.split("\n").explode().to_frame().with_row_index("line", offset=1).slice(1)
@@ -121,7 +128,7 @@ def _parse_plain(path: Path, text: str, separator: str) -> tuple[list[str], np.n
 
 
 def _parse_quoted(path: Path, text: str, separator: str) -> tuple[list[str], np.ndarray, pl.DataFrame]:
-    """Header, line numbers and columns of a text with quotes, where a value may hold separators and line ends."""
+    """Split a text with quotes, whose values may hold separators and line ends."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     lines, rows, last = [], [], 0
     try:
@@ -157,9 +164,10 @@ def _read_parquet(path: Path) -> Sheet:
 
 
 def _as_text(path: Path, values: pl.Series) -> pl.Series:
-    """A Parquet column as it would stand in a CSV; a moment becomes seconds since 1970 (UTC)."""
-    if isinstance(values.dtype, pl.List):
-        return values.cast(pl.List(pl.String))
+    """Convert a Parquet column to text as in a CSV, dates and times to seconds since 1970 (UTC)."""
+    if isinstance(values.dtype, pl.List | pl.Array) and not values.dtype.inner.is_nested():
+        inner = pl.Float64 if values.dtype.inner.is_float() else pl.String
+        return values.cast(pl.List(inner))
     if values.dtype in (pl.Date, pl.Datetime):
         return values.dt.epoch("s").cast(pl.String)
     if values.dtype.is_float():

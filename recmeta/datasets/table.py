@@ -1,4 +1,4 @@
-"""Any data of one's own: a file of interactions and, optionally, files of users' and items' features."""
+"""Load the user's own data: a file of interactions and, optionally, files of user and item features."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import polars as pl
 from pydantic import FiniteFloat
 
-from recmeta.datasets.features import check_declared, feature_table
+from recmeta.datasets.features import check_declared, read_features
 from recmeta.datasets.interactions import Duplicates, make_interactions
 from recmeta.datasets.sheet import Sheet, read_sheet
 from recmeta.types import Interactions, UserError
 
 COLUMNS: Mapping[str, str | None] = {"user": "user", "item": "item", "label": "label", "time": None}
-"""The names of the columns, unless said otherwise; without a time, there is none."""
+"""Default names of the columns; no time is read by default."""
 
 _MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 
@@ -35,7 +35,7 @@ def table(
     duplicates: Duplicates = "last",
     name: str = "table",
 ) -> Interactions:
-    """Interactions from CSV, TSV or Parquet files; ids are read as text.
+    """Load interactions from CSV, TSV or Parquet files, with ids as text.
 
     A repeated (user, item) pair becomes one row, and is counted. An id without a row in a feature file has unknown
     features; it is counted too.
@@ -45,8 +45,9 @@ def table(
         users, items: files of features, one row per id.
         columns: names of the columns ``user``, ``item``, ``label`` and ``time``, in the feature files too. A ``time``
             is in seconds (fractions are dropped) or an ISO date; it is read only if named.
-        user_features, item_features: feature → ``{"kind": categorical | multi | numeric, "separator": ...}``. Other
-            columns are left out. Where nothing is declared, kinds are inferred and noted.
+        user_features, item_features: feature -> ``{"kind": ..., ...}``, the kind's name (`recmeta.features.kinds`) or
+            where Python finds one of your own, and its settings. Other columns are left out. Where nothing is declared,
+            kinds are inferred and noted.
         separator: of text files, in place of the suffix's.
         label_range: the lowest and highest label possible; by default those seen, which is noted.
         like: the label from which a row counts as liked; by default three quarters up the range, which is noted.
@@ -69,26 +70,21 @@ def table(
     if like is None:
         like = low + 0.75 * (high - low)
         notes.append(f"like is {like:g}: three quarters up the label range")
-    tables: dict[str, pl.DataFrame] = {}
-    for side, (path, declared) in sides.items():
-        if path is not None:
-            features = read_sheet(Path(path), separator)
-            tables[side], inferred = feature_table(features, str(named[side]), side, declared)
-            notes += inferred
+    found = {
+        side: read_features(path, separator, str(named[side]), side, given) for side, (path, given) in sides.items()
+    }
+    tables = {side: table for side, table in found.items() if table}
     return make_interactions(
-        name,
-        rows,
-        label_range=(low, high),
-        like=like,
-        users=tables.get("user"),
-        items=tables.get("item"),
-        notes=notes,
-        duplicates=duplicates,
-    )
+        name, rows, label_range=(low, high), like=like, duplicates=duplicates,
+        users=tables["user"].frame if "user" in tables else None,
+        items=tables["item"].frame if "item" in tables else None,
+        kinds={side: table.kinds for side, table in tables.items()},
+        notes=[*notes, *(note for table in tables.values() for note in table.notes)],
+    )  # fmt: skip
 
 
 def _named(columns: Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """All four names, each checked to be there and used once."""
+    """Complete the four column names, and check that each is set and used once."""
     unknown = sorted(set(columns) - set(COLUMNS))
     if unknown:
         raise UserError(f"dataset.columns.{unknown[0]}: unknown; the columns are {', '.join(COLUMNS)}")
@@ -103,12 +99,12 @@ def _named(columns: Mapping[str, str | None]) -> Mapping[str, str | None]:
 
 
 def _rows(sheet: Sheet, named: Mapping[str, str | None]) -> pl.DataFrame:
-    """The interactions as `make_interactions` takes them."""
+    """Convert the sheet to the rows that `make_interactions` takes."""
     columns: dict[str, pl.Series] = {}
     for role in (role for role, column in named.items() if column is not None):
         column = str(named[role])
         values = sheet.column(column, f"dataset.columns.{role}")
-        if isinstance(values.dtype, pl.List):
+        if values.dtype.is_nested():
             raise UserError(f"{sheet.path}, column {column!r}: holds lists; a {role} must be a single value")
         sheet.refuse(values.is_null(), column, f"is no {role}; every row needs one")
         columns[role] = values
@@ -124,7 +120,7 @@ def _rows(sheet: Sheet, named: Mapping[str, str | None]) -> pl.DataFrame:
 
 
 def _seconds(values: pl.Series) -> pl.Series:
-    """Whole seconds since 1970 (UTC) of numbers and dates; null where it is neither."""
+    """Convert numbers and dates to whole seconds since 1970 (UTC), with null for anything else."""
     text = pl.col("text").str.strip_chars()
     number = text.cast(pl.Float64, strict=False)
     finite = pl.when(number.is_finite()).then(number.floor()).cast(pl.Int64, strict=False)
@@ -135,7 +131,7 @@ def _seconds(values: pl.Series) -> pl.Series:
 def _label_range(
     sheet: Sheet, label: pl.Series, column: str | None, declared: Sequence[float] | None
 ) -> tuple[float, float, list[str]]:
-    """Lowest and highest label possible, and a line for the user where it was not declared."""
+    """Determine the lowest and highest label, with a line for the user where they were not declared."""
     if declared is not None:
         if len(declared) != 2 or not declared[0] < declared[1]:
             raise UserError(f"dataset.label_range={list(declared)}: give the lowest and the highest label, as [1, 5]")

@@ -16,6 +16,7 @@ from recmeta.config import compatibility, schema
 from recmeta.config.components import Parts, make_parts, try_optimizer
 from recmeta.evaluation import score
 from recmeta.experiment.summary import Reference, aggregate_cells
+from recmeta.features.kinds import sources
 from recmeta.models import probe
 from recmeta.models.model import hash_constants, make_model, with_constants
 from recmeta.runs import directory as run_directory
@@ -146,7 +147,7 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     compatibility.check_problem(parts, problem, objective)
     learner, constants = make_learner(parts, problem, objective)
     optimizer = shapes = start = None
-    hashes = {"data": data.sha256, "protocol": problem.split.sha256, "code": code_hash()}
+    hashes = {"data": data.sha256, "protocol": problem.split.sha256, "code": code_hash(sources(data))}
     if learner:
         shapes = jax.eval_shape(learner(parts.numbers, constants).init, jax.random.key(0))
         hashes |= {"constants": hash_constants(constants)} if constants else {}

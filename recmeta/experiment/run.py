@@ -19,6 +19,7 @@ from recmeta.experiment.block import Block, OpenRun, Outcome, Prune, close_all, 
 from recmeta.experiment.loop import Training, begin, train
 from recmeta.experiment.prepare import PlannedRun, Prepared, hashes, load, plan, prepare, status
 from recmeta.experiment.summary import Learned, baseline_lines, goals, summarise, validation, verdict_lines
+from recmeta.features import transform
 from recmeta.reporters.several import compose
 from recmeta.runs import directory as run_directory
 from recmeta.runs import layout, provenance
@@ -237,6 +238,8 @@ def train_and_test(
         spent = cost(len(block.open))
         total: Any = speed | {key: spent[key] for key in ("compile_s", "wall_s", "peak_mb", "points")}
         summary["speed"] = total
+        if prepared.problem.transform:
+            transform.save(prepared.problem.transform, one.run.directory / layout.FEATURES)
         one.reporter.finish(summary, scores, {**one.provenance, **spent})
         return summary
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from recmeta.features.kinds import arrays_of
 from recmeta.types import Features, Field
 
 
@@ -107,10 +108,11 @@ def diversity(top: Top, vectors: Float[Array, "N d"]) -> Float[Array, ""]:
 
 
 def feature_vectors(x: Features, fields: Sequence[Field]) -> Float[Array, "N d"]:
-    """One-hot vectors of items' categorical and multi-valued features, for `diversity` to compare.
+    """Vectors of items' features, for `diversity` to compare.
 
-    Numeric features are left out, since a cosine between standardised numbers means nothing, and so is the id, which no
-    two items share. Bucket a number (`cleaning`) to include it.
+    One-hot for a vocabulary, of unit length for a vector, side by side. Single numbers are left out, since a cosine
+    between standardised numbers means nothing, and so is the id, which no two items share. Bucket a number (`cleaning`)
+    to include it.
 
     Args:
         x: features of N items.
@@ -121,9 +123,8 @@ def feature_vectors(x: Features, fields: Sequence[Field]) -> Float[Array, "N d"]
     """
     found = [jnp.zeros((len(x["id"]), 0))]
     for field in fields:
-        if field.name != "id" and field.kind != "numeric":
-            codes = x[field.name].reshape(len(x["id"]), -1)
-            found.append(jax.nn.one_hot(codes, field.size)[..., 1:].max(1))  # 0 is unknown, or nothing
+        if field.name != "id" and (vectors := arrays_of(field).vectors):
+            found.append(vectors(x[field.name], field.size))
     return jnp.concatenate(found, axis=1)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from recmeta.features.kinds import arrays_of
 from recmeta.types import Features, Field
 
 
@@ -31,10 +32,11 @@ class Side(Protocol):
 class Fields(nnx.Module):
     """Embed each field and lay the embeddings side by side.
 
-    A categorical field is its embedding, a multi-valued one the mean of the embeddings of the values that are there, a
-    numeric one a linear map of its value and of whether it is missing. What is unknown (an item that meta-train has
-    never seen) is the zero vector: an embedding of its own would never be trained. All vocabularies share one table,
-    each at its own offset: one gather instead of one per field. A side without fields is one learned vector.
+    How a field is embedded is its kind's to say (`recmeta.features`): a category is its embedding, a set of them the
+    mean of theirs, numbers a linear map of themselves and of whether they are missing. What is unknown (an item that
+    meta-train has never seen) is the zero vector: an embedding of its own would never be trained. All vocabularies
+    share one table, each at its own offset; all linear maps of one shape are one parameter. A side without fields is
+    one learned vector.
 
     Args:
         fields: what there is.
@@ -45,31 +47,28 @@ class Fields(nnx.Module):
     def __init__(self, fields: Sequence[Field], *, width: int, rngs: nnx.Rngs):
         self.fields = tuple(fields)
         self.width = width * max(1, len(self.fields))
-        looked_up = [field.size for field in self.fields if field.kind != "numeric"]
-        self.offsets = tuple(int(start) for start in np.cumsum([0, *looked_up])[:-1])
-        rows = sum(looked_up) if self.fields else 1
+        rows = [arrays_of(field).rows(field.size) for field in self.fields]
+        self.offsets = tuple(int(start) for start in np.cumsum([0, *rows])[:-1])
         # Embeddings start with rows of norm about one half: small enough that scores start near the mean label.
         scale = 0.5 / math.sqrt(width)
-        if rows:
-            self.table = Table(scale * rngs.params.normal((rows, width)))
-        numeric = len(self.fields) - len(looked_up)
-        if numeric:
-            self.numeric = nnx.Param(scale * rngs.params.normal((numeric, 2, width)))
+        if number := sum(rows) if self.fields else 1:
+            self.table = Table(scale * rngs.params.normal((number, width)))
+        inputs = [arrays_of(field).inputs(field.size) for field in self.fields]
+        # Which of the maps with as many inputs a field's is.
+        self.maps = tuple((each, inputs[:place].count(each)) for place, each in enumerate(inputs))
+        if shapes := sorted({each for each in inputs if each}):
+            self.linear = nnx.Dict(
+                {str(each): nnx.Param(scale * rngs.params.normal((inputs.count(each), each, width))) for each in shapes}
+            )
 
     def __call__(self, x: Features) -> Float[Array, "*n d"]:
         """Embed rows with any leading axes."""
         if not self.fields:
             return self.table[...][0]
-        offsets, numeric = iter(self.offsets), iter(range(len(self.fields)))
         parts = []
-        for field in self.fields:
-            values = x[field.name]
-            if field.kind == "numeric":
-                parts.append(values @ self.numeric[...][next(numeric)])
-                continue
-            there = values > 0
-            embedded = self.table[...][values + next(offsets)] * there[..., None]
-            if field.kind == "multi":
-                embedded = embedded.sum(-2) / jnp.maximum(there.sum(-1), 1)[..., None]
-            parts.append(embedded)
+        for field, offset, (inputs, place) in zip(self.fields, self.offsets, self.maps, strict=True):
+            arrays, values = arrays_of(field), x[field.name]
+            looked_up = self.table[...][values + offset] if arrays.rows(field.size) else None
+            own = self.linear[str(inputs)][...][place] if inputs else None
+            parts.append(arrays.embed(values, looked_up, own))
         return jnp.concatenate(parts, axis=-1)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.extend.core import Literal
 from jaxtyping import Array
 
@@ -150,7 +151,7 @@ def lookup_fails(model: Model, params: Params, task: Task, recorded: Any) -> Exc
     except (TypeError, ValueError, AttributeError, IndexError, jax.errors.UnexpectedTracerError) as error:
         return error
     # An index that is known inside of a loop alone comes out as if it were a constant.
-    leaked = [value for value in program.consts if isinstance(value, jax.core.Tracer)]
+    leaked = [value for value in program.consts if isinstance(value, Tracer)]
     return jax.errors.UnexpectedTracerError("an index of a loop") if leaked else None
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
 
-from recmeta.cleaning.preparations import prepare
-from recmeta.protocols import features, sampling
+from recmeta.features import fitting
+from recmeta.features.transform import make_transform
+from recmeta.protocols import sampling
 from recmeta.protocols.background import make_background
 from recmeta.protocols.candidates import Kind, make_candidates
 from recmeta.protocols.plan import Episodes, Histories, Picks, Plan
@@ -58,15 +59,14 @@ def assemble(
         candidates, sampled, seed: what a query row is ranked among; see `recmeta.protocols.candidates`.
     """
     width = max(episodes.train_query, *(picks.query.shape[1] for picks in plan.test.values()))
-    data, notes = _prepared(data, plan.train.row)
-    spec, tables = _fit(data, plan.train.row, episodes, width, known)
+    spec, tables, transform, notes = _fit(data, plan.train.row, episodes, width, known)
     # What else decides which numbers may stand in one table; the manifest is of rows alone.
     rules = f"{data.label_range} {known} {candidates} {sampled}"
     split = _manifest(data, plan, who, tables["entities"]["id"], rules)
     split = replace(split, notes=[*notes, *_candidate_note(data, candidates, sampled)])
     batch = partial(_batch, data, tables)
     tested = {"validation": plan.validation, **plan.test}
-    known_share = features.completeness(spec.context, tables["contexts"])
+    known_share = fitting.completeness(spec.context, tables["contexts"])
 
     def ranked(picks: Picks) -> Candidates:
         return make_candidates(data, plan.train, picks, candidates, number=sampled, seed=seed)
@@ -86,6 +86,7 @@ def assemble(
         about={scenario: _about(data, plan.train, picks, known_share) for scenario, picks in plan.test.items()},
         candidates={} if candidates == "query" else {name: ranked(picks) for name, picks in tested.items()},
         background=partial(make_background, data, plan.train, tables["entities"]["id"]),
+        transform=transform,
     )
 
 
@@ -97,30 +98,18 @@ def _seen(data: Interactions, rows: Int[np.ndarray, "m"]) -> tuple[Bool[np.ndarr
     return users, items
 
 
-def _prepared(data: Interactions, rows: Int[np.ndarray, "m"]) -> tuple[Interactions, list[str]]:
-    """The data set with its features prepared by what meta-train has, and what is to be told of that."""
-    seen_users, seen_items = _seen(data, rows)
-    users, user_notes = prepare(data.users, seen_users)
-    items, item_notes = prepare(data.items, seen_items)
-    return replace(data, users=users, items=items), user_notes + item_notes
-
-
 def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: Episodes, query: int, known: bool):
-    """Vocabularies, scalers, the mean: on the meta-train rows, and on the features of whom they are about."""
+    """Vocabularies, scales, the mean: on the meta-train rows, and on the features of whom they are about."""
     users, items = _seen(data, rows)
-    context_fields, contexts = features.encode_features(data.users, users)
-    if known:
-        own_field, own = features.encode_ids(users)
-        context_fields, contexts = own_field + context_fields, own | contexts
-    id_field, ids = features.encode_ids(items)
-    row_fields, entities = features.encode_features(data.items, items)
+    context, contexts, user_notes = fitting.fit(data.users, users, ids=known)
+    row, entities, item_notes = fitting.fit(data.items, items, ids=True)
     labels = data.label[rows]
     levels = np.unique(labels)
     if len(levels) > MANY_LEVELS:
         levels = np.linspace(*data.label_range, 5)
     spec = DataSpec(
-        context=context_fields,
-        row=id_field + row_fields,
+        context=fitting.fields(context),
+        row=fitting.fields(row),
         low=data.label_range[0],
         high=data.label_range[1],
         mean=float(labels.mean(dtype=np.float64)),
@@ -132,7 +121,8 @@ def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: Episodes, que
         rows=len(rows),
     )
     numbered = {ENTITY: np.arange(len(data.users.ids), dtype=np.int32)}
-    return spec, {"contexts": contexts | numbered, "entities": ids | entities}
+    tables = {"contexts": contexts | numbered, "entities": entities}
+    return spec, tables, make_transform(context, row), user_notes + item_notes
 
 
 # What follows is made on the host and then moved: on the device, each gather would be a program of its own to compile.

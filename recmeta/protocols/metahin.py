@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from recmeta.features.kinds import kind_of
 from recmeta.protocols.plan import TEST, WARM, Count, Part, Shots, times
 from recmeta.protocols.published import four_states
 from recmeta.types import Interactions, Problem, UserError
@@ -39,7 +40,7 @@ def metahin(
     Reference: Lu et al., Meta-learning on heterogeneous information networks for cold-start recommendation, KDD 2020.
     """
     year = interactions.items.features.get("year")
-    if year is None or year.kind != "numeric":
+    if year is None or not kind_of(year.kind).numbers:
         raise UserError(f"protocol=metahin: {interactions.name} has no numeric item feature year; use protocol=matrix")
     if interactions.time is None:
         raise UserError(f"protocol=metahin: {interactions.name} has no times; use protocol=matrix")

@@ -1,6 +1,16 @@
 """The values that flow through recmeta, and the interfaces of its parts."""
 
-from recmeta.types.data import KINDS, Column, DataSpec, Entities, Field, Interactions, Preparation, Prepared, Relation
+from recmeta.types.data import (
+    Column,
+    DataSpec,
+    Entities,
+    Field,
+    Fitted,
+    Interactions,
+    Preparation,
+    Relation,
+    Transform,
+)
 from recmeta.types.errors import Diverged, Pruned, UserError
 from recmeta.types.parts import (
     Baseline,
@@ -33,7 +43,6 @@ from recmeta.types.tasks import (
 
 __all__ = [
     "ENTITY",
-    "KINDS",
     "Background",
     "Baseline",
     "Batch",
@@ -46,6 +55,7 @@ __all__ = [
     "Entities",
     "Features",
     "Field",
+    "Fitted",
     "Interactions",
     "Learner",
     "MakeLearner",
@@ -56,7 +66,6 @@ __all__ = [
     "Objective",
     "Params",
     "Preparation",
-    "Prepared",
     "Problem",
     "Pruned",
     "Query",
@@ -68,5 +77,6 @@ __all__ = [
     "Task",
     "Tasks",
     "Traced",
+    "Transform",
     "UserError",
 ]

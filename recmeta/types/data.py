@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-
-KINDS = ("categorical", "multi", "numeric")
-"""The kinds of feature that a data set may declare."""
 
 
 @dataclass(frozen=True)
@@ -17,38 +14,59 @@ class Column:
     """One feature of every entity, raw: nothing is fitted to it yet.
 
     Attributes:
-        kind: one of `KINDS`.
-        values: ``[N]``. categorical: ``str``, "" = unknown. multi: tuples of ``str``. numeric: float, NaN = missing.
-        preparations: what is to be done, in order, before it is encoded (`recmeta.cleaning`).
-        standard: numeric: whether the encoding takes off the mean and divides by the standard deviation.
+        kind: the name of its kind (`recmeta.features.kinds`).
+        values: ``[N, ...]``, as the kind has them; which are missing is the kind's to say.
+        preparations: what is to be done, in order, before it is encoded.
+        settings: what was declared beside its kind, and what a preparation leaves to its encoding; plain values.
     """
 
     kind: str
     values: np.ndarray
     preparations: tuple[Preparation, ...] = ()
-    standard: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Prepared(NamedTuple):
-    """What a preparation made of a column: the column, counts to tell, and what was fitted, in words."""
+class Fitted(NamedTuple):
+    """What a preparation has fitted: all that ``apply`` needs, counts for the user, and what was fitted, in words.
 
-    column: Column
+    ``state`` is saved with the run: plain values and numpy arrays.
+    """
+
+    state: Mapping[str, Any]
     counts: Mapping[str, int]
     note: str
 
 
 class Preparation(NamedTuple):
-    """How a column is made ready by what meta-train has seen of it.
+    """How a column becomes another, by what meta-train has seen of it: buckets of a number, topics of a text.
 
     Attributes:
         name: of the step and the feature, as "bucket item.year".
         gives: the kind of the column that it makes.
-        fit: ``(column, seen) -> Prepared``; seen: bool ``[N]``, True where meta-train has the entity.
+        fit: ``(column, seen) -> Fitted``; seen: bool ``[N]``, True where meta-train has the entity.
+        apply: ``(column, state) -> Column``, of these entities or of one that is new. A function of a module: a saved
+            run finds it by its name.
     """
 
     name: str
     gives: str
-    fit: Callable[[Column, np.ndarray], Prepared]
+    fit: Callable[[Column, np.ndarray], Fitted]
+    apply: Callable[[Column, Mapping[str, Any]], Column]
+
+
+class Transform(NamedTuple):
+    """Everything that was fitted to features: encodes any user or item into the arrays that training used.
+
+    Attributes:
+        context: ``(features, id=None) -> {field: array}`` of the entity that is a task, without a leading axis.
+            ``features`` are plain values by name; what is not there is missing, an id that meta-train has not unknown.
+        row: the same of an entity that a task's rows are about.
+        state: side -> what was fitted, as `recmeta.features.transform` saves it.
+    """
+
+    context: Callable[..., Mapping[str, np.ndarray]]
+    row: Callable[..., Mapping[str, np.ndarray]]
+    state: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -113,9 +131,13 @@ class Interactions:
     relations: Mapping[str, Relation] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Field:
-    """What a model must know of one feature: its kind, and its size (vocabulary with 0 = unknown; numeric: 2)."""
+    """What a model must know of one feature: its kind, and its size: how many columns a linear model has for it.
+
+    Of a vocabulary that is its values and 0, the unknown one; of numbers, these and one that says what is missing.
+    Fields have an order so that they may be keys of a pytree.
+    """
 
     name: str
     kind: str

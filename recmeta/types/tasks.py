@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from recmeta.types.data import DataSpec, Relation
+from recmeta.types.data import DataSpec, Relation, Transform
 
 Features = Mapping[str, Array]
-"""Field name -> values, the leading axes being the rows'. Categorical: int ``[...]``, 0 = unknown. Multi-valued: int
-``[..., m]``, 0 = nothing there. Numeric: float ``[..., 2]``: the standardised value (0 if missing), 1 if missing."""
+"""Field name -> values, the leading axes being the rows'; what they are is said by each kind (`recmeta.features`)."""
 
 ENTITY = "@entity"
 """In a task's context, beside its features: the number of its entity, as `Background` has it. No field of a `DataSpec`:
@@ -199,6 +198,7 @@ class Problem(NamedTuple):
         about: scenario -> what is known of each test task, a column each ``[T]``: for results by bucket.
         candidates: scenario, or "validation" -> what its query rows are ranked among; where it has none, themselves.
         background: makes what is known beyond one task: only some encoders ask for it. None: nothing is.
+        transform: what was fitted to features; None where there are none to encode (a problem made by hand).
     """
 
     spec: DataSpec
@@ -214,3 +214,4 @@ class Problem(NamedTuple):
     about: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({})
     candidates: Mapping[str, Candidates] = MappingProxyType({})
     background: Callable[[], Background] | None = None
+    transform: Transform | None = None

@@ -6,14 +6,15 @@ import pytest
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from recmeta.baselines.kernel import even_weights, inverse_document_frequency, kernel, square_length
-from recmeta.baselines.segments import one_hot
+from recmeta.features.categorical import code_columns
+from recmeta.features.kinds import arrays_of
 
 
 def coded(problem, x, weights):
     """Rows in one-hot coding, each column times the root of its weight."""
     columns = [
-        one_hot(np.asarray(x[name]), len(weight)).toarray() * np.sqrt(np.asarray(weight))
-        for name, weight in weights.items()
+        arrays_of(field).columns(np.asarray(x[field.name]), field.size).toarray() * np.sqrt(np.asarray(weight))
+        for field, weight in weights.items()
     ]
     return np.concatenate(columns, axis=1)
 
@@ -28,15 +29,16 @@ def test_products_are_those_of_one_hot_rows(problem, weighing):
 
 
 def test_even_weights_are_of_all_fields_but_the_id(problem):
-    assert set(even_weights(problem)) == {"genre", "year"}
+    assert {field.name for field in even_weights(problem)} == {"genre", "year"}
 
 
 def test_inverse_document_frequency_is_that_of_scikit_learn(problem):
     weights = inverse_document_frequency(problem)
-    assert set(weights) == {"genre"}
+    ((field, weight),) = weights.items()
+    assert field.name == "genre"
     seen = np.asarray(problem.train.entities["id"]) > 0
-    counts = one_hot(np.asarray(problem.train.entities["genre"])[seen], len(weights["genre"]))
-    np.testing.assert_allclose(np.sqrt(weights["genre"])[1:], TfidfTransformer().fit(counts).idf_[1:], rtol=1e-6)
+    counts = code_columns(np.asarray(problem.train.entities["genre"])[seen], field.size)
+    np.testing.assert_allclose(np.sqrt(weight)[1:], TfidfTransformer().fit(counts).idf_[1:], rtol=1e-6)
 
 
 def test_no_fields_no_products():

@@ -19,8 +19,9 @@ from recmeta.baselines.neighbours import neighbour_mean
 from recmeta.baselines.panel import BASELINES
 from recmeta.baselines.recent import DAY
 from recmeta.baselines.rows import by_task_and_item, catalogue
-from recmeta.baselines.segments import cluster, one_hot
+from recmeta.baselines.segments import cluster
 from recmeta.evaluation.predict import baseline_predictions
+from recmeta.features.kinds import arrays_of
 from recmeta.types import UserError
 
 
@@ -53,10 +54,10 @@ def ids(task):
 def coded(x, weights):
     """Rows ``[..., d]`` in one-hot coding."""
     parts = []
-    for name, weight in weights.items():
-        values = np.asarray(x[name])
-        shape = values.shape[:2]
-        parts.append(one_hot(values.reshape(-1, *values.shape[2:]), len(weight)).toarray().reshape(*shape, -1))
+    for field in weights:
+        values = np.asarray(x[field.name])
+        rows = arrays_of(field).columns(values.reshape(-1, *values.shape[2:]), field.size)
+        parts.append(rows.toarray().reshape(*values.shape[:2], -1))
     return np.concatenate(parts, axis=-1)
 
 
@@ -273,9 +274,10 @@ def test_segments_task_by_task(task, started, fitted, predicted, shots):
     means, shares = (predicted(name, task, settings, shots) for name in ("cluster_mean", "cluster_popularity"))
     fit = 1  # of 2, 4, 8, 16 segments
     taste = state.total[fit] / (state.rows[fit] + 3.0)
+    slopes = {field.name: values[fit] for field, values in state.slopes.items()}
     for t in range(len(own)):
         age, job = np.asarray(task.context["age"][t]), int(task.context["job"][t])
-        odds = state.intercept[fit] + age @ state.slopes["age"][fit] + (job > 0) * state.slopes["job"][fit][job]
+        odds = state.intercept[fit] + age @ slopes["age"] + (job > 0) * slopes["job"][job]
         odds = odds - ((started[1][t] - taste[:, own[t]]) ** 2).sum(1) / (2 * state.variance) * (shots > 0)
         chance = np.exp(odds - odds.max())
         chance /= chance.sum()

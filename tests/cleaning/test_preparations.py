@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from recmeta.cleaning import bucket, clip, standardise, vocabulary
-from recmeta.cleaning.preparations import prepare
-from recmeta.protocols.features import encode_features
+from recmeta.features.fitting import fit
 from recmeta.types import Column, Entities, UserError
 
 NAN = np.nan
@@ -22,8 +21,12 @@ def prepared(tiny):
         data = replace(data, items=Entities(data.items.ids, {"x": Column(kind, column)}))
         for step in steps:
             data = step(data)
-        entities, notes = prepare(data.items, np.array(seen, bool))
-        return entities.features["x"], notes
+        seen, noted = np.array(seen, bool), data.items.features["x"]
+        _, _, notes = fit(data.items, seen, ids=False)
+        column = replace(noted, preparations=())
+        for preparation in noted.preparations:
+            column = preparation.apply(column, preparation.fit(column, seen).state)
+        return column, notes
 
     return make
 
@@ -63,7 +66,7 @@ def test_outliers_are_brought_to_the_quantiles_that_meta_train_has(prepared):
 
 
 def encoded(column, seen):
-    return encode_features(Entities(np.array(list("abcde")), {"x": column}), np.array(seen, bool))[1]["x"][:, 0]
+    return fit(Entities(np.array(list("abcde")), {"x": column}), np.array(seen, bool), ids=False)[1]["x"][:, 0]
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,12 @@ def test_interactions_and_features(folder):
     assert data.time.tolist() == [9, 881250949, 7]
     kinds = {name: kind for name, (kind, _) in features(data.users).items()}
     assert kinds == {"age": "numeric", "job": "categorical"}
-    assert features(data.items) == {"class": ("multi", [("Drama", "War"), ("War",)])}
+    assert features(data.items) == {
+        "class": ("multi", [("Drama", "War"), ("War",)]),
+        "vector": ("vector", [[0.1, 0.2], [0.3, 0.4]]),
+    }
     assert data.notes == (
         "tiny.user: name left out (an identifier)",
-        "tiny.item: vector left out: lists of numbers are no feature yet",
         "label range is 1 to 5, as seen; set dataset.label_range if it is wider",
         "like is 4: three quarters up the label range",
     )
@@ -61,6 +63,7 @@ def test_relations_of_the_knowledge_graph_become_features_of_the_items(folder):
     data = recbole(path=folder(), relations=["film.film.actor", "film.film.director"])
     assert features(data.items) == {
         "class": ("multi", [("Drama", "War"), ("War",)]),
+        "vector": ("vector", [[0.1, 0.2], [0.3, 0.4]]),
         "film_film_actor": ("multi", [("m.7", "m.9"), ("m.9",)]),
         "film_film_director": ("multi", [("m.8",), ()]),
     }
@@ -117,6 +120,17 @@ def test_one_of_several_sets_is_chosen_by_name(folder):
             r"no column 'stars' \(dataset.columns.label\); there are user_id, item_id",
         ),
         ({"item": "item_id:token\tid:float\n10\t1\n11\t2\n"}, {}, "the item features have a column 'id'"),
+        (
+            {"item": FILES["item"] + "11\tDrama\t0.5 0.6\n"},
+            {},
+            "tiny.item, line 4, column 'item_id': '11' has a second row; keep one",
+        ),
+        (
+            {"item": FILES["item"] + "12\tDrama\t0.5\n"},
+            {},
+            "tiny.item, line 4, column 'vector': '0.5' has another length than the first, 2",
+        ),
+        ({"item": FILES["item"] + "12\tDrama\t0.5 x\n"}, {}, "line 4, column 'vector': '0.5 x' is not all finite"),
         ({"kg": None}, {"relations": ["x"]}, "no file 'tiny.kg' in it"),
         ({}, {"label_range": (1, 4)}, r"dataset.label_range=\[1, 4\]: tiny has labels from 1 to 5"),
         ({}, {"columns": {"rating": "x"}}, "dataset.columns.rating: unknown; the columns are user, item, label, time"),

@@ -137,7 +137,7 @@ def test_features_may_be_lists_in_parquet(write, tmp_path):
         ("user,item,label,t\n1,1,1,\n", {"columns": {"time": "t"}}, "line 2, column 't': '' is no time"),
         (RATINGS, {"separator": ";"}, r"no column 'user' .*there are user,item,label"),
         ("", {}, "the file is empty"),
-        (RATINGS, {"item_features": {"a": {"kind": "multi"}}}, "dataset.item_features needs a file: set dataset.items"),
+        (RATINGS, {"item_features": {"a": {"kind": "multi"}}}, "dataset.item_features.a needs a file: set dataset.ite"),
     ],
 )
 def test_refuses(write, content, settings, message):
@@ -149,11 +149,20 @@ def test_refuses(write, content, settings, message):
 @pytest.mark.parametrize(
     ("content", "declared", "message"),
     [
-        (ITEMS, {"plot": {"kind": "text"}}, "item_features.plot.kind=text: must be one of categorical, multi, numeric"),
-        (ITEMS, {"genres": {"kind": "multi", "sep": ";"}}, "item_features.genres.sep: unknown; a feature has kind and"),
-        (ITEMS, {"genres": {"separator": ";"}}, "declare dataset.item_features.genres.kind"),
+        (
+            ITEMS,
+            {"plot": {"kind": "words"}},
+            "item_features.plot.kind=words: must be one of categorical, multi, numeric, text, vector, or one of",
+        ),
+        (
+            ITEMS,
+            {"genres": {"kind": "multi", "sep": ";"}},
+            "item_features.genres.sep: a multi feature has no such setting; it has kind, missing, separator",
+        ),
+        (ITEMS, {"genres": {"separator": ";"}}, "declare dataset.item_features.genres.kind, one of categorical, multi"),
+        (ITEMS, {"genres": {"kind": "multi", "missing": "-"}}, r"genres.missing=-: must be a list of texts, as \['NA'"),
         (ITEMS, {"genres": {"kind": "multi", "separator": ""}}, "must be at least one character"),
-        (ITEMS, {"year": {"kind": "numeric", "separator": ";"}}, "only a multi feature has one, and this is numeric"),
+        (ITEMS, {"year": {"kind": "numeric", "separator": ";"}}, "a numeric feature has no such setting"),
         (
             ITEMS,
             {"years": {"kind": "numeric"}},

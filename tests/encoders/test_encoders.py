@@ -27,7 +27,7 @@ def test_fields_by_hand():
         Field("b", "categorical", 2),
     ]
     fields = Fields(kinds, width=2, rngs=nnx.Rngs(0))
-    table, numeric = np.asarray(fields.table[...]), np.asarray(fields.numeric[...])
+    table, numeric = np.asarray(fields.table[...]), np.asarray(fields.linear["2"][...])
     assert table.shape == (9, 2)
     x = {
         "a": jnp.array([2, 0]),

@@ -15,6 +15,7 @@ from recmeta.config import schema
 from recmeta.experiment import prepare
 from recmeta.experiment import run as experiment
 from recmeta.experiment.summary import attainable
+from recmeta.features import transform
 from recmeta.runs import directory as run_directory
 from recmeta.runs import provenance
 from recmeta.training import checkpoint
@@ -54,7 +55,7 @@ def test_a_run_from_start_to_end(settings):
     directory = run_directory.place(config)
     assert {path.name for path in directory.iterdir()} == {
         "config.yaml", "overrides.yaml", "provenance.json", "metrics.jsonl", "task_scores.parquet", "checkpoints",
-        "summary.json", ".lock",
+        "features", "summary.json", ".lock",
     }  # fmt: skip
     written = strict(directory / "summary.json")
     assert set(written) - {"attainable"} == {
@@ -65,6 +66,9 @@ def test_a_run_from_start_to_end(settings):
     assert set(written["hashes"]) == {"config", "data", "protocol", "code"}
     assert {"name": "mae", "goal": "min", "scenario": "user_cold"}.items() <= written["metric"].items()
     assert written["metric"]["value"] == summary["metric"]["value"]
+    saved = transform.load(directory / "features")
+    first = saved.row({"year": 1990.0}, id=saved.state["row"][0].state["vocabulary"][0])
+    assert (first["id"], first["genres"].any()) == (1, False)
     assert set(written["scores"]["user_cold"]) == {"model", "global_mean"}
     for scores in written["scores"]["user_cold"].values():
         assert set(scores) == {"mae", "auc"}

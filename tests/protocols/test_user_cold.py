@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from recmeta.datasets.interactions import make_interactions
-from recmeta.protocols.features import completeness
+from recmeta.features.fitting import completeness
 from recmeta.types import Entities, Field, UserError
 
 

@@ -112,7 +112,7 @@ def test_a_start_that_changed_is_noticed(runs, joint):
         (("protocol.seed=1",), "is a run on another split of the data"),
         (("dataset.seed=1",), "is a run on other data"),
         (("seeds=[3,4]",), r"has no seeds=\[4\]; it has seeds=\[5, 3\]"),
-        (("encoder.width=3",), r"start: encoder.context.numeric is \[1, 2, 4\] in .* and \[1, 2, 3\] here; encoder,"),
+        (("encoder.width=3",), r"start: encoder.context.linear.2 is \[1, 2, 4\] in .* and \[1, 2, 3\] here; encoder,"),
         (("freeze=[rates]",), "freeze=rates: no such part of the parameters; there are"),
     ],
 )  # fmt: skip

@@ -1,0 +1,150 @@
+"""A set of values of a vocabulary each: genres, tags, authors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+from jaxtyping import Array, Bool, Float, Int
+
+from recmeta.features.categorical import code_columns, coded, vocabulary_of, vocabulary_size
+from recmeta.features.kind import (
+    Arrays,
+    Cells,
+    Kind,
+    Reading,
+    Settings,
+    State,
+    Values,
+    Words,
+    json_bytes,
+    no_text,
+    text_of,
+)
+from recmeta.types import Column, UserError
+
+SEPARATOR = "|"
+"""Separator of values, unless declared."""
+
+
+def in_brackets(values: pl.Series) -> pl.Series:
+    """Find texts written as a list: ``['Action', 'Drama']``."""
+    stripped = values.str.strip_chars()
+    return stripped.str.starts_with("[") & stripped.str.ends_with("]")
+
+
+def _infers(values: pl.Series) -> bool:
+    if values.dtype.is_nested():
+        return True
+    known = values.drop_nulls()
+    return bool(in_brackets(known).all()) or bool(known.str.contains(SEPARATOR, literal=True).any())
+
+
+def _parse(cells: Cells, settings: Settings) -> pl.Series:
+    values, separator = cells.values, settings.get("separator")
+    if values.dtype.is_nested():
+        return values.cast(pl.List(pl.String))
+    split = values.str.split(separator or SEPARATOR).list.eval(pl.element().str.strip_chars())
+    listed = in_brackets(values).fill_null(False)
+    if separator is not None or not listed.any():
+        return split
+    lists = [_listed(cell) if written else None for cell, written in zip(values, listed, strict=True)]
+    read = pl.Series(values.name, lists, dtype=pl.List(pl.String))
+    cells.refuse(listed & read.is_null(), f"is no list; write ['a', 'b'], or declare {cells.where}.separator")
+    return read.zip_with(listed, split)
+
+
+def _listed(text: str) -> list[str] | None:
+    """Parse a list in Python or JSON notation; None if it is not one."""
+    try:
+        found = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return [text_of(value).strip() for value in found] if isinstance(found, list) else None
+
+
+def _raw(values: pl.Series | Sequence[Any]) -> Values:
+    """Tuples of text ``[N]``, sorted, each value once; () where missing."""
+    entries = values.to_list() if isinstance(values, pl.Series) else [_one(value) for value in values]
+    # A set has no order: sorting makes equal sets equal.
+    return _made([sorted({value for value in entry or () if value}) for entry in entries])
+
+
+def _one(value: Any) -> list[str]:
+    if isinstance(value, list | tuple | set | frozenset):
+        return [text_of(each) for each in value]
+    if value is None:
+        return []
+    raise UserError(f"{value!r} is no list of values; give one, as ['a', 'b']")
+
+
+def _made(words: Sequence[Sequence[str]]) -> Values:
+    several = np.empty(len(words), dtype=object)
+    several[:] = [tuple(entry) for entry in words]
+    return several
+
+
+def _fit(column: Column, seen: Bool[np.ndarray, "N"]) -> State:
+    """Fit the vocabulary on meta-train; the padding width is that of all entities."""
+    vocabulary = vocabulary_of({word for words in column.values[seen] for word in words})
+    known = set(vocabulary)
+    return {
+        "vocabulary": vocabulary,
+        "width": max((sum(w in known for w in words) for words in column.values), default=0),
+    }
+
+
+def _encode(state: State, values: Values) -> Int[np.ndarray, "N m"]:
+    vocabulary = coded(state)
+    known = [[vocabulary[word] for word in words if word in vocabulary] for words in values]
+    codes = np.zeros((len(known), max(1, state["width"], *map(len, known))), np.int32)
+    for row, words in zip(codes, known, strict=True):
+        row[: len(words)] = words
+    return codes
+
+
+def _embed(x: Array, looked_up: Array | None, own: Array | None) -> Float[Array, "*n width"]:
+    """Average the embeddings of known values."""
+    assert looked_up is not None
+    there = x > 0
+    return (looked_up * there[..., None]).sum(-2) / jnp.maximum(there.sum(-1), 1)[..., None]
+
+
+def _product(x: Array, z: Array, weight: Array) -> Float[Array, "K n"]:
+    same = (x[:, None, :, None] == z[None, :, None, :]) & (x > 0)[:, None, :, None]
+    return jnp.where(same, weight[x][:, None, :, None], 0).sum((2, 3))
+
+
+multi = Kind(
+    name="multi",
+    reading=Reading(
+        infers=_infers,
+        parse=_parse,
+        stores=lambda dtype: dtype == pl.List(pl.String),
+        raw=_raw,
+        known=lambda values: np.array([len(words) for words in values], int),
+        content=lambda values: json_bytes(values.tolist()),
+        settings={"separator": no_text},
+    ),
+    arrays=Arrays(
+        fit=_fit,
+        size=vocabulary_size,
+        encode=_encode,
+        complete=lambda x: np.asarray((x > 0).any(axis=1)),
+        rows=lambda size: size,
+        inputs=lambda size: 0,
+        embed=_embed,
+        linear=lambda x, weights: jnp.where((x > 0)[..., None], weights[x], 0).sum(-2),
+        product=_product,
+        square=lambda x, weight: jnp.where(x > 0, weight[x], 0).sum(-1),
+        columns=code_columns,
+        vectors=lambda x, size: jax.nn.one_hot(x, size)[..., 1:].max(-2),
+    ),
+    words=Words(lambda values: values.tolist(), _made),
+)
+"""Raw: tuples of text ``[N]``, () = missing. Array: int32 ``[N, m]``, 0 = nothing there."""

@@ -1,0 +1,163 @@
+"""Columns of files, as declared and as inferred, through `dataset=table`."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recmeta.datasets.table import table
+from recmeta.types import UserError
+
+NAN = np.nan
+
+
+@pytest.fixture
+def read(tmp_path):
+    """``read(items, **declared)``: the item features, and the notes, of a CSV text or a polars frame."""
+
+    def read(items, ids="abc", **declared):
+        (tmp_path / "rows.csv").write_text("user,item,label\n" + "".join(f"u,{i},{n}\n" for n, i in enumerate(ids)))
+        path = None
+        if isinstance(items, str):
+            path = tmp_path / "items.csv"
+            path.write_text(items)
+        elif items is not None:
+            path = tmp_path / "items.parquet"
+            items.write_parquet(path)
+        data = table(interactions=tmp_path / "rows.csv", items=path, item_features=declared)
+        found = {name: (column.kind, column.values.tolist()) for name, column in data.items.features.items()}
+        return found, data.notes
+
+    return read
+
+
+@pytest.mark.parametrize("dtype", [pl.List(pl.Float32), pl.Array(pl.Float32, 2), pl.List(pl.Float64)])
+def test_lists_of_floats_are_vectors(read, dtype):
+    frame = pl.DataFrame({"item": ["a", "b", "c"], "emb": pl.Series([[1.0, 2.0], None, [0.5, 0.0]], dtype=dtype)})
+    found, notes = read(frame)
+    kind, values = found["emb"]
+    assert kind == "vector"
+    np.testing.assert_array_equal(values, [[1, 2], [NAN, NAN], [0.5, 0]])
+    assert "item features inferred from items.parquet: emb vector" in notes
+
+
+def test_lists_of_whole_numbers_are_codes_unless_declared(read):
+    frame = pl.DataFrame({"item": ["a", "b", "c"], "codes": [[12, 3], [3, 4], [12, 9]]})
+    assert read(frame)[0]["codes"] == ("multi", [("12", "3"), ("3", "4"), ("12", "9")])
+    found, _ = read(frame, codes={"kind": "vector"})
+    assert found["codes"] == ("vector", [[12, 3], [3, 4], [12, 9]])
+
+
+def test_lists_of_numbers_in_text(read):
+    found, _ = read('item,emb\na,"[0.1, 0.2]"\nb,\nc,[1e1 -2]\n')
+    assert found["emb"][0] == "vector"
+    np.testing.assert_array_equal(found["emb"][1], [[0.1, 0.2], [NAN, NAN], [10, -2]])
+    found, _ = read("item,emb\na,0.1;0.2\nb,\nc,3;4\n", emb={"kind": "vector", "separator": ";"})
+    np.testing.assert_array_equal(found["emb"][1], [[0.1, 0.2], [NAN, NAN], [3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            "a,[0.1 0.2]\nb,[0.1]\nc,\n",
+            r"items.csv, line 3, column 'emb': '\[0.1\]' has another length than the first, 2",
+        ),
+        ("a,[0.1 0.2]\nb,\nc,[0.1 nan]\n", r"items.csv, line 4, column 'emb': '\[0.1 nan\]' is not all finite numbers"),
+        ("a,[0.1 0.2]\nb,\nc,[0.1 x]\n", "line 4, column 'emb': .* is not all finite numbers"),
+        ("a,[0.1 inf]\nb,\nc,\n", "line 2, column 'emb': .* is not all finite numbers"),
+        (
+            "a,0.1 0.2\nb,\nc,\n",
+            r"line 2, column 'emb': '0.1 0.2' is no list; write \[0.1, 0.2\], or declare dataset.it",
+        ),
+        ("a,\nb,\nc,\n", "dataset.item_features.emb: no row has a vector"),
+    ],
+)
+def test_refuses_vectors_that_are_none(read, rows, said):
+    with pytest.raises(UserError, match=said) as caught:
+        read("item,emb\n" + rows, emb={"kind": "vector"})
+    assert "\n" not in str(caught.value)
+
+
+def test_refuses_ragged_lists_of_parquet_by_their_row(read):
+    frame = pl.DataFrame({"item": ["a", "b", "c"], "emb": [[1.0, 2.0], [1.0], None]})
+    with pytest.raises(UserError, match=r"items.parquet, row 2, column 'emb': .* has another length than the first, 2"):
+        read(frame)
+
+
+def test_a_matrix_with_a_file_of_ids(read, tmp_path):
+    """Rows are found by id, in any order; an id that the file of features lacks is added to it."""
+    np.save(tmp_path / "emb.npy", np.array([[1, 2], [NAN, NAN], [5, 6]], np.float32))
+    (tmp_path / "ids.txt").write_text("b\na\nz\n")
+    own = {"kind": "vector", "file": str(tmp_path / "emb.npy"), "ids": str(tmp_path / "ids.txt")}
+    found, _ = read(None, emb=own)
+    np.testing.assert_array_equal(found["emb"][1], [[NAN, NAN], [1, 2], [NAN, NAN]])
+    found, _ = read("item,year\na,1990\n", emb=own, year={"kind": "numeric"})
+    np.testing.assert_array_equal(found["emb"][1], [[NAN, NAN], [1, 2], [NAN, NAN]])
+    np.testing.assert_array_equal(found["year"][1], [1990, NAN, NAN])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "ids", "said"),
+    [
+        ([[1, 2], [3, 4]], "a\nb\nc\n", r"ids.txt: 3 ids, but .*emb.npy has 2 rows; make them equal"),
+        ([[1, 2], [3, 4]], "a\na\n", r"ids.txt, line 2: 'a' occurs a second time"),
+        ([[1, 2], [3, 4]], "a\n\n", r"ids.txt, line 2: '' is no id"),
+        ([[1, 2], [NAN, 4]], "a\nb\n", r"emb.npy, row 2: is not all finite numbers"),
+        ([1, 2], "a\nb\n", r"emb.npy: must hold a matrix of numbers, a row per id"),
+        (None, "a\n", r"emb.npy: no such file; a relative path starts at"),
+    ],
+)
+def test_refuses_matrices_that_do_not_fit(read, tmp_path, matrix, ids, said):
+    if matrix is not None:
+        np.save(tmp_path / "emb.npy", np.array(matrix, np.float64))
+    (tmp_path / "ids.txt").write_text(ids)
+    with pytest.raises(UserError, match=said):
+        read(None, emb={"kind": "vector", "file": str(tmp_path / "emb.npy"), "ids": str(tmp_path / "ids.txt")})
+
+
+def test_text_is_kept_as_it_stands_and_never_inferred(read):
+    rows = 'item,title\na,"Heat, and dust "\nb,\nc,Heat\n'
+    assert read(rows, title={"kind": "text"})[0]["title"] == ("text", ["Heat, and dust ", "", "Heat"])
+    assert read(rows.replace("b,", "b,Dust"))[0] == {}
+
+
+def test_codes_with_leading_zeros_are_no_numbers(read):
+    found, _ = read("item,zip,size\na,00123,0\nb,01123,0.5\nc,00123,-0.5\n")
+    assert found == {"zip": ("categorical", ["00123", "01123", "00123"]), "size": ("numeric", [0, 0.5, -0.5])}
+    assert read("item,zip\na,007\nb,1\nc,2\n", zip={"kind": "numeric"})[0]["zip"][1] == [7, 1, 2]
+
+
+def test_what_stands_for_no_value_is_missing_and_noted(read):
+    rows = "item,genre,year\na,g1,1990\nb,NA,N/A\nc,g1,1992\n"
+    found, notes = read(rows)
+    assert found["genre"] == ("categorical", ["g1", "", "g1"])
+    np.testing.assert_array_equal(found["year"][1], [1990, NAN, 1992])
+    assert (
+        "item feature genre: 1 cells of 3 are read as missing: NA (or declare dataset.item_features.genre.missing)"
+        in notes
+    )
+    found, notes = read(rows, genre={"kind": "categorical", "missing": ["g1"]})
+    assert found["genre"][1] == ["", "NA", ""]
+
+
+def test_lists_of_words_in_text(read):
+    rows = """item,genres\na,"['Action', 'Dra''ma']"\nb,[]\nc,"[""War"", 3]"\n"""
+    assert read(rows)[0]["genres"] == ("multi", [("Action", "Drama"), (), ("3", "War")])
+    with pytest.raises(
+        UserError, match=r"items.csv, line 2, column 'genres': .* is no list; write \['a', 'b'\], or de"
+    ):
+        read('item,genres\na,"[Action, Drama]"\n', genres={"kind": "multi"})
+
+
+@pytest.mark.parametrize("name", ["__index_level_0__", "Unnamed: 0", ""])
+def test_row_numbers_of_a_data_frame_are_no_feature(read, name):
+    found, notes = read(f"{name},item,job\n0,a,x\n1,b,y\n2,c,x\n")
+    assert list(found) == ["job"]
+    assert f"{name or 'column 1'} left out (a data frame's row numbers)" in notes[2]
+
+
+def test_refuses_features_of_other_ids(read):
+    with pytest.raises(
+        UserError, match=r"none of the 3 items of the feature table has an interaction; there ids are as '1"
+    ):
+        read("item,job\n1.0,x\n2.0,y\n3.0,x\n", ids="123")
