@@ -1,5 +1,6 @@
 """Each method against an oracle library, or its published equations in numpy, loop by loop."""
 
+import sys
 from dataclasses import replace
 
 import jax
@@ -184,6 +185,25 @@ def test_a_new_user_is_folded_in_as_the_library_does(problem, task, predicted):
         np.testing.assert_allclose(got[t], item[other[t]] @ factors, rtol=1e-3, atol=1e-4)
     nobody = predicted("ials", task, settings, shots=0)
     np.testing.assert_allclose(nobody, item[other] @ user.mean(0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("ModuleNotFoundError('No module named implicit')", r"needs the package implicit: pip install 'recmeta"),
+        ("ImportError('libgomp.so.1: cannot open')", r"can't be loaded \(libgomp.* open\): apt-get install libgomp1$"),
+        ("ImportError('undefined symbol')", r"can't be loaded \(undefined symbol\): pip install --force-reinstall"),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_is_not_said_to_be_missing(monkeypatch, tmp_path, raised, said):
+    (tmp_path / "implicit").mkdir()
+    (tmp_path / "implicit" / "__init__.py").touch()
+    (tmp_path / "implicit" / "als.py").write_text(f"raise {raised}")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "implicit"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(UserError, match=said):
+        fit_als(np.eye(2), 4, penalty=2.0, confidence=5.0)
 
 
 # --- content ------------------------------------------------------------------------------------------------------
