@@ -13,16 +13,12 @@ def run(*typed, **environment):
 
 
 def test_double_precision(small, tmp_path):
-    """The learners that adapt by gradients, in closed form and by distances; to the numbers of single precision."""
-    typed = ["-m", *small, "learner=maml,ridge,protonet"]
-    for bits, folder in (("1", "double"), ("0", "single")):
-        ended = run(*typed, f"output={tmp_path / folder}", JAX_ENABLE_X64=bits)
-        assert ended.returncode == 0, ended.stderr
-    single, double = (
-        {path.parent.name: pl.read_parquet(path) for path in (tmp_path / folder).rglob("task_scores.parquet")}
-        for folder in ("single", "double")
-    )
-    assert len(single) == len(double) == 3
+    """The learners that adapt by gradients, in closed form, and by distances."""
+    ended = run("-m", *small, "learner=maml,ridge,protonet", f"output={tmp_path}", JAX_ENABLE_X64="1")
+    assert ended.returncode == 0, ended.stderr
+    scores = [pl.read_parquet(path) for path in tmp_path.rglob("task_scores.parquet")]
+    assert len(scores) == 3
+    assert all(each["mae"].is_finite().all() for each in scores)
 
 
 def test_nan_is_an_error_where_none_is_meant(small, tmp_path):

@@ -1,5 +1,7 @@
 """Each method against an oracle library, or its published equations in numpy, loop by loop."""
 
+import os
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -282,6 +284,14 @@ def test_clusters_are_those_that_were_planted():
     planted = rng.integers(0, 3, 90)
     found = cluster(np.eye(3)[planted] + rng.normal(0, 0.1, (90, 3)), 3)
     assert len(set(zip(planted.tolist(), found.tolist(), strict=True))) == 3
+
+
+def test_clusters_need_no_tools_of_the_system():
+    """Slim images have no lscpu, of whose lack joblib warns with a traceback."""
+    found = "from recmeta.baselines.segments import cluster; import numpy; print(cluster(numpy.eye(9), 3).max())"
+    nowhere = os.environ | {"PATH": "/nowhere"}
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", found], env=nowhere, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("2\n", "")
 
 
 @pytest.mark.parametrize("shots", [0, 5])
