@@ -52,7 +52,7 @@ class Composer:
             return self.loader.load_sweep_config(master_config, typed)
 
     def _compose(self, typed: list[str]) -> DictConfig:
-        """Lay the values over what the choices make.
+        """Lay the values over the config of the choices.
 
         Raises:
             HydraException, OmegaConfBaseException: a choice or a value is not legal.
@@ -71,7 +71,7 @@ class Composer:
         return config
 
     def is_value(self, override: Override) -> bool:
-        """Whether an override gives a value and chooses nothing; a mapping is laid over what its group has."""
+        """Whether an override gives a value and chooses nothing; a mapping is laid over its group."""
         key = override.key_or_group
         if key == "hydra" or override.is_hydra_override() or override.is_sweep_override():
             return False
@@ -99,7 +99,7 @@ def lay(override: Override, config: DictConfig) -> None:
 
 
 def dirname(overrides: Sequence[Override], how: DictConfig) -> str:
-    """What Hydra 1.3 calls ``override_dirname``: the overrides as one name.
+    """Join overrides to one name, as the ``override_dirname`` of Hydra 1.3.
 
     Args:
         overrides: of a run.
