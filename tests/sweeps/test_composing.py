@@ -10,6 +10,9 @@ from omegaconf import OmegaConf
 from recmeta.config import schema, versions
 from recmeta.sweeps.composing import Composer
 
+# OmegaConf 2.4, which comes with Hydra 1.4, has another name for it; 2.3 has this one alone.
+pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver")
+
 
 def loaded(*typed):
     """Hydra's loader, and the config of a sweep."""
