@@ -10,9 +10,9 @@ VENV   ?= .venv
 ARGS   ?=
 BIN    := $(VENV)/bin
 
-# The constraints are a known-good set for Python 3.11 only: elsewhere, other versions are current.
+# A known-good set of versions for each Python: constraints/python3.11.txt and so on.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	$$($(BIN)/python -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
+	-c $$($(BIN)/python -c 'import sys; print("constraints/python{}.{}.txt".format(*sys.version_info))')
 
 .PHONY: run test test-slow check paper wheel clean
 
@@ -40,7 +40,7 @@ wheel: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) dist paper .pytest_cache .ruff_cache
 
-$(VENV)/.core: pyproject.toml constraints.txt
+$(VENV)/.core: pyproject.toml $(wildcard constraints/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || \
 		{ echo "recmeta needs Python 3.11 to 3.13, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing): make PYTHON=python3.12" >&2; exit 1; }
 	@echo "installing recmeta into $(VENV): some minutes, once"

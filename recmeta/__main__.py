@@ -6,13 +6,12 @@ import os
 import sys
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from recmeta import cli
-from recmeta.config import schema
+from recmeta.config import schema, versions
 from recmeta.experiment import failures
 
 
@@ -50,7 +49,7 @@ def main() -> None:
     schema.register()
     cli.configure_jax()
     try:
-        hydra.main(config_path=str(schema.CONF), config_name="config", version_base="1.3")(job)()
+        versions.main(str(schema.CONF), job)()
     except KeyboardInterrupt:
         failures.say("interrupted; the same command resumes")
         sys.exit(130)  # as shells have it

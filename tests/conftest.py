@@ -1,5 +1,6 @@
 """What every test shares. The environment is set before anything imports jax or wandb."""
 
+import importlib
 import os
 
 import platformdirs
@@ -15,6 +16,30 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax
 import pytest
+
+from recmeta.types import UserError
+
+
+def _skip_without_system_library(item):
+    """Skip what needs a library of the system that is not there, as libgomp in slim images."""
+    try:
+        return (yield)
+    except UserError as error:
+        if "is installed but can't be loaded" in str(error) and isinstance(_loading("implicit.als"), ImportError):
+            pytest.skip(str(error))
+        raise
+
+
+pytest_runtest_setup = pytest_runtest_call = pytest.hookimpl(wrapper=True)(_skip_without_system_library)
+
+
+def _loading(module: str) -> ImportError | None:
+    """What goes wrong when a module is imported."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        return error
+    return None
 
 
 @pytest.fixture

@@ -118,14 +118,17 @@ def fit_als(rows: Any, factors: int, penalty: float, confidence: float) -> tuple
         Item factors ``[items, d]`` and user factors ``[users, d]``, the latter solved for the former.
 
     Raises:
-        UserError: implicit is not installed.
+        UserError: implicit is not installed, or can't be loaded.
 
     Reference: Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, ICDM 2008, equation 3.
     """
     try:
         from implicit.als import AlternatingLeastSquares
-    except ImportError:
+    except ModuleNotFoundError:
         raise UserError("baselines=ials needs the package implicit: pip install 'recmeta[baselines]'") from None
+    except ImportError as error:
+        remedy = "apt-get install libgomp1" if "libgomp" in str(error) else "pip install --force-reinstall implicit"
+        raise UserError(f"baselines=ials: implicit is installed but can't be loaded ({error}): {remedy}") from error
     from scipy.sparse import csr_matrix
     from threadpoolctl import threadpool_limits
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+from contextlib import redirect_stderr
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -78,9 +82,22 @@ def cluster(taste: Float[np.ndarray, "T d"], number: int) -> Int[np.ndarray, "T"
     """Divide users into segments by k-means; into fewer where they would have less than three users on average."""
     from sklearn.cluster import KMeans
 
+    _count_cores()
     number = max(min(number, len(np.unique(taste, axis=0)) // 3), 1)
     means: Any = KMeans(number, random_state=0, n_init=4)  # pyright: ignore[reportArgumentType]
     return means.fit_predict(taste)
+
+
+@cache
+def _count_cores() -> None:
+    """Have joblib count the cores, which k-means asks for, in silence.
+
+    Without lscpu, as in slim images, it takes the logical ones, and the first time warns, with a traceback.
+    """
+    from joblib import cpu_count
+
+    with warnings.catch_warnings(action="ignore"), redirect_stderr(io.StringIO()):
+        cpu_count(only_physical_cores=True)
 
 
 def _prior(problem: Problem, segment: np.ndarray, most: int) -> tuple[np.ndarray, dict[Field, np.ndarray]]:

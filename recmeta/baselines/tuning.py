@@ -15,7 +15,7 @@ import polars as pl
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from recmeta.evaluation.predict import baseline_predictions, baseline_scores
-from recmeta.evaluation.score import Predictions, Scored, fold, measure, rank, task_scores
+from recmeta.evaluation.score import Predictions, Scored, fold, jit_undefined, measure, rank, task_scores
 from recmeta.metrics import Metric
 from recmeta.metrics.lists import Aggregate
 from recmeta.types import Baseline, Batch, Candidates, Features, Problem
@@ -79,7 +79,7 @@ def _try(
     spec, shots = problem.spec, jnp.array(problem.shots)
     candidates = problem.candidates.get("validation") if by.reads == "score" else None
 
-    @jax.jit
+    @jit_undefined
     def values(state: PyTree, combinations: Array, validation: Batch, entities: Features) -> Array:
         keys = jax.random.split(jax.random.key(0), len(validation.label))
 
@@ -115,7 +115,7 @@ def evaluate_baselines(
     fitted = {name: (each.state, each.settings) for name, each in tuned.items()}
     ranking = [metric for metric in metrics if metric.reads == "score"]
 
-    @jax.jit
+    @jit_undefined
     def test(
         fitted: Mapping[str, tuple[PyTree, Mapping[str, Array]]], key: PRNGKeyArray, batch: Batch
     ) -> dict[str, Predictions]:
@@ -124,7 +124,7 @@ def evaluate_baselines(
             for name, each in tuned.items()
         }
 
-    @jax.jit
+    @jit_undefined
     def ranked(fitted, key: PRNGKeyArray, batch: Batch, candidates: Candidates, entities: Features):
         keys = jax.random.split(key, len(batch.label))
         found = {}
@@ -159,7 +159,7 @@ def aggregate_baselines(
     place = [problem.shots.index(problem.headline)]
     fitted = {name: (each.state, {of: at[place] for of, at in each.settings.items()}) for name, each in tuned.items()}
 
-    @jax.jit
+    @jit_undefined
     def folded(fitted, key: PRNGKeyArray, batch: Batch, candidates: Candidates, entities: Features):
         keys, headline = jax.random.split(key, len(batch.label)), jnp.array([problem.headline])
 

@@ -1,4 +1,4 @@
-"""Turn blocks of the config into components: the only call of Hydra's instantiate, and all checks that need no data."""
+"""Turn blocks of the config into components, with all checks that need no data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ import jax.numpy as jnp
 import optax
 from annotated_types import Ge, Gt, Lt
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from recmeta.baselines.panel import BASELINES
 from recmeta.cleaning import blocks, clean
-from recmeta.config import schema
+from recmeta.config import schema, versions
 from recmeta.metrics import Metric, aggregate
 from recmeta.metrics import metric as parse_metric
 from recmeta.metrics.lists import Aggregate
@@ -211,7 +210,7 @@ def _instantiated(group: str, block: Mapping[str, Any], given: tuple[str, ...]) 
     if block.get("_convert_") != "all":
         raise UserError(f"{group}._convert_ must be all: components take plain values")
     try:
-        made = instantiate({**block, "_target_": located(str(block["_target_"]))})
+        made = versions.make({**block, "_target_": located(str(block["_target_"]))})
     except (InstantiationException, TypeError) as error:
         cause = error.__cause__ or error
         raise UserError(f"{group}._target_={block['_target_']}: {_line(cause)}") from error

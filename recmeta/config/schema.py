@@ -69,7 +69,9 @@ class Root:
 
 def register() -> None:
     """Make the schema known to Hydra under the name that conf/config.yaml's defaults list begins with."""
-    ConfigStore.instance().store(name="schema", node=Root)
+    store = ConfigStore.instance()
+    if "schema.yaml" not in store.repo:  # Hydra 1.4 warns of a second time
+        store.store(name="schema", node=Root)
 
 
 def kind(key: str) -> str:

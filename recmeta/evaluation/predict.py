@@ -12,7 +12,16 @@ import numpy as np
 import polars as pl
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from recmeta.evaluation.score import Predictions, Scored, fold, mean_over_tasks, per_task, rank, task_scores
+from recmeta.evaluation.score import (
+    Predictions,
+    Scored,
+    fold,
+    jit_undefined,
+    mean_over_tasks,
+    per_task,
+    rank,
+    task_scores,
+)
 from recmeta.metrics import Metric
 from recmeta.metrics.lists import Aggregate
 from recmeta.types import (
@@ -191,12 +200,12 @@ def test_learner(
         change = mean_over_tasks(jnp.abs(full.label - predictions.label[:, 0]), batch)
         return full, error, change
 
-    @jax.jit
+    @jit_undefined
     def ranked(replicas: Replicas, place: Array, batch: Batch, candidates: Candidates, entities: Features):
         params, made = nth(replicas, place)
         return rank(ranking, spec, partial(learner_scores, made, params, shots), batch, candidates, entities)
 
-    @jax.jit
+    @jit_undefined
     def folded(replicas: Replicas, place: Array, batch: Batch, candidates: Candidates, entities: Features):
         params, made = nth(replicas, place)
         headline = jnp.array([problem.headline])

@@ -34,6 +34,17 @@ Scored = Callable[[Predictions, Batch], dict[str, Array]]
 """Each metric of each task, for the predictions of one method and one seed at all support sizes."""
 
 
+def jit_undefined(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Compile a function that returns NaN for what is undefined: JAX_DEBUG_NANS=1 is not to report those."""
+    compiled = jax.jit(function)
+
+    def call(*arguments: PyTree) -> PyTree:
+        with jax.debug_nans(False):
+            return compiled(*arguments)
+
+    return call
+
+
 def per_task(function: Callable[..., PyTree], batch: Batch, *more: PyTree, at_once: int = TASKS_AT_ONCE) -> PyTree:
     """Map a function of one task over a batch, a block of tasks at a time.
 
@@ -207,7 +218,7 @@ def bounds(
         }
 
     ranked = candidates and (candidates.allowed, candidates.position, candidates.there)
-    return jax.jit(jax.vmap(among))(batch.label, batch.task.query.mask, ranked)
+    return jit_undefined(jax.vmap(among))(batch.label, batch.task.query.mask, ranked)
 
 
 def mean_bounds(metrics: Sequence[Metric], problem: Problem) -> dict[str, dict[str, dict[str, float | None]]]:
@@ -229,7 +240,7 @@ def _mean(values: Array) -> float | None:
 
 def make_scored(metrics: Sequence[Metric], spec: DataSpec) -> Scored:
     """Compile-ready `measure`. One program serves every method and seed: made once, and passed to all."""
-    return jax.jit(partial(measure, metrics, spec))
+    return jit_undefined(partial(measure, metrics, spec))
 
 
 def mean_over_tasks(values: Float[Array, "... T n"], batch: Batch) -> Float[Array, "..."]:

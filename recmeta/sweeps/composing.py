@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from omegaconf import DictConfig, open_dict
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 KEPT = 64
-"""For how many choices what they make is kept."""
+"""For how many choices of options the composed config is kept."""
 
 
 class Composer:
     """Hydra's loader of configs, quicker for the runs of one sweep, each of which it composes twice or more.
 
-    Hydra reads and merges all files for every one, 68 ms on the machine of docs/sweeps.md; this takes 8. Files are read
-    once for runs that choose the same options of config groups. The values that they are given besides are laid over a
-    copy, as Hydra does at its end; all else that is typed counts as a choice.
+    Hydra reads and merges all files for each, 68 ms on the machine of docs/sweeps.md; this takes 8. Files are read
+    once for runs that choose the same options of config groups. The values that they are given besides are laid over
+    a copy, as Hydra does at its end.
 
     Args:
         loader: Hydra's.
@@ -32,7 +32,9 @@ class Composer:
     def __init__(self, loader: Any, sweep: DictConfig) -> None:
         self.loader, self.sweep = loader, sweep
         of_hydra = [str(text) for text in sweep.hydra.overrides.hydra]  # which may name folders with further groups
-        self.files = loader._parse_overrides_and_create_caching_repo(sweep.hydra.job.config_name, of_hydra)[1]
+        self.is_group = lru_cache(None)(
+            lambda key: bool(loader.get_group_options(key, None, sweep.hydra.job.config_name, of_hydra))
+        )
         self.made = lru_cache(KEPT)(lambda choices: loader.load_sweep_config(sweep, list(choices)))
 
     def __getattr__(self, name: str) -> Any:
@@ -45,19 +47,27 @@ class Composer:
         if master_config is not self.sweep:
             return self.loader.load_sweep_config(master_config, typed)
         try:
-            overrides = OverridesParser.create().parse_overrides(typed)
-            values = [override for override in overrides if self.is_value(override)]
-            config = copy.deepcopy(self.made(tuple(o.input_line or "" for o in overrides if o not in values)))
-            ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        except HydraException:
+            return self._compose(typed)
+        except (HydraException, OmegaConfBaseException):
             return self.loader.load_sweep_config(master_config, typed)
+
+    def _compose(self, typed: list[str]) -> DictConfig:
+        """Lay the values over the config of the choices.
+
+        Raises:
+            HydraException, OmegaConfBaseException: a choice or a value is not legal.
+            NotImplementedError: an override neither chooses an option nor gives a value.
+        """
+        overrides = OverridesParser.create().parse_overrides(typed)
+        values = [override for override in overrides if self.is_value(override)]
+        config = copy.deepcopy(self.made(tuple(o.input_line or "" for o in overrides if o not in values)))
+        for override in values:
+            lay(override, config)
         own = [override for override in overrides if not override.is_hydra_override()]
-        how = config.hydra.job.config.override_dirname
         with open_dict(config):
             config.hydra.overrides.task = [override.input_line for override in own]
-            config.hydra.job.override_dirname = get_overrides_dirname(
-                own, kv_sep=how.kv_sep, item_sep=how.item_sep, exclude_keys=how.exclude_keys
-            )
+            if not OmegaConf.is_interpolation(config.hydra.job, "override_dirname"):  # from Hydra 1.4 on it is one
+                config.hydra.job.override_dirname = dirname(own, config.hydra.job.config.override_dirname)
         return config
 
     def is_value(self, override: Override) -> bool:
@@ -65,4 +75,35 @@ class Composer:
         key = override.key_or_group
         if key == "hydra" or override.is_hydra_override() or override.is_sweep_override():
             return False
-        return isinstance(override.value(), dict) or not self.files.group_exists(key)
+        return isinstance(override.value(), dict) or not self.is_group(key)
+
+
+def lay(override: Override, config: DictConfig) -> None:
+    """Set or delete a value in a composed config, as Hydra does.
+
+    Raises:
+        HydraException: the override is left to Hydra: it extends a list, deletes by value, or adds what is there.
+        OmegaConfBaseException: there is no such setting, or the value is of the wrong type.
+    """
+    key, value, changes = override.key_or_group, override.value(), override.type == OverrideType.CHANGE
+    there = None if changes else OmegaConf.select(config, key)
+    added = override.is_add() and (there is None or isinstance(value, dict | list))
+    if override.package is None and override.is_delete() and value is None and there is not None:
+        parent, _, name = key.rpartition(".")
+        with open_dict(config):
+            del (OmegaConf.select(config, parent) if parent else config)[name]
+    elif override.package is None and (changes or added or override.is_force_add()):
+        OmegaConf.update(config, key, value, merge=True, force_add=not changes)
+    else:
+        raise ConfigCompositionException(f"{override.input_line}: left to Hydra")
+
+
+def dirname(overrides: Sequence[Override], how: DictConfig) -> str:
+    """Join overrides to one name, as the ``override_dirname`` of Hydra 1.3.
+
+    Args:
+        overrides: of a run.
+        how: ``hydra.job.config.override_dirname``: separators, and the keys that are left out.
+    """
+    lines = sorted(str(one.input_line) for one in overrides if one.key_or_group not in how.exclude_keys)
+    return how.item_sep.join(lines).replace("=", how.kv_sep)

@@ -62,7 +62,7 @@ def compose(load: Load, config: DictConfig, overrides: Sequence[Sequence[str]], 
         for number, typed in enumerate(overrides, first):
             composed = load(config, list(typed))
             with open_dict(composed):
-                composed.hydra.job.id = composed.hydra.job.num = number
+                composed.hydra.job.id, composed.hydra.job.num = str(number), number
                 instance.set_config(composed)
                 hydra = composed.pop("hydra")
             plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)

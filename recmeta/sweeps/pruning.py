@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import optuna
 from optuna.trial import FrozenTrial
 
+from recmeta.sweeps.storage import Stored
 from recmeta.types import Pruned
 
 LEAST = 5
@@ -51,15 +52,16 @@ def halving(done: float) -> float:
 PRUNERS: Mapping[str, Callable[[float], float]] = {"median": median, "halving": halving}
 
 
-def judge(study: optuna.Study, batch: Sequence[FrozenTrial], share: Callable[[float], float], steps: int) -> Judge:
+def judge(stored: Stored, batch: Sequence[FrozenTrial], share: Callable[[float], float], steps: int) -> Judge:
     """Returns a function that prunes the trials of a batch while they run.
 
     Args:
-        study: keeps values and decisions.
+        stored: the study that keeps values and decisions.
         batch: the trials.
         share: share of training done -> share of all trials that may go on.
         steps: steps of a complete training.
     """
+    study = stored.study
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
 
     def judged(step: int, values: Mapping[int, float]) -> Mapping[int, Pruned]:
@@ -67,7 +69,7 @@ def judge(study: optuna.Study, batch: Sequence[FrozenTrial], share: Callable[[fl
         for place, value in values.items():
             # Values reported before a kill are final, and so are the decisions by them.
             if step not in known[batch[place].number].intermediate_values:
-                study._storage.set_trial_intermediate_value(batch[place]._trial_id, step, value)
+                stored.report(batch[place].number, step, value)
         known = study.get_trials(deepcopy=False)
         values_by = {trial.number: by(step, trial.intermediate_values) for trial in known}
         last = {number: sign * value for number, value in values_by.items() if value is not None}
@@ -75,7 +77,7 @@ def judge(study: optuna.Study, batch: Sequence[FrozenTrial], share: Callable[[fl
             number = batch[place].number
             better = sum(value < last[number] for value in last.values())
             if DECIDED not in known[number].user_attrs and better >= share(step / steps) * len(last):
-                study._storage.set_trial_user_attr(batch[place]._trial_id, DECIDED, [step, sign * last[number]])
+                stored.annotate(number, DECIDED, [step, sign * last[number]])
         known = study.get_trials(deepcopy=False)
         decided = {place: known[trial.number].user_attrs.get(DECIDED) for place, trial in enumerate(batch)}
         return {place: Pruned(*decision) for place, decision in decided.items() if decision and decision[0] <= step}

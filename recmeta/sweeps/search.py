@@ -8,6 +8,7 @@ A trial is stored with all its values or not at all. Trials without a result are
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,6 +24,7 @@ from recmeta.runs import directory as run_directory
 from recmeta.runs.files import to_json, write
 from recmeta.sweeps.pruning import DECIDED, PRUNERS, Judge, judge
 from recmeta.sweeps.space import Space, described, edges, grid, typed
+from recmeta.sweeps.storage import Stored, store
 from recmeta.types import UserError
 
 STORAGE = "search.db"
@@ -71,7 +74,7 @@ class SearchBase(NamedTuple):
     """
 
     config: str
-    goal: str
+    goal: Literal["min", "max"]
     steps: int
     first: Mapping[str, Any] | None
 
@@ -119,15 +122,16 @@ def search(folder: Path, space: Space, settings: Settings, base: SearchBase, lau
         UserError: the folder holds another search, another process searches there, or the storage can't be used.
     """
     run_directory.make(folder)
-    with run_directory.locked(folder):
-        study = _study(folder, space, settings, base)
+    with run_directory.locked(folder), closing(_stored(folder, settings, base)) as stored:
+        study = stored.study
+        _check_same(study, folder, space, settings, base)
         planned = _planned(space, settings, base)
         total = min(settings.trials, len(planned)) if settings.sampler == "grid" else settings.trials
         while batch := _batch(study, space, settings, total, planned):
-            judged = None if settings.pruner == "none" else judge(study, batch, PRUNERS[settings.pruner], base.steps)
+            judged = None if settings.pruner == "none" else judge(stored, batch, PRUNERS[settings.pruner], base.steps)
             results = launch([typed(trial.params) for trial in batch], batch[0].number, judged)
             for trial, result in zip(batch, results, strict=True):
-                _tell(study, trial, result, batch[0].number)
+                _tell(stored, trial, result, batch[0].number)
             write(folder / RECORD, to_json(recorded(study, space, settings)))
             if any(result.occupied for result in results):
                 raise UserError(
@@ -138,22 +142,31 @@ def search(folder: Path, space: Space, settings: Settings, base: SearchBase, lau
     return record
 
 
-def _study(folder: Path, space: Space, settings: Settings, base: SearchBase) -> optuna.Study:
-    """Open the stored search, and refuse one with other settings."""
+def _stored(folder: Path, settings: Settings, base: SearchBase) -> Stored:
+    """Open the storage of the search, or create it.
+
+    Raises:
+        UserError: it can't be used.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own = f"sqlite:///{(folder / STORAGE).resolve()}"
     # A storage given by the user may hold other searches.
     name = "search" if settings.storage is None else folder.name
-    direction = optuna.study.StudyDirection.MINIMIZE if base.goal == "min" else optuna.study.StudyDirection.MAXIMIZE
     try:
-        study = optuna.create_study(
-            storage=settings.storage or own, study_name=name, direction=direction, load_if_exists=True
-        )
+        return store(RDBStorage(settings.storage or own), name, base.goal)
     except (ImportError, ValueError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise UserError(
             f"hydra.sweeper.storage: it can't be used ({str(error).partition(chr(10))[0]}); give an Optuna storage "
             "URL, as postgresql://HOST/NAME"
         ) from error
+
+
+def _check_same(study: optuna.Study, folder: Path, space: Space, settings: Settings, base: SearchBase) -> None:
+    """Refuse a search that differs from the stored one.
+
+    Raises:
+        UserError: naming the difference.
+    """
     identity = {
         "config": base.config, "searched": described(space), "goal": base.goal, "sampler": settings.sampler,
         "seed": settings.seed, "batch": settings.batch, "pruner": settings.pruner,
@@ -163,7 +176,6 @@ def _study(folder: Path, space: Space, settings: Settings, base: SearchBase) -> 
         differs = ", ".join(key for key in identity if known.get(key) != identity[key])
         raise UserError(f"{folder} holds a search with another {differs}; give another name=, or remove it")
     study.set_user_attr("search", identity)
-    return study
 
 
 def _planned(space: Space, settings: Settings, base: SearchBase) -> list[Mapping[str, Any]]:
@@ -206,10 +218,11 @@ def sampler(settings: Settings, number: int) -> BaseSampler:
     return TPESampler(seed=seed) if settings.sampler == "tpe" else RandomSampler(seed=seed)
 
 
-def _tell(study: optuna.Study, trial: FrozenTrial, result: TrialResult, first: int) -> None:
+def _tell(stored: Stored, trial: FrozenTrial, result: TrialResult, first: int) -> None:
     """Record the result of a trial, unless it is not known yet; ``first`` is the number of its batch's first."""
     if result.occupied:
         return
+    study = stored.study
     run = result.directory and result.directory.name
     earlier = study.get_trials(deepcopy=False)[: trial.number]
     # A run made for an earlier trial, or in the same batch, costs no time again; runs without a result are repeated.
@@ -218,7 +231,7 @@ def _tell(study: optuna.Study, trial: FrozenTrial, result: TrialResult, first: i
     same, seconds = (before[0], 0.0) if run and before else (None, result.seconds)
     about = {"run": run, "same_as": same, "seconds": seconds, "reason": result.reason, "code": result.code}
     # Not on the trial object: it may have been asked for in a process that was killed.
-    study._storage.set_trial_user_attr(trial._trial_id, "about", about)
+    stored.annotate(trial.number, "about", about)
     if result.pruned:
         study.tell(trial.number, state=TrialState.PRUNED)  # its value is the last one reported
     elif result.value is None or not np.isfinite(result.value):

@@ -89,7 +89,7 @@ def initial_progress(
         key_init, key = jax.random.split(jax.random.key(seed))
         params = learner(numbers, constants).init(key_init)
         # Strong types: a weak one would come out of the first chunk strong, and the second chunk compile anew.
-        worst = jnp.array(jnp.inf if goal == "min" else -jnp.inf, jnp.float32)
+        worst = jnp.array(jnp.inf if goal == "min" else -jnp.inf, float)
         zero = jnp.array(0, jnp.int32)
         state = TrainState(params, optimizer(numbers).init(params), key, zero)
         return Progress(state, Best(jax.tree.map(jnp.copy, params), worst, zero, jnp.array(False)))

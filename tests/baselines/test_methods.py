@@ -1,5 +1,8 @@
 """Each method against an oracle library, or its published equations in numpy, loop by loop."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import jax
@@ -187,6 +190,25 @@ def test_a_new_user_is_folded_in_as_the_library_does(problem, task, predicted):
     np.testing.assert_allclose(nobody, item[other] @ user.mean(0), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("ModuleNotFoundError('No module named implicit')", r"needs the package implicit: pip install 'recmeta"),
+        ("ImportError('libgomp.so.1: cannot open')", r"can't be loaded \(libgomp.* open\): apt-get install libgomp1$"),
+        ("ImportError('undefined symbol')", r"can't be loaded \(undefined symbol\): pip install --force-reinstall"),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_is_not_said_to_be_missing(monkeypatch, tmp_path, raised, said):
+    (tmp_path / "implicit").mkdir()
+    (tmp_path / "implicit" / "__init__.py").touch()
+    (tmp_path / "implicit" / "als.py").write_text(f"raise {raised}")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "implicit"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(UserError, match=said):
+        fit_als(np.eye(2), 4, penalty=2.0, confidence=5.0)
+
+
 # --- content ------------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +285,14 @@ def test_clusters_are_those_that_were_planted():
     planted = rng.integers(0, 3, 90)
     found = cluster(np.eye(3)[planted] + rng.normal(0, 0.1, (90, 3)), 3)
     assert len(set(zip(planted.tolist(), found.tolist(), strict=True))) == 3
+
+
+def test_clusters_need_no_tools_of_the_system():
+    """Slim images have no lscpu, of whose lack joblib warns with a traceback."""
+    found = "from recmeta.baselines.segments import cluster; import numpy; print(cluster(numpy.eye(9), 3).max())"
+    nowhere = os.environ | {"PATH": "/nowhere"}
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", found], env=nowhere, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("2\n", "")
 
 
 @pytest.mark.parametrize("shots", [0, 5])

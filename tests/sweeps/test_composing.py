@@ -2,14 +2,16 @@
 
 import pytest
 from hydra import initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from recmeta.config import schema
+from recmeta.config import schema, versions
 from recmeta.sweeps.composing import Composer
+
+# OmegaConf 2.4, which comes with Hydra 1.4, has another name for it; 2.3 has this one alone.
+pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver")
 
 
 def loaded(*typed):
@@ -24,7 +26,7 @@ def files(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "one.yaml").write_text("# @package _global_\nbatch: 3\n")
     schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         yield f"hydra.searchpath=[file://{tmp_path}]"
 
 
@@ -48,6 +50,7 @@ POINTS = [
     ["dataset=table", "++dataset.item_features.years.kind=numeric", "dataset.columns={user: who}"],
     ["learner={inner_rate: 3}", "name='a, b'", "~patience"],
     ["~experiment"],
+    ["scorer=dot", "~scorer.width", "~patience=10"],
     ["experiment=ridge", "batch=9"],
     ["+mine=one", "name='${output}'"],
     ["+mine@reporter=one"],
@@ -72,13 +75,13 @@ def test_are_what_hydra_composes(sweep, typed):
 
 def test_files_are_read_once_for_all_that_choose_the_same(sweep, monkeypatch):
     loader, master = sweep
-    composed, load = [], ConfigLoaderImpl.load_sweep_config
+    composed, load = [], loader.load_sweep_config
 
-    def count(self, master_config, sweep_overrides):
+    def count(master_config, sweep_overrides):
         composed.append(list(sweep_overrides))
-        return load(self, master_config, sweep_overrides)
+        return load(master_config, sweep_overrides)
 
-    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", count)
+    monkeypatch.setattr(loader, "load_sweep_config", count)
     composer = Composer(loader, master)
     for typed in POINTS[:8]:
         composer.load_sweep_config(master, typed)

@@ -3,14 +3,15 @@
 import math
 from contextlib import suppress
 
-import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
 
 from recmeta.sweeps.pruning import LEAST, halving, judge, median
 from recmeta.sweeps.search import SearchBase, Settings, TrialResult, search
 from recmeta.sweeps.space import space
+from recmeta.sweeps.storage import store
 
 RATE = {"rate": FloatDistribution(0, 1)}
 
@@ -27,8 +28,8 @@ def given_up(judged, step, values):
 
 
 def test_the_worse_half_is_given_up_and_stays_so():
-    study = optuna.create_study(direction="minimize")
-    judged = judge(study, asked(study, 6), median, steps=100)
+    stored = store(InMemoryStorage(), "search", "min")
+    judged = judge(stored, asked(stored.study, 6), median, steps=100)
     values = [3.0, 1.0, 2.0, 6.0, 5.0, 4.0]
     assert given_up(judged, 20, values) == set(), "too early to say"
     assert given_up(judged, 30, values) == {3, 4, 5}
@@ -41,8 +42,8 @@ def test_the_worse_half_is_given_up_and_stays_so():
 
 
 def test_halving_keeps_half_then_a_quarter():
-    study = optuna.create_study(direction="maximize")
-    judged = judge(study, asked(study, 16), halving, steps=100)
+    stored = store(InMemoryStorage(), "search", "max")
+    judged = judge(stored, asked(stored.study, 16), halving, steps=100)
     left = {place: float(place) for place in range(16)}
     for step, expected in ((10, 16), (30, 8), (40, 8), (50, 4), (90, 4)):
         gone = given_up(judged, step, left)
@@ -53,8 +54,8 @@ def test_halving_keeps_half_then_a_quarter():
 
 @pytest.mark.parametrize("share", [median, halving])
 def test_the_best_at_a_step_is_never_given_up(share):
-    study = optuna.create_study(direction="minimize")
-    judged = judge(study, asked(study, 8), share, steps=9)
+    stored = store(InMemoryStorage(), "search", "min")
+    judged = judge(stored, asked(stored.study, 8), share, steps=9)
     left = range(8)
     for step in range(1, 9):
         values = {place: (place * step) % 7 - step for place in left}
@@ -65,22 +66,22 @@ def test_the_best_at_a_step_is_never_given_up(share):
 
 
 def test_equals_are_treated_alike_and_no_number_is_worst():
-    study = optuna.create_study(direction="minimize")
-    judged = judge(study, asked(study, 6), median, steps=2)
+    stored = store(InMemoryStorage(), "search", "min")
+    judged = judge(stored, asked(stored.study, 6), median, steps=2)
     assert given_up(judged, 1, [1.0, 1.0, 1.0, 1.0, math.inf, math.inf]) == {4, 5}
 
 
 def test_a_few_trials_are_too_few_to_judge_by():
-    study = optuna.create_study(direction="minimize")
-    judged = judge(study, asked(study, LEAST - 1), median, steps=2)
+    stored = store(InMemoryStorage(), "search", "min")
+    judged = judge(stored, asked(stored.study, LEAST - 1), median, steps=2)
     assert given_up(judged, 1, [float(place) for place in range(LEAST - 1)]) == set()
 
 
 def test_later_batches_are_judged_by_earlier_ones():
-    study = optuna.create_study(direction="minimize")
-    first = asked(study, 6)
-    judge(study, first, median, steps=20)(10, dict.fromkeys(range(6), 1.0))
-    assert given_up(judge(study, asked(study, 2), median, steps=20), 10, [0.5, 1.5]) == {1}
+    stored = store(InMemoryStorage(), "search", "min")
+    first = asked(stored.study, 6)
+    judge(stored, first, median, steps=20)(10, dict.fromkeys(range(6), 1.0))
+    assert given_up(judge(stored, asked(stored.study, 2), median, steps=20), 10, [0.5, 1.5]) == {1}
 
 
 class Killed(BaseException):

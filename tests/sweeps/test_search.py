@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.pool import Pool
 
 from recmeta.runs import directory as run_directory
 from recmeta.sweeps.search import RECORD, STORAGE, SearchBase, Settings, TrialResult, lines, search
@@ -255,6 +256,18 @@ def test_a_storage_that_is_none_is_refused(tmp_path):
     for url in ("sqlite:////no/such/folder/a.db", "nothing://a"):
         with pytest.raises(UserError, match=r"^hydra\.sweeper\.storage: it can't be used .*URL"):
             searched(tmp_path, launcher([]), storage=url)
+
+
+def test_all_connections_are_closed_in_the_end(tmp_path):
+    changes = []
+    counted = (("connect", lambda *_: changes.append(1)), ("close", lambda *_: changes.append(-1)))
+    for name, count in counted:
+        event.listen(Pool, name, count)
+    searched(tmp_path, launcher([]), trials=2)
+    for name, count in counted:
+        event.remove(Pool, name, count)
+    assert changes
+    assert sum(changes) == 0
 
 
 def test_one_process_searches_at_a_time(tmp_path):
