@@ -108,6 +108,17 @@ def test_embeddings_have_a_table_or_a_map_and_unknown_words_are_zero(coded):
         np.testing.assert_allclose(embedded, arrays @ np.asarray(own), rtol=1e-5)
 
 
+def test_vectors_of_a_cosine_weigh_alike_whatever_their_kind(coded):
+    """A category, and a vector of any length, are of length 1; what is missing is 0, and single numbers have none."""
+    kind, _, fitted, arrays = coded
+    if kind.numbers:
+        assert kind.arrays.vectors is None
+        return
+    length = np.linalg.norm(kind.arrays.vectors(jnp.asarray(arrays), kind.arrays.size(fitted)), axis=1)
+    expected = {"categorical": [1, 0, 1, 0], "multi": [2, 0, 1, 2], "vector": [1, 0, 1, 1]}
+    np.testing.assert_allclose(length**2, expected[kind.name], rtol=1e-6)
+
+
 def test_the_hash_changes_with_a_value_and_with_what_is_missing(coded):
     kind, values, *_ = coded
     hashed = {kind.reading.content(values), kind.reading.content(values[:3])}
