@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -30,7 +31,7 @@ from recmeta.types import (
 
 
 class Structure(NamedTuple):
-    """What a module is made of, as shapes.
+    """Structure and arrays of a module, as shapes.
 
     Attributes:
         module: abstract: its arrays are shapes.
@@ -95,31 +96,37 @@ def make_model(
         _, _, _, head = split(make_scorer(key_scorer), ...)
         return {"tables": tables, "encoder": rest, "scorer": head}
 
-    def bind(constants: Constants) -> tuple[Callable[..., Encoding], Callable[[Params, Encoding], Array]]:
-        call = caller(encodes, constants.get("encoder", {}))
-
-        def encode(
-            params: Params,
-            context: Features,
-            support: Support,
-            x: Features | None,
-            key: PRNGKeyArray | None = None,
-        ) -> Encoding:
-            key = support.key if key is None else key
-            # The support and the query of one task are encoded with numbers of their own.
-            key = None if key is None else jax.random.fold_in(key, int(x is not None))
-            return call([params["tables"], params["encoder"]], key)(context, support, x)
-
-        call_scorer = caller(scores, constants.get("scorer", {}))
-
-        def score(params: Params, encoding: Encoding) -> Float[Array, "n"]:
-            return objective.link(jnp.asarray(spec.mean)) + call_scorer([params["scorer"]], None)(encoding)
-
-        return encode, score
-
+    bind = partial(functions, encodes, scores, spec, objective)
     constants = {name: made for name, part in parts.items() if (made := make_constants(*part))}
     kernels = frozenset((name, *path) for name, (_, part) in parts.items() for path in part.kernels)
     return Model(init, *bind(constants), widths, kernels, constants, bind)
+
+
+def functions(
+    encodes: Structure, scores: Structure, spec: DataSpec, objective: Objective, constants: Constants
+) -> tuple[Callable[..., Encoding], Callable[[Params, Encoding], Array]]:
+    """Build `Model.encode` and `Model.score` of an encoder and a scorer.
+
+    Args:
+        encodes, scores: the two modules.
+        spec: its mean label is where scores start from.
+        objective: says in which units a score is.
+        constants: of each module that has some, under "encoder" and "scorer".
+    """
+    call, call_scorer = caller(encodes, constants.get("encoder", {})), caller(scores, constants.get("scorer", {}))
+
+    def encode(
+        params: Params, context: Features, support: Support, x: Features | None, key: PRNGKeyArray | None = None
+    ) -> Encoding:
+        key = support.key if key is None else key
+        # The support and the query of one task draw apart.
+        key = None if key is None else jax.random.fold_in(key, int(x is not None))
+        return call([params["tables"], params["encoder"]], key)(context, support, x)
+
+    def score(params: Params, encoding: Encoding) -> Float[Array, "n"]:
+        return objective.link(jnp.asarray(spec.mean)) + call_scorer([params["scorer"]], None)(encoding)
+
+    return encode, score
 
 
 def with_constants(model: Model, constants: Constants) -> Model:
@@ -147,7 +154,7 @@ def split(module: nnx.Module, *kinds: Any) -> tuple[Any, ...]:
 
 
 def structure(part: str, make: Callable[[PRNGKeyArray], Any], *kinds: Any) -> Structure:
-    """Look at what a module is made of; no array is allocated.
+    """Describe a module and its arrays by shapes; none is allocated.
 
     Args:
         part: "encoder" or "scorer", for messages.

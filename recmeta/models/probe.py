@@ -129,7 +129,7 @@ def check_tables(model: Model, params: Params, task: Task) -> None:
 
 
 def lookup_fails(model: Model, params: Params, task: Task, recorded: Any) -> Exception | None:
-    """Why an encoder can't encode with recorders in the place of tables; None where it can.
+    """Encode with recorders in place of tables, and return the error; None without one.
 
     Args:
         model, params, task: as shapes.
@@ -156,7 +156,7 @@ def lookup_fails(model: Model, params: Params, task: Task, recorded: Any) -> Exc
 
 
 def uses_of(model: Model, params: Params, task: Task) -> Uses:
-    """How a model uses its parameters outside of loops: on the support and on the query."""
+    """Find the parameters that inputs are multiplied by or looked up in, outside of loops, on support and query."""
 
     def program(params: Params, task: Task) -> Any:
         encode = lambda x: model.encode(params, task.context, task.support, x)  # noqa: E731

@@ -1,4 +1,4 @@
-"""What is known beyond one task: the rows of meta-train by item, and relations, in the codes that a model reads."""
+"""Background of a problem: meta-train rows by item, and relations, in the codes that a model reads."""
 
 from __future__ import annotations
 

@@ -165,10 +165,10 @@ class Memory(NamedTuple):
 
 
 class Background(NamedTuple):
-    """What is known beyond one task, on the host; an encoder that asks for ``background`` is given it.
+    """Knowledge beyond one task, on the host, for an encoder that asks for ``background``.
 
     Attributes:
-        memory: what meta-train has rated.
+        memory: the meta-train rows.
         entities: how many entities of tasks there are, those of test tasks among them: ``context[ENTITY]`` is below.
         relations: name -> pairs, whose sides are "context" and "row": numbers as in ``context[ENTITY]``, codes as in
             ``x["id"]``. A pair of a row's entity that meta-train has not seen is left out: it has no code.
@@ -197,8 +197,7 @@ class Problem(NamedTuple):
         headline: the one that summaries are at.
         about: scenario -> what is known of each test task, a column each ``[T]``: for results by bucket.
         candidates: scenario, or "validation" -> what its query rows are ranked among; where it has none, themselves.
-        background: makes what is known beyond one task: only some encoders ask for it. None: nothing is.
-        transform: what was fitted to features; None where there are none to encode (a problem made by hand).
+        background: makes the knowledge beyond one task, which only some encoders ask for; None: there is none.
     """
 
     spec: DataSpec
