@@ -43,6 +43,16 @@ def test_fields_by_hand():
     assert fields.width == 8
 
 
+def test_each_field_of_numbers_has_a_map_of_its_own():
+    """Those of one shape are one parameter, in the order of the fields."""
+    kinds = [Field("n", "numeric", 2), Field("v", "vector", 3), Field("m", "numeric", 2)]
+    fields = Fields(kinds, width=2, rngs=nnx.Rngs(0))
+    maps = {size: np.asarray(fields.linear[size][...]) for size in ("2", "3")}
+    x = {"n": jnp.array([[1.0, 0.0]]), "v": jnp.array([[0.0, 2.0, 0.0]]), "m": jnp.array([[0.0, 1.0]])}
+    expected = np.concatenate([maps["2"][0, 0], 2 * maps["3"][0, 1], maps["2"][1, 1]])
+    np.testing.assert_allclose(fields(x), expected[None], rtol=1e-6)
+
+
 def test_a_side_without_fields_is_one_vector():
     fields = Fields([], width=3, rngs=nnx.Rngs(0))
     np.testing.assert_array_equal(fields({}), fields.table[...][0])
