@@ -17,7 +17,7 @@ REASON = "# Long: "
 
 PENDING = {
     "evaluation/predict.py": {"test_learner"}, "learners/adaptation/kernels.py": {"factor"},
-    "models/model.py": {"make_model"}, "training/chunk.py": {"make_chunk"},
+    "training/chunk.py": {"make_chunk"},
     "protocols/matrix.py": {"matrix"}, "protocols/tanp.py": {"tanp"}, "protocols/temporal.py": {"temporal"},
     "protocols/user_cold.py": {"user_cold"},
 }  # fmt: skip
