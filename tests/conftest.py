@@ -3,21 +3,26 @@
 import importlib
 import os
 
-import platformdirs
-
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("WANDB_MODE", "disabled")
-# Members of a program are dealt out to devices; in a run of its own each core is one.
+# Replicas of a program are dealt out to devices; in a run of its own each core is one.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
-# Compilations outlive the session: the second run of the suite skips nearly all of them.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", platformdirs.user_cache_dir("recmeta/jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+# Caches of XLA's own, for GPUs: their folder would be part of every entry's key, and each process has another.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES", "none")
 
 import jax
 import pytest
 
 from recmeta.types import UserError
+from tests import compile_cache
+from tests.compile_cache import (  # noqa: F401 (hooks)
+    pytest_configure,
+    pytest_make_collect_report,
+    pytest_sessionfinish,
+    pytest_unconfigure,
+)
 
 
 def _skip_without_system_library(item):
@@ -124,9 +129,8 @@ def small() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def kill_at():
+def kill_at(tmp_path_factory):
     """``kill_at(step, folder, typed)``: run a command line, and kill it when a run in the folder has logged a step."""
-    import os
     import signal
     import subprocess
     import sys
@@ -134,7 +138,10 @@ def kill_at():
 
     def kill(step, folder, typed):
         command = [sys.executable, "-m", "recmeta", *typed]
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # It may be killed while it writes an entry of its compile cache.
+        cache = compile_cache.link(compile_cache.own_folder(), tmp_path_factory.mktemp("cache"))
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache)}
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
         deadline = time.monotonic() + 200
         while not any(f'"step": {step}' in path.read_text() for path in folder.glob("main/*/metrics.jsonl")):
             assert child.poll() is None

@@ -76,10 +76,10 @@ def test_a_task_is_alone(name, task, middle, predicted):
     np.testing.assert_allclose(predicted(name, turned, settings)[order], predicted(name, task, settings), **CLOSE)
 
 
-def test_the_same_again(name, problem, task, middle, predicted):
+def test_the_same_again(name, problem, task, fitted, middle, predicted):
     """Fitted a second time, and asked a second time: the same."""
-    baseline, settings = BASELINES[name], middle(name)
-    first, second = baseline.fit(problem), baseline.fit(problem)
+    settings = middle(name)
+    first, second = fitted(name), BASELINES[name].fit(problem)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **CLOSE), first, second)
     np.testing.assert_array_equal(predicted(name, task, settings), predicted(name, task, settings))
 
@@ -111,9 +111,8 @@ def test_settings_do_something(name, task, corners, predicted):
         assert np.abs(np.subtract(*ends)).max() > 1e-3, setting
 
 
-def test_meta_test_has_no_part_in_the_fit(name, problem, middle):
+def test_meta_test_has_no_part_in_the_fit(name, problem, fitted):
     """The fit sees meta-train alone: with other validation and test tasks, nothing changes."""
-    baseline = BASELINES[name]
     swapped = problem._replace(validation=problem.test["user_cold"], test={"user_cold": problem.validation})
-    first, second = baseline.fit(problem), baseline.fit(swapped)
+    first, second = fitted(name), BASELINES[name].fit(swapped)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), first, second)

@@ -91,7 +91,7 @@ LEARNERS = {
 BESIDE_STEPS = ("mwuf",)
 """Those that read the support in their forward pass too."""
 
-SHOTS = jnp.array([0, 3, 5])
+SHOTS = np.array([0, 3, 5])
 close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
 
 

@@ -64,6 +64,11 @@ def make_batch():
     return batch, list(zip(support, query, strict=True)), rng.normal(size=3)
 
 
+def meta_grad(learner, w, batch):
+    """By a compiled program: op by op it takes ten times as long."""
+    return jax.jit(learner.meta_grad)(params_of(w), batch, jax.random.key(0))
+
+
 def slope(w, x, y):
     return 2 / len(y) * x.T @ (x @ w - y)
 
@@ -93,7 +98,7 @@ def test_one_step_on_a_quadratic_in_closed_form(first_order, adapts):
         through = np.eye(3) if first_order else np.eye(3) - RATE * 2 / len(ys) * xs.T @ xs
         expected.append(through @ slope(adapted, xq, yq))
         losses.append(np.mean((xq @ adapted - yq) ** 2))
-    gradient, reported = learner.meta_grad(params_of(w), batch, jax.random.key(0))
+    gradient, reported = meta_grad(learner, w, batch)
     np.testing.assert_allclose(gradient["scorer"]["w"], np.mean(expected, axis=0), rtol=1e-10)
     np.testing.assert_allclose(reported["loss"], np.mean(losses), rtol=1e-10)
 
@@ -104,17 +109,17 @@ def test_first_order_after_several_steps_is_the_plain_gradient_at_the_adapted_po
     learner = maml(
         spec=None, model=linear(), objective=mse(), inner_steps=3, inner_rate=RATE, first_order=True, adapts="head"
     )
-    expected = []
+    adapt, expected = jax.jit(learner.adapt), []
     for t, ((xs, ys), (xq, yq)) in enumerate(tasks):
         adapted = w
         for depth in range(4):
             task = jax.tree.map(lambda values, t=t: values[t], batch.task)
-            fast = learner.adapt(params_of(w), task.context, task.support, depth)
+            fast = adapt(params_of(w), task.context, task.support, depth)
             np.testing.assert_allclose(fast.params["scorer"]["w"], adapted, rtol=1e-10)
             if depth < 3:
                 adapted = adapted - RATE * slope(adapted, xs, ys)
         expected.append(slope(adapted, xq, yq))
-    gradient, _ = learner.meta_grad(params_of(w), batch, jax.random.key(0))
+    gradient, _ = meta_grad(learner, w, batch)
     np.testing.assert_allclose(gradient["scorer"]["w"], np.mean(expected, axis=0), rtol=1e-10)
 
 
@@ -131,7 +136,7 @@ def test_reptile_is_the_way_to_where_descent_on_all_rows_ends(steps):
             adapted = adapted - RATE * slope(adapted, x, y)
         expected.append(RATE * slope(w, x, y) if steps == 1 else w - adapted)
         losses.append(np.mean((x @ w - y) ** 2))
-    gradient, reported = learner.meta_grad(params_of(w), batch, jax.random.key(0))
+    gradient, reported = meta_grad(learner, w, batch)
     np.testing.assert_allclose(gradient["scorer"]["w"], np.mean(expected, axis=0), rtol=1e-10)
     np.testing.assert_allclose(reported["loss"], np.mean(losses), rtol=1e-10)
 
@@ -141,7 +146,7 @@ def test_joint_is_the_gradient_on_all_rows_and_never_adapts():
     batch, tasks, w = make_batch()
     learner = joint(spec=None, model=linear(), objective=mse())
     expected = [slope(w, np.concatenate([xs, xq]), np.concatenate([ys, yq])) for (xs, ys), (xq, yq) in tasks]
-    gradient, _ = learner.meta_grad(params_of(w), batch, jax.random.key(0))
+    gradient, _ = meta_grad(learner, w, batch)
     np.testing.assert_allclose(gradient["scorer"]["w"], np.mean(expected, axis=0), rtol=1e-10)
     task = jax.tree.map(lambda values: values[0], batch.task)
     np.testing.assert_array_equal(learner.adapt(params_of(w), task.context, task.support).params["scorer"]["w"], w)

@@ -97,6 +97,15 @@ def test_hash_is_of_the_data_and_the_seed_and_not_of_the_order_of_rows(frames, d
     assert roles(other, data) != roles(first, data)
 
 
+@pytest.mark.parametrize("changed", [{"validation_draws": 1}, {"query": 3}], ids=str)
+def test_hash_is_of_validation_and_test_too(data, cut, changed):
+    """Two splits that train on the same rows, and are chosen by or tested on others, are two."""
+    one, other = cut(data), cut(data, **changed)
+    train = [problem.split.frame.filter(role="train") for problem in (one, other)]
+    assert train[0].equals(train[1])
+    assert one.split.sha256 != other.split.sha256
+
+
 def test_roles_and_rows_do_not_depend_on_the_order_of_users(data, cut):
     shuffle = np.random.default_rng(2).permutation(len(data.users.ids))
     features = {name: replace(c, values=c.values[shuffle]) for name, c in data.users.features.items()}

@@ -1,5 +1,7 @@
 """Scorers against numpy."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -45,12 +47,9 @@ def test_mlp_with_layers_normalised_by_hand():
     np.testing.assert_allclose(scorer(Encoding(jnp.array(CONTEXT), jnp.array(ROW))), value[:, 0], rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "scorer",
-    [dot(widths=(3, 2), rngs=nnx.Rngs(0), width=4), mlp(widths=(3, 2), rngs=nnx.Rngs(0), hidden=(6,))],
-    ids=["dot", "mlp"],
-)
-def test_one_context_for_all_rows_is_that_context_at_each(scorer):
+@pytest.mark.parametrize("make", [partial(dot, width=4), partial(mlp, hidden=(6,))], ids=["dot", "mlp"])
+def test_one_context_for_all_rows_is_that_context_at_each(make):
+    scorer = make(widths=(3, 2), rngs=nnx.Rngs(0))
     shared = scorer(Encoding(jnp.array(CONTEXT[:1]), jnp.array(ROW)))
     apart = scorer(Encoding(jnp.tile(CONTEXT[:1], (5, 1)), jnp.array(ROW)))
     np.testing.assert_allclose(shared, apart, rtol=1e-5, atol=1e-6)

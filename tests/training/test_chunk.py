@@ -166,7 +166,7 @@ def state(w, step):
 
 
 def best(w, value, step, stopped=False):
-    return Best({"w": jnp.float32(w)}, jnp.float32(value), jnp.int32(step), jnp.array(stopped))
+    return Best({"w": np.float32(w)}, np.float32(value), np.int32(step), np.array(stopped))
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,16 @@ def scores(model, params, task):
     return model.score(params, model.encode(params, task.context, task.support, task.query.x))
 
 
-@pytest.mark.parametrize("adapts", MOVES)
-@pytest.mark.parametrize("name", LEARNERS)
+# Each compiles a program. Quick: of maml all choices; of every other learner one whose parameters are the model's own,
+# rows of tables among them, and one that the model is fitted with. Slow: all others, though they share that code.
+GRID = [
+    pytest.param(name, adapts, marks=() if name == "maml" or adapts in ("body", "lora") else pytest.mark.slow)
+    for name in LEARNERS
+    for adapts in MOVES
+]
+
+
+@pytest.mark.parametrize(("name", "adapts"), GRID)
 def test_what_adapts_is_what_was_asked_for_and_starts_from_the_model_as_it_is(problem, task, name, adapts):
     model = with_something_for(problem, adapts)
     learner = LEARNERS[name](spec=problem.spec, model=model, objective=mse(), adapts=adapts)
@@ -107,13 +115,16 @@ def test_what_adapts_is_what_was_asked_for_and_starts_from_the_model_as_it_is(pr
     start = {part: params[part] for part in ("tables", "encoder", "scorer")}
     wanted = {path for path in leaves(start) if MOVES[adapts](path)}
 
-    # Op by op: sixty programs would take longer to compile than to run so.
-    with jax.disable_jit():
-        fasts = [learner.adapt(params, task.context, task.support, depth) for depth in (0, 2)]
-        first, last = (learner.predict(fast, task.query) for fast in fasts)
-        before = scores(model, model.init(jax.random.key(0)), task)
+    # One program for both depths, which is traced once.
+    @jax.jit
+    def adapted(params, task, depth):
+        fast = learner.adapt(params, task.context, task.support, depth)
+        return fast.params, learner.predict(fast, task.query)
+
+    (_, first), (fast, last) = (adapted(params, task, depth) for depth in (0, 2))
+    before = scores(model, model.init(jax.random.key(0)), task)
     assert wanted
-    assert moved(start, fasts[1].params) == wanted
+    assert moved(start, fast) == wanted
     # The same key gives the model its own parameters, and what it is fitted with is without effect at first.
     np.testing.assert_allclose(first, before, rtol=1e-5)
     assert np.abs(last - first).max() > 1e-6
