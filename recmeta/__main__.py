@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+if sys.path and os.path.abspath(sys.path[0]) == _HERE:
+    # Run as a file: this folder's packages (types, statistics) would hide the standard library's.
+    sys.path[0] = os.path.dirname(_HERE)
+
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -45,6 +51,7 @@ def main() -> None:
     # Hydra then raises instead of printing pages; what it raises is said in one line below.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = cli.overrides_first(sys.argv[1:])
+    cli.find_own_components()
     failures.failed.clear()
     schema.register()
     cli.configure_jax()

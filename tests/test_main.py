@@ -1,12 +1,16 @@
 """The command line from end to end."""
 
+import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+import recmeta
+from recmeta import cli
 from recmeta.__main__ import main
 from recmeta.experiment import run as experiment
 
@@ -30,6 +34,33 @@ def test_hydras_own_flags(typed, said):
     ended = subprocess.run([sys.executable, "-m", "recmeta", *typed.split()], capture_output=True, text=True)
     assert ended.returncode == 0
     assert said in ended.stdout
+
+
+@pytest.mark.parametrize("flag", ["--hydra-help", "--version"])
+def test_the_file_itself_runs(flag, tmp_path):
+    """The package's own types and statistics do not hide the standard library's."""
+    file = Path(recmeta.__file__).with_name("__main__.py")
+    ended = subprocess.run([sys.executable, str(file), flag], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "Hydra" in ended.stdout
+
+
+def test_own_components_are_found_where_one_works(monkeypatch, tmp_path):
+    """As `python -m recmeta` finds them; last, so that no file there hides a library."""
+    (tmp_path / "mine_here.py").write_text("value = 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    cli.find_own_components()
+    cli.find_own_components()
+    assert importlib.util.find_spec("mine_here") is not None
+    assert sys.path[-1] == str(tmp_path)
+    assert sys.path.count(str(tmp_path)) == 1
+
+
+def test_an_unknown_key_is_refused_with_a_plus_too(small, monkeypatch, capfd, tmp_path):
+    assert call(monkeypatch, *small, f"output={tmp_path}", "+foo=1") == 2
+    assert capfd.readouterr().err.startswith("recmeta: foo: no such key; the config has dataset, ")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_defect_shows_where_it_is(small):

@@ -53,7 +53,7 @@ class Loop(TypedDict, total=False):
     """How an inner loop goes.
 
     Attributes:
-        steps: how many.
+        steps: how many; 0: the model stays as it is.
         rate: their size.
         depth: how many of them to take; None for all.
         truncate: take second derivatives in so many of the last steps alone; to the outer gradient, the gradients of
@@ -118,6 +118,8 @@ def adapt(
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, equation 1.
     """
     loss, start, finish, align = support_descent(model, objective, params, context, support, adapts)
+    if not loop["steps"] and not path:
+        return finish(start)
     rate = loop["rate"]
     if callable(rate):
         loop["rate"] = lambda number: align(rate(number))
@@ -242,6 +244,8 @@ def descend(gradient: Callable[[Params], Params], start: Params, **loop: Unpack[
 
     Reference: Shaban et al., Truncated back-propagation for bilevel optimization, AISTATS 2019.
     """
+    if not loop["steps"]:
+        return start, jax.tree.map(lambda leaf: leaf[None][:0], start)
     rate, depth, clip, constant = loop["rate"], loop.get("depth"), loop.get("clip"), constant_steps(loop)
     # Its own step size is left at 1, to be multiplied by the rate, which may be a tree and differs by step.
     optimizer = (loop.get("optimizer") or _descent)(1.0)

@@ -266,3 +266,22 @@ def test_of_truncated_steps_nothing_is_kept():
 def test_that_nothing_could_adapt_is_said():
     with pytest.raises(UserError, match=r"learner\.adapts=bias: this encoder and scorer have no such parameter"):
         inner.chosen({"tables": {}, "encoder": {}, "scorer": {"w": jnp.ones(3)}}, "bias")
+
+
+@pytest.mark.parametrize("adapts", ["head", "all", "lora"])
+@pytest.mark.parametrize("fast_weights", ["auto", "factored"])
+def test_no_steps_is_the_unadapted_model(problem, adapts, fast_weights):
+    """The first row of an ablation of inner steps: trained by the query loss of the parameters as they are."""
+    model = make_model(partial(features, width=2), partial(mlp, hidden=(3,)), problem.spec, mse())
+    settings = {"spec": problem.spec, "model": model, "objective": mse(), "inner_rate": 0.1, "first_order": False}
+    none, two = (maml(inner_steps=steps, adapts=adapts, fast_weights=fast_weights, **settings) for steps in (0, 2))
+    batch = problem.test["user_cold"]
+    params, task = two.init(jax.random.key(0)), jax.tree.map(lambda leaf: leaf[0], batch.task)
+    assert none.steps == 0
+    scores = [
+        learner.predict(learner.adapt(params, task.context, task.support, 0), task.query) for learner in (none, two)
+    ]
+    np.testing.assert_allclose(*scores, rtol=1e-6)
+    gradient, reported = none.meta_grad(params, batch, jax.random.key(0))
+    assert np.isfinite(reported["loss"])
+    assert any(np.any(np.asarray(leaf) != 0) for leaf in jax.tree.leaves(gradient))
