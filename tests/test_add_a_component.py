@@ -3,16 +3,28 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import recmeta
+from recmeta.config import compatibility
+from recmeta.types import ScoredNegatives
 
 PACKAGE = Path(recmeta.__file__).parents[1]
 PAGE = PACKAGE / "docs" / "add-a-component.md"
+
+
+def files() -> dict[str, str]:
+    """The files that the page names, each before a block with its content."""
+    page = PAGE.read_text(encoding="utf-8")
+    return dict(re.findall(r"`([\w/]+\.(?:py|yaml))`:\n\n```(?:python|yaml)\n(.*?)```", page, re.DOTALL))
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +32,9 @@ def run(tmp_path_factory, small):
     """``run(*overrides)``: the page's command in its folder, with the settings of a small run."""
     folder = tmp_path_factory.mktemp("elsewhere")
     page = PAGE.read_text(encoding="utf-8")
-    for path, language in (("mine.py", "python"), ("conf/learner/mine.yaml", "yaml")):
-        block = re.search(rf"`{re.escape(path)}`:\n\n```{language}\n(.*?)```", page, re.DOTALL)
-        assert block, path
+    for path, content in files().items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(block[1], encoding="utf-8")
+        (folder / path).write_text(content, encoding="utf-8")
     command = re.search(r"^python -m recmeta (.*)$", page, re.MULTILINE)
     assert command
     typed = command[1].replace("$PWD", str(folder)).split()
@@ -57,3 +67,44 @@ def test_its_settings_are_checked(run):
     ended, _ = run("learner.rows=-1")
     assert ended.returncode == 2
     assert ended.stderr.strip() == "recmeta: learner.rows=-1: input should be greater than 0"
+
+
+def test_a_metric_a_baseline_an_objective_an_augmentation_and_a_schedule(run):
+    """All that the page shows besides, in one run, which is made again once one of them is edited."""
+    page = PAGE.read_text(encoding="utf-8")
+    lines = re.findall(r"^```\n((?!python).*?)\n```", page, re.MULTILINE | re.DOTALL)
+    typed = [text for line in lines for text in shlex.split(line) if "python" not in line]
+    assert {text.partition("=")[0] for text in typed} == {
+        "metrics", "metric", "baselines", "objective._target_", "augmentation", "schedule"
+    }  # fmt: skip
+    typed = [text for text in typed if text not in ("metric=sure_hit@2",)]
+    typed = [text.replace("metrics=[mae,", "metrics=[mae,auc,") for text in typed]
+    ended, folder = run(*typed, "name=all")
+    assert ended.returncode == 0, ended.stderr
+    (path,) = (folder / "outputs" / "all").rglob("summary.json")
+    summary = json.loads(path.read_text())
+    assert set(summary["goals"]) == {"mae", "auc", "sure_hit@2"}
+    scores = summary["scores"]["user_cold"]
+    assert set(scores) == {"model", "global_mean", "always(share=0.75)"}
+    assert scores["global_mean"]["sure_hit@2"]["mean"] == 0
+    assert scores["model"]["mae"]["mean"] is None
+    assert set(json.loads((path.parent / "provenance.json").read_text())["components"]) == {
+        "mine.py", "measures.py", "simple.py", "pairs.py", "noise.py", "warm.py"
+    }  # fmt: skip
+    (folder / "simple.py").write_text(files()["simple.py"] + "\n# edited\n", encoding="utf-8")
+    again, _ = run(*typed, "name=all", "reporter=console")
+    assert again.returncode == 0, again.stderr
+    assert "simple.py changed since" in again.stdout.replace("\n", " ")
+    assert "already done" not in again.stdout
+
+
+def test_the_pages_objective_over_negatives():
+    namespace = {}
+    exec(files()["bpr.py"], namespace)
+    objective = namespace["bpr"](spec=SimpleNamespace(like=4))
+    compatibility.check_objective(objective)
+    scores, labels, there = np.array([0.3, -0.2, 1.0]), np.array([5, 1, 4]), np.array([True, True, False])
+    negatives = ScoredNegatives(jnp.array([0.1, 2.0]), jnp.zeros(2), jnp.array([True, False]))
+    loss = objective.loss(jnp.array(scores), labels, there, negatives=negatives)
+    np.testing.assert_allclose(loss, np.log1p(np.exp(-(0.3 - 0.1))), rtol=1e-6)
+    np.testing.assert_allclose(objective.loss(jnp.array(scores), labels, there), np.log1p(np.exp(-0.5)), rtol=1e-6)

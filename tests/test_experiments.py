@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from recmeta.config import components, schema
+from recmeta.config import parts, schema
 from recmeta.sweeps.space import each_once, space, typed
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -39,7 +39,7 @@ def test_every_value_of_a_wandb_sweep_makes_a_run(path):
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         for point in points:
             config = compose("config", [f"{key}={value}" for key, value in point.items()])
-            components.make_parts(OmegaConf.to_container(config, resolve=True))
+            parts.make_parts(OmegaConf.to_container(config, resolve=True))
 
 
 def test_there_are_sweeps():
@@ -95,10 +95,10 @@ def test_every_line_of_what_survives_makes_a_run(table):
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         for learner in PLAN["tables"][table]["learners"]:
             typed_there = point(lines.search_line(PLAN, EFFORT, table, learner, Path("out")))
-            components.make_parts(OmegaConf.to_container(compose("config", typed_there), resolve=True))
+            parts.make_parts(OmegaConf.to_container(compose("config", typed_there), resolve=True))
         baselines = ["learner=none", f"baselines=[{','.join(PLAN['baselines'])}]"]
         line = lines.test_line(PLAN, EFFORT | {"splits": 1}, table, "baselines", baselines, Path("out"))
-        components.make_parts(OmegaConf.to_container(compose("config", settings(line)), resolve=True))
+        parts.make_parts(OmegaConf.to_container(compose("config", settings(line)), resolve=True))
 
 
 @pytest.mark.slow
@@ -161,7 +161,7 @@ def test_every_line_of_a_readme_makes_a_run(name, line):
                 some[0] if some[0].startswith(f"{key}=") else f"{key}={some[min(place, len(some) - 1)]}"
                 for key, some in values.items()
             ]
-            components.make_parts(OmegaConf.to_container(compose("config", point), resolve=True))
+            parts.make_parts(OmegaConf.to_container(compose("config", point), resolve=True))
 
 
 # --- paper --------------------------------------------------------------------------------------------------------

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PRNGKeyArray
 
-from recmeta.config.components import NO_CHOICE, Parts
+from recmeta.config.parts import NO_CHOICE, Parts
 from recmeta.evaluation.score import bounds
 from recmeta.features.kinds import arrays_of, names
 from recmeta.metrics import check, check_cutoff, check_floor
-from recmeta.types import Objective, Params, Problem, UserError
+from recmeta.runs.files import one_line
+from recmeta.types import Augmentation, Batch, Learner, Objective, Params, Problem, Tasks, UserError
 
 
 def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
@@ -24,6 +31,12 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
             f"objective: this one needs labels of 0 and 1, and there are labels from {spec.low:g} to {spec.high:g}; "
             "set protocol.labels=liked, or objective=mse"
         )
+    if not objective.rates and parts.learner is not None and parts.metric.reads == "prediction":
+        ranking = [metric.name for metric in parts.metrics if metric.reads == "score" and not metric.shows]
+        raise UserError(
+            f"metric={parts.metric.name}: it reads ratings, and with this objective scores only rank; choose by "
+            + (f"one of {', '.join(ranking)}" if ranking else "a ranking, as metrics=[ndcg@5] metric=ndcg@5")
+        )
     few = bool(np.isin(np.asarray(problem.train.label), np.asarray(spec.levels, np.float32)).all())
     for metric in parts.metrics:
         check(metric, spec.low, spec.high, few=few)
@@ -35,6 +48,94 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
         raise UserError(NO_CHOICE.format(parts.metric.name))
     _check_shown(parts, problem)
     _check_room(parts, problem)
+
+
+def check_objective(objective: Any) -> None:
+    """Refuse what is no objective, and a loss that does not take what a loss is given.
+
+    Raises:
+        UserError: so.
+    """
+    if not isinstance(objective, Objective):
+        raise UserError(f"objective: its target must return an Objective, and returned a {type(objective).__name__}")
+    keywords = {"weights": None, "key": None, **({"negatives": None} if objective.negatives else {})}
+    try:
+        inspect.signature(objective.loss).bind(None, None, None, **keywords)
+    except TypeError as error:
+        wanted = ", ".join(f"{name}=None" for name in keywords)
+        raise UserError(f"objective: its loss must take (scores, labels, where, {wanted}): {error}") from error
+
+
+def check_augmentation(augmentation: Augmentation, problem: Problem) -> None:
+    """Refuse an augmentation that does not give back a batch of the same shapes and dtypes.
+
+    Raises:
+        UserError: so.
+    """
+    batch = _visited(problem)
+    try:
+        changed = jax.eval_shape(augmentation, jax.random.key(0), batch)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise UserError(f"augmentation: it can't be applied to a batch: {one_line(error)}") from error
+    if changed != batch:
+        raise UserError("augmentation: it must return a batch of the shapes and dtypes that it is given")
+
+
+def check_batch(
+    make: Callable[[Objective], Learner], objective: Objective, problem: Problem, shapes: Params
+) -> list[str]:
+    """Check that negatives and row weights, where there are some, reach the loss of the learner.
+
+    What is passed to the loss is recorded while the training step is traced; nothing is computed.
+
+    Args:
+        make: makes the learner with another objective.
+        objective: the run's.
+        problem: whose batches it trains on.
+        shapes: of the learner's parameters.
+
+    Returns:
+        Messages: what of a batch has no part in the learner.
+
+    Raises:
+        UserError: where the objective contrasts with negatives, and none are drawn or the learner passes none on.
+    """
+    batch = _visited(problem)
+    if objective.negatives and batch.negatives is None:
+        raise UserError(
+            "objective: this one contrasts what was rated with rows that were not; draw some, as with "
+            "protocol.episodes.negatives=16"
+        )
+    lines = []
+    if batch.negatives is not None and not objective.negatives:
+        lines.append("negatives have no part in this objective: drawing them changes nothing")
+    if not objective.negatives and batch.weight is None:
+        return lines
+    passed: set[str] = set()
+
+    def loss(*rows: Any, **keywords: Any) -> Any:
+        passed.update(name for name, value in keywords.items() if value is not None)
+        return objective.loss(*rows, **keywords)
+
+    jax.eval_shape(make(objective._replace(loss=loss)).meta_grad, shapes, batch, jax.random.key(0))
+    if objective.negatives and "negatives" not in passed:
+        raise UserError(
+            "learner: this one passes no negatives to the loss, and the objective contrasts with them; choose one that "
+            "is trained by the loss of query rows, as maml, or another objective"
+        )
+    if batch.weight is not None and "weights" not in passed:
+        lines.append("row weights have no part in this learner: they change nothing")
+    return lines
+
+
+def _visited(problem: Problem) -> Batch:
+    """The shapes of a batch of two tasks, as training draws it."""
+
+    def visit(key: PRNGKeyArray, tasks: Tasks) -> Batch:
+        batch = problem.gather(tasks, problem.draw(key, tasks, 2))
+        return batch._replace(progress=jnp.asarray(0.0))
+
+    return jax.eval_shape(visit, jax.random.key(0), problem.train)
 
 
 def _check_shown(parts: Parts, problem: Problem) -> None:

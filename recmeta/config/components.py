@@ -8,8 +8,8 @@ import math
 import pickle
 import typing
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from typing import Annotated, Any, NamedTuple
+from functools import lru_cache
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -19,24 +19,8 @@ from hydra.errors import InstantiationException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from recmeta.baselines.panel import BASELINES
-from recmeta.cleaning import blocks, clean
-from recmeta.config import schema, versions
-from recmeta.metrics import Metric, aggregate
-from recmeta.metrics import metric as parse_metric
-from recmeta.metrics.lists import Aggregate
-from recmeta.training.optimizer import SCHEDULES
-from recmeta.types import (
-    Baseline,
-    Interactions,
-    Learner,
-    Numbers,
-    Objective,
-    Problem,
-    Reporter,
-    Traced,
-    UserError,
-)  # fmt: skip
+from recmeta.config import versions
+from recmeta.types import Traced, UserError
 
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "dataset": (),
@@ -44,21 +28,20 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "encoder": ("spec", "rngs", "background"),
     "scorer": ("widths", "rngs"),
     "learner": ("spec", "model", "objective"),
-    "objective": (),
+    "objective": ("spec",),
+    "augmentation": (),
     "optimizer": (),
 }
 """What Python passes to each group's component; everything else it takes stands in its yaml."""
+
+MAY_BE_NONE = ("learner", "augmentation")
+"""The groups that may have no target: nothing is made then."""
 
 TRACED = ("learner", "optimizer")
 """The groups whose settings may be traced."""
 
 KEPT = 256
 """How many components are kept: the points of a sweep share most, and to make those of one config takes 16 ms."""
-
-NO_CHOICE = (
-    "metric={}: it asks what is shown and not what is liked, so nothing can be chosen by it; "
-    "report it in metrics, and choose by another"
-)
 
 OPTIMIZER_RANGES: Mapping[str, Any] = {
     **dict.fromkeys(("learning_rate", "trust_coefficient"), Annotated[float, Gt(0), Traced]),
@@ -72,68 +55,6 @@ OPTIMIZER_RANGES: Mapping[str, Any] = {
 """The range of a number, by the name that optax gives to it in every optimizer: its own annotations tell none."""
 
 
-class Parts(NamedTuple):
-    """All components of a config as partials, each checked; ``learner`` is None for the baselines alone.
-
-    ``numbers`` are the learner's and the optimizer's settings that may be traced; the partials have them too.
-    """
-
-    dataset: Callable[[], Interactions]
-    cleaning: Callable[[Interactions], Interactions]
-    protocol: Callable[[Interactions], Problem]
-    encoder: Callable[..., Any]
-    scorer: Callable[..., Any]
-    learner: Callable[..., Learner] | None
-    objective: Callable[[], Objective]
-    optimizer: Callable[[], optax.GradientTransformation]
-    reporters: tuple[Callable[[], Reporter], ...]
-    baselines: Mapping[str, Baseline]
-    metrics: tuple[Metric, ...]
-    metric: Metric
-    aggregates: tuple[Aggregate, ...]
-    numbers: Numbers
-
-
-def make_parts(config: Mapping[str, Any]) -> Parts:
-    """Make all components of a resolved config.
-
-    Args:
-        config: plain values, the groups under their names.
-
-    Raises:
-        UserError: for a setting that a component does not take, lacks, or that is of the wrong type or range.
-    """
-    schema.check(config)
-    if config["schedule"] not in SCHEDULES:
-        raise UserError(f"schedule={config['schedule']}: there are {', '.join(SCHEDULES)}")
-    if aggregate(config["metric"]):
-        raise UserError(NO_CHOICE.format(config["metric"]))
-    aggregates = {name: found for name in config["metrics"] if (found := aggregate(name))}
-    metrics = tuple(parse_metric(name) for name in config["metrics"] if name not in aggregates)
-    metric = parse_metric(config["metric"])
-    if metric not in metrics:
-        raise UserError(f"metric={metric.name} is not one of metrics=[{','.join(config['metrics'])}]; add it there")
-    # Any: None where a group has no target, which only the learner's may lack.
-    groups: dict[str, Any] = {group: component(group, config[group], given) for group, given in SUPPLIED.items()}
-    # Any: only the learner's block may lack a target, and give None.
-    steps: Any = tuple(component(where, block, ("interactions",)) for where, block in blocks(config["cleaning"]))
-    groups["cleaning"] = partial(clean, steps=steps)
-    # One that is set to null is off.
-    chosen = {f"reporter.{name}": block for name, block in config["reporter"].items() if block is not None}
-    reporters: Any = tuple(component(name, block, ()) for name, block in chosen.items())
-    unknown = [name for name in config["baselines"] if name not in BASELINES]
-    if unknown:
-        raise UserError(f"baselines={unknown[0]}: no such baseline; there are {', '.join(BASELINES)}")
-    baselines = {name: BASELINES[name] for name in config["baselines"]}
-    if groups["learner"] is None and not baselines:
-        raise UserError("learner=none and baselines=[]: there is nothing to run; name a baseline or a learner")
-    numbers = {group: traceable(group, groups[group]) for group in TRACED if groups["learner"]}
-    return Parts(
-        **groups, reporters=reporters, baselines=baselines, metrics=metrics, metric=metric,
-        aggregates=tuple(aggregates.values()), numbers=numbers,
-    )  # fmt: skip
-
-
 def component(group: str, block: Any, given: tuple[str, ...]) -> Callable[..., Any] | None:
     """Make the partial of one component and check it against its signature.
 
@@ -143,7 +64,7 @@ def component(group: str, block: Any, given: tuple[str, ...]) -> Callable[..., A
         given: the names of the arguments that Python will pass.
 
     Returns:
-        The partial, its settings converted to the annotated types; None for the learner that has no target.
+        The partial, its settings converted to the annotated types; None for a group of `MAY_BE_NONE` without one.
 
     Raises:
         UserError: for a block that is none, and for a setting that is unknown, missing, or of a wrong type or range.
@@ -151,7 +72,7 @@ def component(group: str, block: Any, given: tuple[str, ...]) -> Callable[..., A
     if not isinstance(block, Mapping):
         raise UserError(f"{group}={block}: must be a block with a _target_")
     if block.get("_target_") is None:
-        if group == "learner":
+        if group in MAY_BE_NONE:
             return None
         raise UserError(f"{group}._target_ is missing: it names what to make")
     _check_finite(group, block)

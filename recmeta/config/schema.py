@@ -17,7 +17,10 @@ HERE = Path(__file__).parents[1]
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 """In an installed wheel, conf/ lies inside the package; in the repository, beside it."""
 
-GROUPS = ("dataset", "cleaning", "protocol", "encoder", "scorer", "learner", "objective", "optimizer", "reporter")
+GROUPS = (
+    "dataset", "cleaning", "protocol", "encoder", "scorer", "learner", "objective", "augmentation", "optimizer",
+    "reporter",
+)  # fmt: skip
 """Group = folder under conf/ = one interface."""
 
 KINDS = {
@@ -29,6 +32,7 @@ KINDS = {
     "bool": "true or false",
     "list[int]": "a list of whole numbers, as [0,1]",
     "list[str]": "a list of names, as [a,b]",
+    "list[Any]": "a list of names and blocks, as [a,{_target_: mine.b}]",
 }
 """The annotations of `Root`'s fields, in words."""
 
@@ -48,6 +52,7 @@ class Root:
     scorer: Any = MISSING
     learner: Any = MISSING
     objective: Any = MISSING
+    augmentation: Any = MISSING
     optimizer: Any = MISSING
     reporter: Any = field(default_factory=dict)
     name: str = MISSING
@@ -57,12 +62,12 @@ class Root:
     batch: int = MISSING
     patience: int | None = MISSING
     clip: float | None = MISSING
-    schedule: str = MISSING
+    schedule: Any = MISSING
     start: str | None = MISSING
     freeze: list[str] = MISSING
-    metric: str = MISSING
-    metrics: list[str] = MISSING
-    baselines: list[str] = MISSING
+    metric: Any = MISSING
+    metrics: list[Any] = MISSING
+    baselines: list[Any] = MISSING
     output: str = MISSING
     force: bool = MISSING
 
@@ -85,11 +90,22 @@ def choices(group: str) -> list[str]:
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Refuse scalars that are out of range.
+    """Refuse keys that are none of the root's, and scalars that are out of range.
 
     Raises:
         UserError: naming the key, its value, and what is allowed.
     """
+    known = [each.name for each in fields(Root)]
+    if unknown := [key for key in config if key not in known]:
+        raise UserError(f"{unknown[0]}: no such key; the config has {', '.join(known)}")
+    for key in ("metrics", "baselines"):
+        for value in config[key]:
+            if not isinstance(value, str | Mapping):
+                raise UserError(f"{key}={value}: must be {KINDS['list[Any]']}")
+    for key in ("metric", "schedule"):
+        if not isinstance(config[key], str | Mapping):
+            shown = "null" if config[key] is None else config[key]
+            raise UserError(f"{key}={shown}: must be a name, or a block with a _target_")
     seeds = config["seeds"]
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= SEEDS:
         raise UserError(

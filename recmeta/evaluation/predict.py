@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from recmeta.evaluation.score import (
     Predictions,
@@ -46,7 +46,8 @@ Replicas = tuple[tuple[Params, Numbers], Constants]
 """Parameters and numbers of each, with a leading axis ``R``, and the constants of all."""
 
 NO_OP = 0.001 / 4
-"""An inner loop that moves predictions by less than this share of the label range (0.001 star of 1 to 5) is idle."""
+"""An inner loop that moves predictions by less than this share of the label range (0.001 star of 1 to 5) is idle; of
+scores that only rank, one that changes the order of fewer of the pairs."""
 
 
 def first_shots(support: Support, shots: int | Array) -> Support:
@@ -103,7 +104,7 @@ def learner_predictions(
         depths: numbers of adaptation steps.
 
     Returns:
-        Predictions ``[C, D, T, n]``.
+        Predictions ``[C, D, T, n]``; labels are NaN where scores only rank.
     """
 
     def one(task: Task) -> Array:
@@ -111,7 +112,8 @@ def learner_predictions(
         return jax.lax.map(partial(learner_scores, learner, params, shots, task, task.query), depths)
 
     score = jnp.transpose(per_task(one, batch), (2, 1, 0, 3))
-    return Predictions(score, jnp.clip(objective.predict(score), spec.low, spec.high))
+    rated = objective.predict(score) if objective.rates else jnp.full_like(score, jnp.nan)
+    return Predictions(score, jnp.clip(rated, spec.low, spec.high))
 
 
 def baseline_predictions(
@@ -149,8 +151,10 @@ class TestResult(NamedTuple):
 
     Attributes:
         scores: each metric of each task at each support size, at full depth.
-        error: the mean absolute error at each support size and depth.
-        change: what adaptation moved a prediction by, on average, at each support size.
+        error: at each support size and depth the mean absolute error; of scores that only rank, the share of pairs of
+            query rows in the wrong order.
+        change: at each support size what adaptation moved a prediction by, on average; of scores that only rank, the
+            share of pairs whose order it changed.
         aggregates: each metric of all tasks at once, at the headline support size.
     """
 
@@ -196,9 +200,7 @@ def test_learner(
         depths = jnp.arange(made.steps + 1)
         predictions = learner_predictions(made, objective, spec, params, batch, shots, depths)
         full = jax.tree.map(lambda values: values[:, -1], predictions)
-        error = mean_over_tasks(jnp.abs(predictions.label - batch.label), batch)
-        change = mean_over_tasks(jnp.abs(full.label - predictions.label[:, 0]), batch)
-        return full, error, change
+        return full, *adaptation(objective, predictions, batch)
 
     @jit_undefined
     def ranked(replicas: Replicas, place: Array, batch: Batch, candidates: Candidates, entities: Features):
@@ -230,8 +232,56 @@ def test_learner(
     }
 
 
+def adaptation(
+    objective: Objective, predictions: Predictions, batch: Batch
+) -> tuple[Float[Array, "C D"], Float[Array, "C"]]:
+    """What adaptation does on a batch: see `TestResult.error` and `TestResult.change`.
+
+    Args:
+        objective: says whether scores stand for labels.
+        predictions: ``[C, D, T, n]``, from depth 0 to the full depth.
+        batch: T tasks and their labels.
+    """
+    first = jax.tree.map(lambda values: values[:, 0], predictions)
+    last = jax.tree.map(lambda values: values[:, -1], predictions)
+    if objective.rates:
+        error = mean_over_tasks(jnp.abs(predictions.label - batch.label), batch)
+        return error, mean_over_tasks(jnp.abs(last.label - first.label), batch)
+    there = batch.task.query.mask
+    pairs = there[:, :, None] & there[:, None, :] & ~jnp.eye(there.shape[1], dtype=bool)
+    rated = pairs & (batch.label[:, :, None] != batch.label[:, None, :])
+    error = disagreement(predictions.score, batch.label, rated)
+    return error, disagreement(last.score, first.score, pairs)
+
+
+def disagreement(
+    score: Float[Array, "*D T n"], other: Float[Array, "*#D T n"], pairs: Bool[Array, "T n n"]
+) -> Float[Array, "*D"]:
+    """The share of a task's pairs of rows that two scores order differently, a tie in one of them being half; the mean
+    over the tasks that have pairs.
+
+    >>> score, other = jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[3.0, 1.0, 2.0]])
+    >>> f"{disagreement(score, other, jnp.ones((1, 3, 3), bool) & ~jnp.eye(3, dtype=bool)):.3f}"
+    '0.333'
+    """
+    number = pairs.sum((-1, -2))
+
+    def order(score: Array) -> Array:
+        return jnp.sign(score[..., :, None] - score[..., None, :])
+
+    def one(both: tuple[Array, Array]) -> Array:
+        apart = jnp.where(pairs, jnp.abs(order(both[0]) - order(both[1])) / 2, 0).sum((-1, -2))
+        share = jnp.where(number > 0, apart / jnp.maximum(number, 1), 0)
+        return share.sum() / jnp.maximum((number > 0).sum(), 1)
+
+    # In turns: the pairs of all support sizes and depths at once are many.
+    leading = score.shape[:-2]
+    flat = [values.reshape(-1, *values.shape[-2:]) for values in (score, jnp.broadcast_to(other, score.shape))]
+    return jax.lax.map(one, tuple(flat)).reshape(leading)
+
+
 def learner_report(
-    tested: Mapping[str, TestResult], problem: Problem, seeds: Sequence[int]
+    tested: Mapping[str, TestResult], problem: Problem, seeds: Sequence[int], *, rates: bool = True
 ) -> tuple[pl.DataFrame, dict[str, dict]]:
     """Lay out what tests say of some replicas as one method.
 
@@ -239,11 +289,17 @@ def learner_report(
         tested: of these replicas alone.
         problem: what they were tested on.
         seeds: of each replica.
+        rates: whether scores stand for labels.
 
     Returns:
-        The task scores at full depth, and per scenario the adaptation report of DESIGN section 5.
+        The task scores at full depth, and per scenario the adaptation report: the error at each support size after each
+        step (`recmeta.runs.layout.ADAPTATION_ERRORS`), and how much adaptation changed.
     """
     frames, reports = [], {}
+    low, high = problem.spec.low, problem.spec.high
+    error, change, least = ("mae", "mean_abs_change", NO_OP * (high - low))
+    if not rates:
+        error, change, least = "wrong_pairs", "pairs_changed", NO_OP
     for scenario, found in tested.items():
         frames.append(task_scores(found.scores, problem, scenario=scenario, method="model", seeds=seeds))
         moved = float(found.change.mean(0)[problem.shots.index(problem.headline)])
@@ -251,8 +307,8 @@ def learner_report(
         reports[scenario] = {
             "shots": list(problem.shots),
             "steps": list(range(steps + 1)),
-            "mae": found.error.mean(0).astype(float).tolist(),
-            "mean_abs_change": moved,
-            "no_op": steps > 0 and moved < NO_OP * (problem.spec.high - problem.spec.low),
+            error: found.error.mean(0).astype(float).tolist(),
+            change: moved,
+            "no_op": steps > 0 and moved < least,
         }
     return pl.concat(frames), reports

@@ -98,7 +98,7 @@ def train(
     chunk = make_chunk(
         training.learner, prepared.objective, training.optimizer, prepared.problem, parts.metrics,
         metric=parts.metric, steps=settings.eval_every, total=settings.steps, batch=settings.batch,
-        patience=settings.patience,
+        patience=settings.patience, augmentation=parts.augmentation() if parts.augmentation else None,
     )  # fmt: skip
     everyone = jax.tree.map(lambda leaf: np.array(checkpoint.to_numpy(leaf)), training.progress)
     places, warm = np.arange(len(everyone.best.stopped)), []

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from recmeta import statistics
 from recmeta.baselines import tuning
 from recmeta.config import compatibility, schema
-from recmeta.config.components import Parts, make_parts, try_optimizer
+from recmeta.config.components import try_optimizer
+from recmeta.config.parts import Parts, make_parts, supplied
+from recmeta.config.sources import component_files
 from recmeta.evaluation import score
 from recmeta.experiment.summary import Reference, aggregate_cells
 from recmeta.features.kinds import sources
@@ -23,11 +26,11 @@ from recmeta.runs import directory as run_directory
 from recmeta.runs import provenance
 from recmeta.runs.directory import Previous
 from recmeta.runs.files import one_line
-from recmeta.runs.hashing import code_hash, config_hash
+from recmeta.runs.hashing import code_hash, components_hash, config_hash, file_hash
 from recmeta.runs.layout import Summary
 from recmeta.training import warm_start
 from recmeta.training.chunk import MakeOptimizer
-from recmeta.training.optimizer import outer_optimizer
+from recmeta.training.optimizer import Schedule, outer_optimizer
 from recmeta.types import (
     Constants,
     Interactions,
@@ -53,6 +56,7 @@ class PlannedRun(NamedTuple):
         directory: where it is written.
         previous: what is there already.
         multirun: whether it is one run of a sweep.
+        components: of its components that are not recmeta's, the hash of each source file.
     """
 
     config: Mapping[str, Any]
@@ -63,6 +67,7 @@ class PlannedRun(NamedTuple):
     directory: Path
     previous: Previous
     multirun: bool
+    components: Mapping[str, str]
 
 
 class Prepared(NamedTuple):
@@ -78,6 +83,8 @@ class Prepared(NamedTuple):
         scored: from `recmeta.evaluation.score.make_scored`.
         reference: what the baselines do; worked out at the first call.
         unused: the groups whose component the learner makes no use of.
+        notes: lines about what of a batch has no part in the learner.
+        components: of components and kinds of feature that are not recmeta's, the hash of each source file.
         environment: from `provenance.environment`.
         start: the run to begin with; None: none.
         shapes: of one replica's parameters; None for the baselines alone.
@@ -95,6 +102,8 @@ class Prepared(NamedTuple):
     scored: score.Scored
     reference: Callable[[], Reference]
     unused: Sequence[str]
+    notes: Sequence[str]
+    components: Mapping[str, str]
     environment: Mapping[str, Any]
     start: warm_start.Start | None
     shapes: Params
@@ -123,7 +132,9 @@ def plan(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool)
     parts, digest = make_parts(config), config_hash(config)
     directory = run_directory.place(config, digest)
     previous = run_directory.read(directory, digest)
-    return PlannedRun(config, digest, schema.Root(**config), parts, overrides, directory, previous, multirun)
+    components = {name: file_hash(path) for name, path in component_files(config).items()}
+    settings = schema.Root(**config)
+    return PlannedRun(config, digest, settings, parts, overrides, directory, previous, multirun, components)
 
 
 def load(parts: Parts) -> tuple[Interactions, Problem]:
@@ -143,13 +154,19 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
         UserError: for a combination that cannot work.
     """
     parts, settings = run.parts, run.settings
-    objective = parts.objective()
+    objective = make_objective(parts, problem)
     compatibility.check_problem(parts, problem, objective)
     learner, constants = make_learner(parts, problem, objective)
     optimizer = shapes = start = None
-    hashes = {"data": data.sha256, "protocol": problem.split.sha256, "code": code_hash(sources(data))}
+    hashes = {"data": data.sha256, "protocol": problem.split.sha256, "code": code_hash()}
+    # Kinds of feature that are not recmeta's are known with the data alone.
+    components = {**run.components, **{path.name: file_hash(path) for path in sources(data)}}
+    hashes |= {"components": components_hash(components)} if components else {}
+    unused = []
     if learner:
-        shapes = jax.eval_shape(learner(parts.numbers, constants).init, jax.random.key(0))
+        made = learner(parts.numbers, constants)
+        shapes = jax.eval_shape(made.init, jax.random.key(0))
+        unused = [*compatibility.unused_parts(shapes), *made.ignores]
         hashes |= {"constants": hash_constants(constants)} if constants else {}
         optimizer = make_optimizer(parts, settings, shapes)
         if settings.start is not None:
@@ -157,11 +174,22 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
             hashes["start"] = start.identity
     scored = score.make_scored(parts.metrics, problem.spec)
     reference = cache(partial(evaluate_baselines, parts, problem, scored))
-    unused = compatibility.unused_parts(shapes) if learner else []
+    notes = check_batches(parts, problem, objective, shapes) if learner else []
     return Prepared(
         settings, parts, data, problem, objective, learner, optimizer, constants, hashes, scored, reference, unused,
-        provenance.environment(), start, shapes,
+        notes, components, provenance.environment(), start, shapes,
     )  # fmt: skip
+
+
+def make_objective(parts: Parts, problem: Problem) -> Objective:
+    """Make the objective; one that asks for ``spec`` is given it.
+
+    Raises:
+        UserError: where it is none, or its loss does not take what a loss is given.
+    """
+    objective = supplied(parts.objective, "spec")(problem.spec)
+    compatibility.check_objective(objective)
+    return objective
 
 
 def make_learner(parts: Parts, problem: Problem, objective: Objective) -> tuple[MakeLearner | None, Constants]:
@@ -188,27 +216,58 @@ def make_learner(parts: Parts, problem: Problem, objective: Objective) -> tuple[
     return make, model.constants
 
 
+def check_batches(parts: Parts, problem: Problem, objective: Objective, shapes: Params) -> list[str]:
+    """Check an augmentation, and what of a batch reaches the loss; see `compatibility.check_batch`."""
+    if parts.augmentation:
+        compatibility.check_augmentation(parts.augmentation(), problem)
+
+    def make(objective: Objective) -> Learner:
+        learner, constants = make_learner(parts, problem, objective)
+        assert learner is not None
+        return learner(parts.numbers, constants)
+
+    return compatibility.check_batch(make, objective, problem, shapes)
+
+
 def make_optimizer(parts: Parts, settings: schema.Root, shapes: Params) -> MakeOptimizer:
     """Build an optimizer factory: traced hyper-parameters -> optimizer, with clipping, schedule and frozen parts.
 
     It is tried, on shapes: it must update from gradients and parameters.
 
     Raises:
-        UserError: where it does not, as one that also wants the loss, or where a frozen part is not there.
+        UserError: where it does not, as one that also wants the loss, or where a frozen part is not there; where the
+            schedule gives no number for a step.
     """
     try:
         jax.eval_shape(lambda: try_optimizer(parts.optimizer()))
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"optimizer: it can't be made, or needs more than gradients: {one_line(error)}") from error
 
+    if parts.schedule:
+        check_schedule(parts.schedule, settings.steps)
+
     def make(numbers: Numbers) -> optax.GradientTransformation:
         return outer_optimizer(
-            parts.optimizer(**numbers["optimizer"]), shapes, clip=settings.clip, schedule=settings.schedule,
+            parts.optimizer(**numbers["optimizer"]), shapes, clip=settings.clip, schedule=parts.schedule,
             steps=settings.steps, freeze=settings.freeze,
         )  # fmt: skip
 
     make(parts.numbers)  # what it refuses is refused before anything is written
     return make
+
+
+def check_schedule(schedule: Schedule, steps: int) -> None:
+    """Refuse a schedule that gives no number for a step.
+
+    Raises:
+        UserError: so.
+    """
+    try:
+        shape = jax.eval_shape(lambda step: jnp.multiply(schedule(steps)(step), 1.0), jnp.array(0)).shape
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"schedule: it must return a function of the step: {one_line(error)}") from error
+    if shape != ():
+        raise UserError(f"schedule: it must give one number for a step, and gives {list(shape)}")
 
 
 def evaluate_baselines(parts: Parts, problem: Problem, scored: score.Scored) -> Reference:
@@ -228,7 +287,7 @@ def evaluate_baselines(parts: Parts, problem: Problem, scored: score.Scored) -> 
 
 
 def hashes(run: PlannedRun, prepared: Prepared) -> dict[str, str]:
-    """Of config, data, protocol and code, and of the start."""
+    """Of config, data, protocol and code, of components that are not recmeta's, and of the start."""
     return {"config": run.config_hash, **prepared.hashes}
 
 
@@ -246,5 +305,7 @@ def status(run: PlannedRun, prepared: Prepared, previous: Previous) -> Status:
     begins = warm_start.check(start, prepared.shapes, seeds, prepared.hashes) if start else []
     fresh = run_directory.starts_over(previous, prepared.hashes, force=run.settings.force)
     messages = [] if fresh else run_directory.check_same(previous, prepared.hashes, run.directory)
+    if not fresh and (files := run_directory.edited(previous, prepared.components)):
+        fresh, messages = True, [f"{', '.join(files)} changed since {run.directory} was started: it is run again"]
     summary: Any = None if fresh else previous.summary
     return Status(summary, fresh, messages if summary else [*messages, *begins])

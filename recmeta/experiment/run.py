@@ -163,6 +163,7 @@ def start(one: OpenRun, prepared: Prepared, step: int) -> None:
         name=settings.name, directory=run.directory, config=run.config, overrides=run.overrides,
         hashes=one.provenance["hashes"], seeds=settings.seeds, steps=settings.steps if prepared.learner else 0,
         step=step, provenance=one.provenance, multirun=run.multirun, goals=goals(run.parts),
+        metric=run.parts.metric.name,
     )  # fmt: skip
     one.reporter.start(about)
     for line in (*one.messages, *notes(run, prepared)):
@@ -174,6 +175,7 @@ def provenance_of(run: PlannedRun, prepared: Prepared) -> dict[str, Any]:
     data, split = prepared.data, prepared.problem.split
     return {
         "hashes": hashes(run, prepared),
+        **({"components": dict(prepared.components)} if prepared.components else {}),
         **prepared.environment,
         "data": {"name": data.name, "counts": dict(data.counts), "notes": list(data.notes)},
         "split": {"counts": dict(split.counts), "leak": dict(split.leak), "notes": list(split.notes)},
@@ -192,7 +194,7 @@ def notes(run: PlannedRun, prepared: Prepared) -> list[str]:
     for group in prepared.unused:
         target = str(run.config[group]["_target_"]).rpartition(".")[2]
         lines.append(f"{group}={target} has no part in this learner: its choice changes nothing")
-    return lines
+    return [*lines, *prepared.notes]
 
 
 def train_and_test(
@@ -231,8 +233,9 @@ def train_and_test(
             one.reporter.note(line)
         name, hashed = one.run.settings.name, one.provenance["hashes"]
         summary, scores = summarise(
-            name, hashed, prepared.parts, prepared.data, prepared.problem, learned(one), reference
-        )
+            name, hashed, prepared.parts, prepared.data, prepared.problem, learned(one), reference,
+            rates=training is None or prepared.objective.rates,
+        )  # fmt: skip
         if training and training.where != one.run.directory / layout.CHECKPOINTS:
             save_own(progress, one)
         spent = cost(len(block.open))
@@ -263,7 +266,8 @@ def report(
 ) -> Learned:
     """What a run's learner did."""
     own, (value, step) = jax.tree.map(lambda values: values[one.replicas], (results, best))
-    frame, adaptation = predict.learner_report(own, prepared.problem, one.run.settings.seeds)
+    seeds, rates = one.run.settings.seeds, prepared.objective.rates
+    frame, adaptation = predict.learner_report(own, prepared.problem, seeds, rates=rates)
     aggregates = {scenario: found.aggregates for scenario, found in own.items()}
     return Learned(frame, aggregates, adaptation, validation(value, step, prepared.parts.metric))
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from recmeta import statistics
-from recmeta.config.components import Parts
+from recmeta.config.parts import Parts
 from recmeta.metrics import Metric
 from recmeta.runs.layout import COMPLETE, LEARNER, Goal, Summary, Validation
 from recmeta.types import Interactions, Problem
@@ -69,6 +69,8 @@ def summarise(
     problem: Problem,
     learned: Learned | None,
     reference: Reference,
+    *,
+    rates: bool = True,
 ) -> tuple[Summary, pl.DataFrame]:
     """The summary of a run, but for what it cost, and the task scores of all methods.
 
@@ -77,6 +79,7 @@ def summarise(
         parts, data, problem: what was run.
         learned: None for the baselines alone.
         reference: what the baselines did.
+        rates: whether the learner's scores stand for labels: the best errors possible are none of a ranking.
     """
     metric = parts.metric
     own = {}
@@ -87,7 +90,7 @@ def summarise(
     table = {scenario: own.get(scenario, {}) | dict(reference.scores.get(scenario, {})) for scenario in problem.test}
     frame = pl.concat([each for each in (learned and learned.frame, reference.frame) if each is not None])
     scenario = next(iter(problem.test))
-    known = attainable(data, problem)
+    known = attainable(data, problem) if rates else {}
     summary: Any = {
         "schema": 1,
         "status": COMPLETE,

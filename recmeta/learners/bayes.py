@@ -86,7 +86,7 @@ def bayes(
 
         return mean_gradient(episode, params, batch)
 
-    return Learner(init, adapt, predict, meta_grad, 1)
+    return Learner(init, adapt, predict, meta_grad, 1, ignores=("objective",))
 
 
 def predictive(model: Model, objective: Objective, fast: HeadPosterior, query: Query) -> Predictive:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.adaptation.episode import mean_gradient, unless_shallow
+from recmeta.learners.adaptation.episode import Visit, mean_gradient, query_loss, unless_shallow, visits
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
 
@@ -66,12 +66,12 @@ def dropoutnet(
         number = len(batch.label)
         keep_user, keep_ids = jax.random.bernoulli(key, 1 - dropout, (2, number))
 
-        def one(params: Params, task: Task, label: Array, keep_user: Array, keep_ids: Array) -> Array:
+        def one(params: Params, task: Task, label: Array, keep_user: Array, keep_ids: Array, visit: Visit) -> Array:
             support = task.support._replace(x=without_ids(task.support.x, keep_ids), mask=task.support.mask & keep_user)
             query = task.query._replace(x=without_ids(task.query.x, keep_ids))
-            return objective.loss(predict(adapt(params, task.context, support), query), label, query.mask)
+            return query_loss(objective, predict, adapt(params, task.context, support), query, label, visit)
 
-        return mean_gradient(one, params, batch, keep_user, keep_ids)
+        return mean_gradient(one, params, batch, keep_user, keep_ids, visits(batch, key))
 
     return Learner(init, adapt, predict, meta_grad, 1)
 

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.adaptation.episode import mean_gradient, pool, unless_shallow
+from recmeta.learners.adaptation.episode import Visit, loss_keywords, mean_gradient, pool, unless_shallow, visits
 from recmeta.learners.ridge import solve
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
 
@@ -82,23 +82,25 @@ def fold_in(
         rows, prior = represent(fast.params, fast.context, fast.support, query.x)
         return objective.link(prior + rows @ fast.vector)
 
-    def episode(params: Params, task: Task, label: Array) -> Array:
+    def episode(params: Params, task: Task, label: Array, visit: Visit) -> Array:
         fast = adapt(params, task.context, task.support)
         rows, prior = represent(params, task.context, task.support, task.query.x)
         score = objective.link(prior + rows @ fast.vector)
-        return objective.loss(score, label, task.query.mask) + item_penalty * _size(rows, task.query.mask)
+        keywords = loss_keywords(objective, predict, fast, visit)
+        return objective.loss(score, label, task.query.mask, **keywords) + item_penalty * _size(rows, task.query.mask)
 
-    def all_rows(params: Params, task: Task, label: Array) -> Array:
+    def all_rows(params: Params, task: Task, label: Array, visit: Visit) -> Array:
+        del visit
         seen = pool(task, label)
         rows, prior = represent(params, task.context, seen, None)
         total = _least_squares(rows, seen.y - prior, seen.mask, variance)
         return total / jnp.maximum(seen.mask.sum(), 1) + item_penalty * _size(rows, seen.mask)
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
-        del key
-        return mean_gradient(episode if trains == "episodes" else all_rows, params, batch)
+        trained = episode if trains == "episodes" else all_rows
+        return mean_gradient(trained, params, batch, visits(batch, key))
 
-    return Learner(init, adapt, predict, meta_grad, 1)
+    return Learner(init, adapt, predict, meta_grad, 1, ignores=("objective",) if trains == "rows" else ())
 
 
 def _init_item(key: PRNGKeyArray, widths: tuple[int, int], rank: int) -> Params:

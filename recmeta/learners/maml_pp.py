@@ -13,7 +13,7 @@ the earlier losses while it anneals; here they go to 0.
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -94,8 +94,13 @@ def maml_pp(
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         weights = step_weights(inner_steps, batch.progress, multi_step_until)
 
-        def weighted(score: Float[Array, "steps n"], label: Array, mask: Array) -> Array:
-            return weights.astype(score.dtype) @ jax.vmap(objective.loss, (0, None, None))(score, label, mask)
+        def weighted(score: Float[Array, "steps n"], *rows: Array, negatives=None, **more: Any) -> Array:
+            def loss(score: Array, contrast: Array | None) -> Array:
+                drawn = {} if negatives is None else {"negatives": negatives._replace(score=contrast)}
+                return objective.loss(score, *rows, **more, **drawn)
+
+            after_each = jax.vmap(loss, (0, None if negatives is None else 0))
+            return weights.astype(score.dtype) @ after_each(score, negatives and negatives.score)
 
         def through(last: int | None):
             gradient = query_gradient(partial(adapt_each, last), predict_each, objective._replace(loss=weighted))

@@ -22,7 +22,7 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners.adaptation import inner
-from recmeta.learners.adaptation.episode import mean_gradient, with_vector
+from recmeta.learners.adaptation.episode import Visit, mean_gradient, query_loss, visits, with_vector
 from recmeta.learners.blocks import dense
 from recmeta.learners.cavia import Placed
 from recmeta.types import Batch, DataSpec, Encoding, Learner, Model, Objective, Params, Query, Task, Traced
@@ -84,16 +84,15 @@ def meta_embedding(
     def predict(fast: Placed, query: Query) -> Float[Array, "n"]:
         return score(fast.params, fast.vector, model.encode(fast.params, fast.context, fast.support, query.x))
 
-    def episode(params: Params, task: Task, label: Array) -> Array:
+    def episode(params: Params, task: Task, label: Array, visit: Visit) -> Array:
         fast = adapt(params, task.context, task.support)
-        warm = objective.loss(predict(fast, task.query), label, task.query.mask)
+        warm = query_loss(objective, predict, fast, task.query, label, visit)
         encoding = model.encode(params, task.context, task.support, None)
         as_generated = score(params, jnp.zeros_like(fast.vector), encoding)
         cold = objective.loss(as_generated, task.support.y, task.support.mask)
         return cold_weight * cold + (1 - cold_weight) * warm
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
-        del key
-        return mean_gradient(episode, params, batch)
+        return mean_gradient(episode, params, batch, visits(batch, key))
 
     return Learner(init, adapt, predict, meta_grad, inner_steps)

@@ -125,7 +125,7 @@ def rlfm(
         value, gradient = jax.value_and_grad(loss)(params)
         return gradient, {"loss": value}
 
-    return Learner(init, adapt, predict, meta_grad, 1)
+    return Learner(init, adapt, predict, meta_grad, 1, ignores=("objective",))
 
 
 def init_factors(

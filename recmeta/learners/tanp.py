@@ -20,6 +20,7 @@ assignment, the target of the clustering loss, is not held constant there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import jax
@@ -27,7 +28,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.adaptation.episode import pool, unless_shallow
+from recmeta.learners.adaptation.episode import Visit, pool, query_loss, unless_shallow, visits
 from recmeta.learners.blocks import dense
 from recmeta.learners.blocks.gaussian import Gaussian, divergence
 from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, Params, Query, Support, Task, Traced
@@ -98,7 +99,7 @@ def tanp(
         rows, process = dense.joined(encoding), fast.params["process"]
         return model.score(fast.params, encoding) + decode(process, rows, fast.own) - decode(process, rows, fast.none)
 
-    def episode(params: Params, task: Task, label: Array, noise: Array) -> tuple[Array, Array, Array]:
+    def episode(params: Params, task: Task, label: Array, noise: Array, visit: Visit) -> tuple[Array, Array, Array]:
         """The query loss, the divergence, and the assignment of one task."""
         context, support, query = task
         fast = adapt(params, context, support)
@@ -106,13 +107,13 @@ def tanp(
         process = params["process"]
         assignment = assign(pool_encodings(process, "task", evidence, support.mask), process["centres"], temperature)
         if not samples:
-            return objective.loss(predict(fast, query), label, query.mask), jnp.zeros(()), assignment
+            return query_loss(objective, predict, fast, query, label, visit), jnp.zeros(()), assignment
         every = pool(task, label)
         posterior = latent(process, dense.evidence(spec, model, objective, params, context, every), every.mask)
 
         def drawn(noise: Array) -> Array:
             own = fast.own._replace(latent=posterior.mean + jnp.exp(posterior.log_variance / 2) * noise)
-            return objective.loss(predict(fast._replace(own=own), query), label, query.mask)
+            return query_loss(objective, predict, fast._replace(own=own), query, label, visit)
 
         kl = divergence(posterior, latent(process, evidence, support.mask))
         return jax.vmap(drawn)(noise).mean(), kl, assignment
@@ -121,7 +122,8 @@ def tanp(
         noise = jax.random.normal(key, (len(batch.label), samples, width))
 
         def total(params: Params) -> tuple[Array, dict[str, Array]]:
-            fit, kl, assignment = jax.vmap(episode, (None, 0, 0, 0))(params, batch.task, batch.label, noise)
+            each = (batch.task, batch.label, noise, visits(batch, key))
+            fit, kl, assignment = jax.vmap(partial(episode, params))(*each)
             parts = {"loss": fit.mean(), "kl": kl.mean(), "clustering": clustering(assignment)}
             return parts["loss"] + kl_weight * parts["kl"] + cluster_weight * parts["clustering"], parts
 

@@ -16,9 +16,11 @@ from recmeta.metrics.names import (
     check,
     check_cutoff,
     check_floor,
+    is_name,
     metric,
     oracle,
     random_floor,
+    sound,
 )
 from recmeta.metrics.view import View, at_random, catalogue_view, ideal, query_view
 
@@ -33,8 +35,10 @@ __all__ = [
     "check_cutoff",
     "check_floor",
     "ideal",
+    "is_name",
     "metric",
     "oracle",
     "query_view",
     "random_floor",
+    "sound",
 ]

@@ -67,10 +67,10 @@ def metric(name: str) -> Metric:
     kind, at, cutoff = name.partition("@")
     if not at and kind in _PLAIN:
         goal, reads, function = _PLAIN[kind]
-        return Metric(name, goal, reads, _sound(function, reads))
+        return sound(Metric(name, goal, reads, function))
     if kind in _CUT and re.fullmatch(r"[1-9][0-9]*", cutoff):
         reads, function = _CUT[kind]
-        return Metric(name, "max", reads, _sound(partial(function, k=int(cutoff)), reads), int(cutoff))
+        return sound(Metric(name, "max", reads, partial(function, k=int(cutoff)), int(cutoff)))
     if kind in _SHOWN and re.fullmatch(r"[1-9][0-9]*", cutoff):
         shows, function = _SHOWN[kind]
         return Metric(name, "max", "score", function, int(cutoff), shows)
@@ -181,11 +181,24 @@ def check_floor(metric: Metric, floor: Float[np.ndarray, "T"]) -> None:
         )
 
 
-def _sound(function: Callable[[View], Array], reads: Reads) -> Callable[[View], Array]:
-    """A ranking metric that is NaN where a candidate's score is; one of predictions is so by itself."""
-    if reads == "prediction":
-        return function
-    return lambda view: jnp.where(view.numbers, function(view), jnp.nan)
+@cache
+def sound(metric: Metric) -> Metric:
+    """Make a ranking metric NaN where a candidate's score is; one that reads predictions is so by itself."""
+    if metric.reads == "prediction" or metric.shows:
+        return metric
+    of = metric.of
+    return metric._replace(of=lambda view: jnp.where(view.numbers, of(view), jnp.nan))
+
+
+def is_name(name: str) -> bool:
+    """Whether a name is one of recmeta's metrics, of a task or of many.
+
+    >>> is_name("ndcg@5"), is_name("mine@5")
+    (True, False)
+    """
+    kind, at, cutoff = name.partition("@")
+    whole = re.fullmatch(r"[1-9][0-9]*", cutoff) is not None
+    return kind in _PLAIN if not at else whole and any(kind in names for names in (_CUT, _SHOWN, _FOLDED))
 
 
 _PLAIN: Mapping[str, tuple[Goal, Reads, Callable[[View], Array]]] = {

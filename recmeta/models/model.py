@@ -124,7 +124,9 @@ def functions(
         return call([params["tables"], params["encoder"]], key)(context, support, x)
 
     def score(params: Params, encoding: Encoding) -> Float[Array, "n"]:
-        return objective.link(jnp.asarray(spec.mean)) + call_scorer([params["scorer"]], None)(encoding)
+        # A score that only ranks starts from 0: the mean label is in other units.
+        start = objective.link(jnp.asarray(spec.mean)) if objective.rates else 0.0
+        return start + call_scorer([params["scorer"]], None)(encoding)
 
     return encode, score
 

@@ -8,6 +8,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from recmeta.runs.layout import ADAPTATION_ERRORS, adaptation_error
+
 MISSING = "—"
 MOST_STEPS = 8
 """Most columns of the adaptation table; more inner steps are evenly thinned."""
@@ -88,12 +90,14 @@ def score_table(
 
 def adaptation_table(scenario: str, found: Mapping[str, Any]) -> Table:
     """The error by support size (rows) and inner steps taken (columns)."""
-    table = Table(title=f"{scenario}: MAE by shots and inner steps", box=box.SIMPLE_HEAD, title_justify="left")
+    key, by_shots = adaptation_error(found)
+    title = f"{scenario}: {ADAPTATION_ERRORS[key]} by shots and inner steps"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("shots \\ steps", justify="right")
     columns = spread(range(len(found["steps"])), MOST_STEPS)
     for column in columns:
         table.add_column(str(found["steps"][column]), justify="right")
-    for shots, errors in zip(found["shots"], found["mae"], strict=True):
+    for shots, errors in zip(found["shots"], by_shots, strict=True):
         table.add_row(str(shots), *(number(errors[column]) for column in columns))
     return table
 
@@ -102,6 +106,8 @@ def adaptation_line(scenario: str, found: Mapping[str, Any]) -> str:
     """The mean change of a prediction by adaptation; a no-op is reported as such."""
     if found.get("no_op"):
         return f"{scenario}: adaptation is a no-op: the inner loop changes no prediction"
+    if "pairs_changed" in found:
+        return f"{scenario}: adaptation changes the order of {found['pairs_changed']:.1%} of the pairs of query rows"
     return f"{scenario}: adaptation changes a prediction by {number(found.get('mean_abs_change'))} on average"
 
 

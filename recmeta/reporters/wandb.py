@@ -16,6 +16,7 @@ import numpy as np
 
 from recmeta.runs import layout
 from recmeta.runs.files import plain, read_metrics
+from recmeta.runs.layout import ADAPTATION_ERRORS, adaptation_error
 from recmeta.types import Pruned, Reporter, Run, UserError
 
 MODES = ("online", "offline", "disabled")
@@ -215,8 +216,10 @@ def _pictures(adaptation: Mapping[str, Any], directory: Path) -> Iterator[tuple[
     for scenario, found in adaptation.items():
         if len(found["steps"]) < 2:
             continue
-        figure, axes = canvas(f"{scenario}: MAE by inner step", "inner steps taken", "mae")
-        for at, (shots, errors) in enumerate(zip(found["shots"], found["mae"], strict=True)):
+        key, by_shots = adaptation_error(found)
+        title = f"{scenario}: {ADAPTATION_ERRORS[key]} by inner step"
+        figure, axes = canvas(title, "inner steps taken", key.replace("_", " "))
+        for at, (shots, errors) in enumerate(zip(found["shots"], by_shots, strict=True)):
             axes.plot(found["steps"], errors, label=f"K = {shots}", **line_style(at))
         axes.set_xticks(found["steps"] if len(found["steps"]) < 12 else found["steps"][:: len(found["steps"]) // 6])
         legend_below(figure, axes)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -31,11 +32,13 @@ class Previous(NamedTuple):
         summary: of a run that is complete; None where there is none.
         hashes: of what that run, or one that was interrupted, was made from; empty where there was none.
         forced: whether it was started with ``force=true``.
+        components: of its components that are not recmeta's, the hash of each source file.
     """
 
     summary: dict[str, Any] | None
     hashes: Mapping[str, str]
     forced: bool
+    components: Mapping[str, str] = MappingProxyType({})
 
 
 def place(config: Config, digest: str | None = None) -> Path:
@@ -83,7 +86,8 @@ def read(directory: Path, digest: str) -> Previous:
     hashes = (record or {}).get("hashes")
     if hashes is None and (summary is not None or checkpoints):
         raise UserError(f"{directory} is damaged (it does not say which data it is of); remove it")
-    return Previous(summary, hashes or {}, config is not None and config.get("force") is True)
+    forced = config is not None and config.get("force") is True
+    return Previous(summary, hashes or {}, forced, (started or {}).get("components") or {})
 
 
 def starts_over(previous: Previous, hashes: Mapping[str, str], *, force: bool) -> bool:
@@ -95,7 +99,8 @@ def starts_over(previous: Previous, hashes: Mapping[str, str], *, force: bool) -
     >>> starts_over(interrupted._replace(forced=False), {"data": "d", "protocol": "p"}, force=True)
     True
     """
-    same = all(previous.hashes.get(key) == hashes.get(key) for key in ("data", "protocol", "start", "constants"))
+    made_from = ("data", "protocol", "start", "constants", "components")
+    same = all(previous.hashes.get(key) == hashes.get(key) for key in made_from)
     return force and not (previous.forced and previous.summary is None and same)
 
 
@@ -126,6 +131,25 @@ def check_same(previous: Previous, hashes: Mapping[str, str], directory: Path) -
     if previous.hashes.get("code") != hashes["code"]:
         return [f"recmeta's code changed since {directory} was started: its numbers may not be what this code gives"]
     return []
+
+
+def edited(previous: Previous, components: Mapping[str, str]) -> list[str]:
+    """The source files of components that are not what a directory's run was made with.
+
+    recmeta's own code is no part of it: that has changed is a message (`check_same`), an edited component another run.
+
+    Args:
+        previous: what the directory holds.
+        components: of the run that is asked for, the hash of each file.
+
+    >>> previous = Previous({}, {"data": "d"}, False, {"mine.py": "old", "same.py": "s"})
+    >>> edited(previous, {"mine.py": "new", "same.py": "s"})
+    ['mine.py']
+    """
+    if not previous.hashes:
+        return []
+    names = sorted({*previous.components, *components})
+    return [name for name in names if previous.components.get(name) != components.get(name)]
 
 
 def check_writable(directory: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ WITHOUT_EFFECT = ("reporter", "name", "output", "force")
 """Root keys that cannot change a number."""
 
 OF_TRAINING = (
-    "encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience", "clip", "schedule", "start",
-    "freeze",
+    "encoder", "scorer", "augmentation", "optimizer", "seeds", "steps", "eval_every", "batch", "patience", "clip",
+    "schedule", "start", "freeze",
 )  # fmt: skip
 """Root keys that cannot change a number of the baselines alone."""
 
@@ -40,22 +40,25 @@ def _by_value(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def code_hash(external: Iterable[Path] = ()) -> str:
-    """Hash recmeta's own source files, and those of components from elsewhere.
-
-    Args:
-        external: source files of components outside of the package. Their content counts, not where they lie.
-    """
-    digest = hashlib.sha256(_own_code())
-    for content in sorted({hashlib.sha256(path.read_bytes()).digest() for path in external}):
-        digest.update(content)
+@cache
+def code_hash() -> str:
+    """Hash recmeta's own source files, once: what a process imported does not change under it."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
 @cache
-def _own_code() -> bytes:
-    """Hash the package, once: what a process imported does not change under it."""
-    digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.digest()
+def file_hash(path: Path) -> str:
+    """Hash a source file, once: what a process imported does not change under it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def components_hash(files: Mapping[str, str]) -> str:
+    """Hash what components are made of that are not recmeta's.
+
+    Args:
+        files: `file_hash` of each, by its name.
+    """
+    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()

@@ -50,6 +50,10 @@ PRUNED = "Pruned"
 LEARNER = "model"
 """The name of the learner's rows among those of the baselines, in task scores and in `Summary.scores`."""
 
+ADAPTATION_ERRORS = {"mae": "MAE", "wrong_pairs": "share of pairs in the wrong order"}
+"""Under which key the report on adaptation has the error after each step, and its title: of scores that stand for
+labels, and of those that only rank."""
+
 Goal = Literal["min", "max"]
 
 
@@ -100,7 +104,8 @@ class Summary(TypedDict):
         schema: the version of this layout.
         status: `COMPLETE`.
         name: the experiment's name.
-        hashes: config, data, protocol (the split), code; and start, where the run began with another's parameters.
+        hashes: config, data, protocol (the split), code; components, where there are some that are not recmeta's; and
+            start, where the run began with another's parameters.
         metric: the headline.
         goals: metric name -> whether lower ("min") or higher ("max") is better; of every metric in ``scores``.
         scores: scenario -> method -> metric -> cell, at the headline support size.
@@ -137,3 +142,13 @@ class Failure(TypedDict):
     code: NotRequired[int]
     time: NotRequired[str]
     overrides: NotRequired[Sequence[str]]
+
+
+def adaptation_error(found: Mapping[str, Any]) -> tuple[str, list[list[float]]]:
+    """The error in a scenario's report on adaptation: its key in `ADAPTATION_ERRORS`, and values ``[shots][steps]``.
+
+    >>> adaptation_error({"shots": [5], "steps": [0, 1], "mae": [[0.9, 0.8]]})
+    ('mae', [[0.9, 0.8]])
+    """
+    key = next(key for key in ADAPTATION_ERRORS if key in found)
+    return key, found[key]

@@ -37,7 +37,7 @@ def shared_console(common: frozenset[str], say: Callable[[str], None] = print) -
             assert run is not None
             if split == "validation":
                 print_step(step)
-                logged.append(float(np.mean(metrics[run.config["metric"]])))
+                logged.append(float(np.mean(metrics[run.metric])))
 
         def finish(summary: Mapping[str, Any], task_scores: Any, provenance: Mapping[str, Any]) -> None:
             assert run is not None

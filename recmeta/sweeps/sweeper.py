@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 
+from recmeta.config.parts import choosing_metric, make_metrics
 from recmeta.experiment import failures
 from recmeta.experiment.block import Prune
-from recmeta.metrics import metric
 from recmeta.results.labels import at_key
 from recmeta.results.runs import without_results
 from recmeta.runs import directory as run_directory
@@ -137,7 +137,9 @@ def _search_base(loader: Any, config: DictConfig, found: Space, configs: Sequenc
     assert isinstance(choices, dict)
     at = {key: choices.get(key, at_key(plain.config, key)) for key in found.searched}
     digest = hashlib.sha256("".join(map(config_hash, configs)).encode()).hexdigest()
-    return SearchBase(digest, metric(plain.config["metric"]).goal, plain.config["steps"], default(found, at))
+    measured = plain.config["metrics"]
+    chooses = choosing_metric(plain.config["metric"], measured, make_metrics(measured))
+    return SearchBase(digest, chooses.goal, plain.config["steps"], default(found, at))
 
 
 def _composed(loader: Any, config: DictConfig, overrides: Sequence[str], number: int) -> Composed | TrialResult:

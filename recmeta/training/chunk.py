@@ -17,7 +17,18 @@ from recmeta.evaluation.predict import learner_predictions, learner_scores
 from recmeta.evaluation.score import measure, rank
 from recmeta.metrics import Metric
 from recmeta.training.devices import chosen, map_replicas, over_devices, shard
-from recmeta.types import Batch, Constants, Learner, MakeLearner, Numbers, Objective, Params, Problem, Tasks
+from recmeta.types import (
+    Augmentation,
+    Batch,
+    Constants,
+    Learner,
+    MakeLearner,
+    Numbers,
+    Objective,
+    Params,
+    Problem,
+    Tasks,
+)  # fmt: skip
 
 MakeOptimizer = Callable[[Numbers], optax.GradientTransformation]
 """Optimizer factory: traced hyper-parameters -> optax optimizer. Inside a compiled program they are tracers."""
@@ -25,6 +36,9 @@ MakeOptimizer = Callable[[Numbers], optax.GradientTransformation]
 
 ENCODER = 0x656E63
 """What the keys of encoders are derived by from a step's key."""
+
+AUGMENTS = 2**32 - 1
+"""What a replica's key is folded with for the augmentation: no step is that late."""
 
 
 class TrainState(NamedTuple):
@@ -123,6 +137,7 @@ def make_chunk(
     total: int,
     batch: int,
     patience: int | None,
+    augmentation: Augmentation | None = None,
 ) -> Any:
     """Compile-ready chunk: ``steps`` outer steps, then meta-validation, then the choice of the best so far.
 
@@ -136,13 +151,16 @@ def make_chunk(
         total: outer steps in all: the end of what learners anneal.
         batch: tasks per outer step.
         patience: chunks without a better value after which a replica stops (early stopping); None: never.
+        augmentation: changes the batches that are trained on; nothing else is passed through it.
 
     Returns:
         A jitted ``(progress, numbers, tasks, validation, constants=()) -> (progress, training metrics, meta-validation
         metrics)``.
     """
     sign = 1 if metric.goal == "min" else -1
-    everything = {measured.name: measured for measured in (*metrics, metric)}.values()
+    everything = {measured.name: measured for measured in (*metrics, metric)}
+    # A score that only ranks has no metric that reads ratings.
+    everything = [each for each in everything.values() if objective.rates or each.reads == "score"]
     ranking = [measured for measured in everything if measured.reads == "score"]
     candidates = problem.candidates.get("validation")
 
@@ -155,7 +173,10 @@ def make_chunk(
     ) -> tuple[TrainState, dict[str, Array]]:
         drawn, share = visit
         key = jax.random.fold_in(state.key, 2 * state.step + 1)
-        visited = with_keys(problem.gather(tasks, drawn)._replace(progress=share), key)
+        visited = problem.gather(tasks, drawn)._replace(progress=share)
+        if augmentation:
+            visited = augmentation(jax.random.fold_in(jax.random.fold_in(state.key, AUGMENTS), state.step), visited)
+        visited = with_keys(visited, key)
         gradient, reported = learner.meta_grad(state.params, visited, key)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -165,7 +186,7 @@ def make_chunk(
         shots, depths = jnp.array([problem.headline]), jnp.array([learner.steps])
         predictions = learner_predictions(learner, objective, problem.spec, params, validation, shots, depths)
         full = jax.tree.map(lambda values: values[:, 0], predictions)
-        scores = measure(list(everything), problem.spec, full, validation)
+        scores = measure(everything, problem.spec, full, validation)
         if ranking and candidates:
             score = partial(learner_scores, learner, params, shots)
             scores |= rank(ranking, problem.spec, score, validation, candidates, tasks.entities)

@@ -28,7 +28,7 @@ def outer_optimizer(
     shapes: Params,
     *,
     clip: float | None,
-    schedule: str,
+    schedule: Schedule | None,
     steps: int,
     freeze: Sequence[str],
 ) -> optax.GradientTransformation:
@@ -41,7 +41,7 @@ def outer_optimizer(
         optimizer: updates the parameters that are not frozen.
         shapes: the parameters, or their shapes.
         clip: the norm, of all parameters together, above which a gradient is scaled down to it; None: never.
-        schedule: one of `SCHEDULES`.
+        schedule: ``steps -> schedule``, as those of `SCHEDULES`; None: the rate stays as it is.
         steps: over which the rate falls.
         freeze: names of parameters or parts, as in "tables" or "scorer.layers". They have no update, no weight decay
             and no optimizer state.
@@ -51,8 +51,8 @@ def outer_optimizer(
     """
     if clip is not None:
         optimizer = optax.chain(optax.clip_by_global_norm(clip), optimizer)
-    if falls := SCHEDULES[schedule]:
-        optimizer = optax.chain(optimizer, optax.scale_by_schedule(falls(steps)))
+    if schedule:
+        optimizer = optax.chain(optimizer, optax.scale_by_schedule(schedule(steps)))
     if not freeze:
         return optimizer
     _check(freeze, list(_parts(shapes)))

@@ -13,6 +13,7 @@ from recmeta.types.data import (
 )
 from recmeta.types.errors import Diverged, Pruned, UserError
 from recmeta.types.parts import (
+    Augmentation,
     Baseline,
     Constants,
     Encoding,
@@ -22,6 +23,7 @@ from recmeta.types.parts import (
     Numbers,
     Objective,
     Params,
+    ScoredNegatives,
     Traced,
 )
 from recmeta.types.reporting import Reporter, Run
@@ -43,6 +45,7 @@ from recmeta.types.tasks import (
 
 __all__ = [
     "ENTITY",
+    "Augmentation",
     "Background",
     "Baseline",
     "Batch",
@@ -72,6 +75,7 @@ __all__ = [
     "Relation",
     "Reporter",
     "Run",
+    "ScoredNegatives",
     "Split",
     "Support",
     "Task",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from recmeta.types.tasks import Batch, Features, Problem, Query, Support
 
@@ -67,22 +67,51 @@ class Model(NamedTuple):
     unreached: frozenset[tuple[Any, ...]] = frozenset()
 
 
+class ScoredNegatives(NamedTuple):
+    """The scores of a task's `recmeta.types.Negatives`, for an objective that contrasts the query with them.
+
+    Attributes:
+        score: ``[m]``, in the units of the query's.
+        log_q: ``[m]``, the log-probability with which each was drawn.
+        mask: ``[m]``, which of them count.
+    """
+
+    score: Float[Array, "m"]
+    log_q: Float[Array, "m"]
+    mask: Bool[Array, "m"]
+
+
+def identity(value: Array) -> Array:
+    """The value itself: scores that are labels, or that stand for none."""
+    return value
+
+
 class Objective(NamedTuple):
     """What is minimised, and in which units a score is.
 
     Attributes:
-        loss: ``(score [n], label [n], mask [n]) -> scalar``: the mean over the rows that are there, 0 if none is.
+        loss: ``(scores [n], labels [n], where [n], weights=None, key=None) -> scalar``: the mean over the rows that are
+            there, weighted by ``weights [n]`` where given; 0 if none is. ``key`` is for a loss that draws; None where
+            all is deterministic. With ``negatives`` it also takes the keyword ``negatives``: `ScoredNegatives` on a
+            query in training, None on a support, whose rows are all that is known there.
         predict: score -> expected label.
         link: expected label -> score; the inverse of ``predict``.
         binary: whether labels must be 0 and 1.
-        rates: whether a score stands for a label; where not, it only ranks, and ``predict`` and ``link`` mean nothing.
+        rates: whether a score stands for a label; where not, it only ranks: nothing that reads a rating is reported of
+            it or chooses by it, and ``predict`` and ``link`` are left as they are.
+        negatives: whether the loss contrasts the query with rows that nobody rated.
     """
 
-    loss: Callable[[Array, Array, Array], Array]
-    predict: Callable[[Array], Array]
-    link: Callable[[Array], Array]
-    binary: bool
+    loss: Callable[..., Array]
+    predict: Callable[[Array], Array] = identity
+    link: Callable[[Array], Array] = identity
+    binary: bool = False
     rates: bool = True
+    negatives: bool = False
+
+
+Augmentation = Callable[[PRNGKeyArray, Batch], Batch]
+"""Change a batch of meta-train tasks at random, inside the compiled program; shapes and dtypes stay as they are."""
 
 
 class Learner(NamedTuple):
@@ -95,7 +124,8 @@ class Learner(NamedTuple):
         predict: ``(fast, query) -> scores [n]``.
         meta_grad: ``(params, batch, key) -> (gradients like params, {metric: scalar})``, over a batch of tasks.
         steps: how many steps `adapt` takes; 1 for closed forms, 0 for what never adapts.
-        ignores: the groups whose choice changes nothing, as "objective".
+        ignores: the groups of the config whose choice changes no gradient, as "objective" where the learner has a loss
+            of its own. (Parts of the model without parameters in ``init`` are found by that.)
     """
 
     init: Callable[[PRNGKeyArray], Params]

@@ -24,6 +24,7 @@ class Run:
         provenance: versions, device, flags, split and data counts, leak report.
         multirun: whether this is one run of a sweep.
         goals: of each metric that is reported, "min" or "max".
+        metric: the name of the one that chooses.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Run:
     provenance: Mapping[str, Any]
     multirun: bool = False
     goals: Mapping[str, str] = field(default_factory=dict)
+    metric: str = ""
 
 
 class Reporter(NamedTuple):

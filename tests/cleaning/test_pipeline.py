@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from recmeta import cleaning
 from recmeta.cleaning import activity, binarise, blocks, bucket, clean, clip, kcore, negatives, window
-from recmeta.config import components, schema
+from recmeta.config import parts, schema
 from recmeta.experiment import run as experiment
 from recmeta.types import UserError
 
@@ -106,7 +106,7 @@ def composed(*overrides: str) -> Any:
 
 def cleaned(*overrides: str) -> Any:
     """The partial that is built of a config."""
-    return components.make_parts(composed(*overrides)).cleaning
+    return parts.make_parts(composed(*overrides)).cleaning
 
 
 def settings(made):

@@ -8,10 +8,11 @@ import pytest
 from annotated_types import Gt
 
 from recmeta.config import compatibility, components, schema
+from recmeta.config.parts import Parts
 from recmeta.experiment import prepare
-from recmeta.metrics import aggregate
+from recmeta.metrics import aggregate, metric
 from recmeta.objectives import pointwise as objectives
-from recmeta.types import UserError
+from recmeta.types import Learner, Negatives, Objective, UserError
 
 
 def part(spec, *, size: Annotated[int, Gt(0)], rate: float = 0.1, shape: tuple[int, ...] = (), mode: bool = False):
@@ -177,15 +178,15 @@ def test_what_is_no_optimizer_by_gradients(settings):
 
 def outer(optimizer):
     """An optimizer factory with nothing around the optimizer."""
-    plain = {"clip": None, "schedule": "constant", "steps": 1, "freeze": []}
+    plain = {"clip": None, "steps": 1, "freeze": []}
     made = parts(optimizer=optimizer, numbers={"optimizer": {}})
     return prepare.make_optimizer(made, schema.Root(**plain), {"weight": jax.numpy.ones(2)})
 
 
 def parts(metrics=("mae",), **made):
-    metrics = tuple(map(components.parse_metric, metrics))
+    metrics = tuple(map(metric, metrics))
     known = {"metrics": metrics, "metric": metrics[0], "aggregates": ()}
-    return components.Parts(**dict.fromkeys(components.Parts._fields) | known | made)
+    return Parts(**dict.fromkeys(Parts._fields) | known | made)
 
 
 def test_a_metric_that_chooses_must_be_defined(problem):
@@ -203,6 +204,106 @@ def test_binary_objectives_need_binary_labels(problem, data, cut):
         compatibility.check_problem(parts(), problem, objectives.bce())
     compatibility.check_problem(parts(), cut(data, labels="liked"), objectives.bce())
     compatibility.check_problem(parts(), problem, objectives.mse())
+
+
+def ranking(**more):
+    """An objective whose scores only rank."""
+    return Objective(lambda scores, labels, where, weights=None, key=None, **_: scores.sum(), rates=False, **more)
+
+
+def test_scores_that_only_rank_are_not_chosen_by_ratings(problem):
+    with pytest.raises(UserError, match=r"^metric=mae: it reads ratings, .* choose by one of auc, ndcg@3$"):
+        compatibility.check_problem(parts(["mae", "auc", "ndcg@3"], learner=lambda: None), problem, ranking())
+    with pytest.raises(UserError, match=r"choose by a ranking, as metrics=\[ndcg@5\] metric=ndcg@5$"):
+        compatibility.check_problem(parts(["mae"], learner=lambda: None), problem, ranking())
+    compatibility.check_problem(parts(["auc", "mae"], learner=lambda: None), problem, ranking())
+    compatibility.check_problem(parts(["mae"]), problem, ranking())  # the baselines alone
+
+
+def test_a_loss_takes_what_it_is_given():
+    compatibility.check_objective(objectives.mse())
+    for objective in (Objective(lambda s, y, m: s), ranking()._replace(loss=lambda s, y, m, weights=None, key=None: s,
+                                                                       negatives=True)):  # fmt: skip
+        with pytest.raises(
+            UserError, match=r"^objective: its loss must take \(scores, labels, where, weights=None, key"
+        ):
+            compatibility.check_objective(objective)
+    with pytest.raises(UserError, match=r"^objective: its target must return an Objective, and returned a int$"):
+        compatibility.check_objective(3)
+
+
+def learner(objective, passes):
+    """One whose loss is given what it passes on."""
+
+    def meta_grad(params, batch, key):
+        more = {name: getattr(batch, of) for name, of in passes.items()}
+        return params, {"loss": objective.loss(batch.label, batch.label, batch.task.query.mask, **more)}
+
+    return Learner(lambda key: {}, lambda *_: (), lambda *_: (), meta_grad, 0)
+
+
+def drawing(problem, **more):
+    """The problem, its batches with more in them."""
+    return problem._replace(gather=lambda tasks, drawn: problem.gather(tasks, drawn)._replace(**more))
+
+
+NEGATIVES = Negatives(jax.numpy.zeros((2, 1), int), {}, jax.numpy.zeros((2, 1)), jax.numpy.ones((2, 1), bool))
+
+
+def test_negatives_must_be_drawn_and_passed_on(problem):
+    contrast = ranking(negatives=True)
+    passing, deaf = (lambda objective, passes=passes: learner(objective, passes)
+                     for passes in ({"negatives": "negatives"}, {}))  # fmt: skip
+    with pytest.raises(UserError, match=r"^objective: this one contrasts .* draw some, as with protocol\.episodes\."):
+        compatibility.check_batch(passing, contrast, problem, {})
+    with pytest.raises(UserError, match=r"^learner: this one passes no negatives to the loss"):
+        compatibility.check_batch(deaf, contrast, drawing(problem, negatives=NEGATIVES), {})
+    assert compatibility.check_batch(passing, contrast, drawing(problem, negatives=NEGATIVES), {}) == []
+    assert compatibility.check_batch(passing, ranking(), drawing(problem, negatives=NEGATIVES), {}) == [
+        "negatives have no part in this objective: drawing them changes nothing"
+    ]
+
+
+def test_row_weights_that_are_not_used_are_said(problem):
+    weighted = drawing(problem, weight=jax.numpy.ones((2, problem.spec.query)))
+    using, deaf = (lambda objective, passes=passes: learner(objective, passes)
+                   for passes in ({"weights": "weight"}, {}))  # fmt: skip
+    assert compatibility.check_batch(using, objectives.mse(), weighted, {}) == []
+    assert compatibility.check_batch(deaf, objectives.mse(), weighted, {}) == [
+        "row weights have no part in this learner: they change nothing"
+    ]
+
+
+def test_an_augmentation_keeps_shapes(problem):
+    compatibility.check_augmentation(lambda key, batch: batch._replace(label=-batch.label), problem)
+    for broken in (
+        lambda key, batch: batch._replace(label=batch.label[:, :1]),
+        lambda key, batch: batch._replace(label=batch.label.astype(int)),
+        lambda key, batch: batch.task,
+    ):
+        with pytest.raises(UserError, match=r"^augmentation: it must return a batch of the shapes and dtypes"):
+            compatibility.check_augmentation(broken, problem)
+    with pytest.raises(UserError, match=r"^augmentation: it can't be applied to a batch: "):
+        compatibility.check_augmentation(lambda batch: batch, problem)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_schedule_gives_a_number_for_a_step():
+    prepare.check_schedule(lambda steps: optax.linear_schedule(1.0, 0.0, steps), 10)
+    with pytest.raises(UserError, match=r"^schedule: it must return a function of the step: "):
+        prepare.check_schedule(lambda steps: 0.5, 10)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UserError, match=r"^schedule: it must give one number for a step, and gives \[2\]$"):
+        prepare.check_schedule(lambda steps: lambda step: jax.numpy.ones(2), 10)
+
+
+def test_keys_that_are_none_of_the_roots_are_refused():
+    known = {"seeds": [0], "metrics": ["mae"], "baselines": []}
+    with pytest.raises(UserError, match=r"^foo: no such key; the config has dataset, cleaning, "):
+        schema.check(known | {"foo": 1})
+    for key in ("metrics", "baselines"):
+        with pytest.raises(UserError, match=rf"^{key}=3: must be a list of names and blocks, as \[a,"):
+            schema.check(known | {key: [3]})
+    with pytest.raises(UserError, match=r"^schedule=null: must be a name, or a block with a _target_$"):
+        schema.check(known | {"metric": "mae", "schedule": None})
 
 
 def test_a_cutoff_must_leave_candidates_out(problem):

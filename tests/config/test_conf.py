@@ -4,7 +4,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta.config import components, schema
+from recmeta.config import schema
+from recmeta.config.parts import make_parts
 
 EVERY = [(group, choice) for group in schema.GROUPS for choice in schema.choices(group)]
 
@@ -24,11 +25,11 @@ def test_groups_are_the_folders():
 @pytest.mark.parametrize(("group", "choice"), EVERY)
 def test_builds(group, choice):
     config = composed(f"{group}={choice}")
-    parts = components.make_parts(config)
+    parts = make_parts(config)
     if group == "reporter":
         assert len(parts.reporters) == len(config["reporter"])
     else:
-        assert (getattr(parts, group) is None) == ((group, choice) == ("learner", "none"))
+        assert (getattr(parts, group) is None) == (choice == "none" and group in ("learner", "augmentation"))
 
 
 @pytest.mark.parametrize(("group", "choice"), [pair for pair in EVERY if pair[0] not in ("cleaning", "reporter")])
@@ -41,4 +42,4 @@ def test_conventions(group, choice):
 
 @pytest.mark.parametrize("preset", schema.choices("experiment"))
 def test_presets_build(preset):
-    components.make_parts(composed(f"experiment={preset}"))
+    make_parts(composed(f"experiment={preset}"))

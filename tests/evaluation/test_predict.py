@@ -15,7 +15,7 @@ from recmeta.evaluation import predict
 from recmeta.evaluation import score as scoring
 from recmeta.metrics import metric
 from recmeta.objectives import mse
-from recmeta.types import Learner
+from recmeta.types import Learner, Objective
 
 METRICS = [metric("mae"), metric("ndcg@3")]
 SEEDS = [7, 9]
@@ -189,3 +189,47 @@ def test_shown_supports_are_nested(problem):
     masks = [np.asarray(predict.first_shots(support, shots).mask) for shots in problem.shots]
     assert [mask.sum(1).tolist() for mask in masks] == [[shots] * 8 for shots in problem.shots]
     assert all((small <= large).all() for small, large in pairwise(masks))
+
+
+def disagreeing(score, other, pairs):
+    """The share of pairs that are ordered differently, of all tasks that have pairs: one pair after the other."""
+    shares = []
+    for s, o, there in zip(score, other, pairs, strict=True):
+        rows = range(len(s))
+        apart = [abs(np.sign(s[i] - s[j]) - np.sign(o[i] - o[j])) / 2 for i in rows for j in rows if there[i][j]]
+        shares += [np.mean(apart)] if apart else []
+    return np.mean(shares)
+
+
+def test_scores_that_only_rank_are_judged_as_rankings(problem, scored):
+    """Every number that reads a rating is none; the report on adaptation is about pairs of rows."""
+    turning = LEARNER._replace(predict=lambda fast, query: fast * query.x["id"])
+    only_ranks = Objective(mse().loss, rates=False)
+    params = {"w": jnp.array([-1.0, 2.0])}
+    tested = predict.test_learner(lambda _: turning, only_ranks, problem, params, {}, METRICS, [], scored)
+    table, reports = predict.learner_report(tested, problem, SEEDS, rates=False)
+    assert table["mae"].is_nan().all()
+    assert table["ndcg@3"].is_not_nan().any()
+    report = reports["user_cold"]
+    assert set(report) == {"shots", "steps", "wrong_pairs", "pairs_changed", "no_op"}
+
+    batch = problem.test["user_cold"]
+    ids, label = np.asarray(batch.task.query.x["id"], float), np.asarray(batch.label)
+    mask = np.asarray(batch.task.query.mask)
+    pairs = mask[:, :, None] & mask[:, None, :] & ~np.eye(ids.shape[1], dtype=bool)
+    y = np.where(batch.task.support.mask, batch.task.support.y, 0)
+    for place, shots in enumerate(report["shots"]):
+        for depth in report["steps"]:
+            scores = [(w + depth * y[:, :shots].sum(1, keepdims=True)) * ids for w in (-1.0, 2.0)]
+            rated = pairs & (label[:, :, None] != label[:, None, :])
+            wanted = np.mean([disagreeing(score, label, rated) for score in scores])
+            np.testing.assert_allclose(report["wrong_pairs"][place][depth], wanted, rtol=1e-5)
+    # The first seed turns every pair around, the second none.
+    shots = problem.headline
+    turned = disagreeing((-1 + 2 * y[:, :shots].sum(1, keepdims=True)) * ids, -ids, pairs)
+    assert report["pairs_changed"] == pytest.approx(turned / 2, rel=1e-5)
+    assert not report["no_op"]
+    shifted = predict.test_learner(lambda _: LEARNER, only_ranks, problem, params, {}, METRICS, [], scored)
+    report = predict.learner_report(shifted, problem, SEEDS, rates=False)[1]["user_cold"]
+    assert report["pairs_changed"] == 0
+    assert report["no_op"], "a constant that is added to all scores changes no ranking"

@@ -1,6 +1,8 @@
 """One experiment, in this process, into its run directory."""
 
+import importlib
 import json
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,13 +13,14 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta.config import schema
+from recmeta.config import components, schema, sources
+from recmeta.config import parts as config_parts
 from recmeta.experiment import prepare
 from recmeta.experiment import run as experiment
 from recmeta.experiment.summary import attainable
 from recmeta.features import transform
 from recmeta.runs import directory as run_directory
-from recmeta.runs import provenance
+from recmeta.runs import hashing, provenance
 from recmeta.training import checkpoint
 from recmeta.types import Diverged, UserError
 from tests.encoders import examples
@@ -203,6 +206,94 @@ def test_other_code_is_said_and_no_error(settings, monkeypatch):
     monkeypatch.setattr(prepare, "code_hash", lambda: "new")
     experiment.run(config, [])
     assert len([line for line in said if "code changed" in line]) == 1
+
+
+OWN = """
+import jax, jax.numpy as jnp
+from recmeta.metrics import Metric
+from recmeta.objectives import masked_mean
+from recmeta.types import Objective
+
+def above(*, by: float):
+    return Metric(f"above@{by:g}", "max", "prediction", lambda view: (view.prediction > by).mean() * 1.0)
+
+def pairs():
+    def loss(scores, labels, where, weights=None, key=None):
+        higher = where[:, None] & where & (labels[:, None] > labels)
+        return masked_mean(jax.nn.softplus(scores - scores[:, None]), higher)
+    return Objective(loss, rates=False)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """``own(text)``: a module of one's own with that text, as a new process finds it."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # which is told apart by the second alone
+
+    def write(text):
+        (folder / "mine_run.py").write_text(text)
+        sys.modules.pop("mine_run", None)
+        importlib.invalidate_caches()
+        for cached in (hashing.file_hash, components._made, config_parts._called, sources._with_imports):
+            cached.cache_clear()
+
+    yield write
+    sys.modules.pop("mine_run", None)
+
+
+def test_an_edited_component_is_run_again(settings, own, monkeypatch):
+    own(OWN)
+    config = settings("learner=none") | {"metrics": ["mae", "auc", {"_target_": "mine_run.above", "by": 3.0}]}
+    said, make = [], experiment.record
+    monkeypatch.setattr(experiment, "record", lambda: make()._replace(note=said.append))
+    value = lambda summary: summary["scores"]["user_cold"]["global_mean"]["above@3"]["mean"]  # noqa: E731
+    first = experiment.run(config, [])
+    assert "components" in first["hashes"]
+    own(OWN)  # touched, and the same
+    experiment.run(config, [])
+    assert [line for line in said if line.startswith("already done, skipped")]
+    said.clear()
+    own(OWN.replace("view.prediction > by", "view.prediction < by"))
+    second = experiment.run(config, [])
+    assert value(first) + value(second) == pytest.approx(1)
+    assert value(first) != value(second)
+    directory = run_directory.place(config)
+    assert said[0] == f"mine_run.py changed since {directory} was started: it is run again"
+    assert not [line for line in said if line.startswith("already done")]
+    assert second["hashes"]["components"] != first["hashes"]["components"]
+    assert strict(directory / "provenance.json")["components"].keys() == {"mine_run.py"}
+
+
+def test_an_interrupted_run_of_an_edited_component_starts_over(settings, own, interrupted):
+    own(OWN)
+    config = settings("objective._target_=mine_run.pairs", "metric=auc")
+    interrupted(config)
+    losses = lambda: [line["loss"] for line in map(json.loads, logged(config).splitlines()) if "loss" in line]  # noqa: E731
+    before = losses()
+    own(OWN.replace("softplus(", "softplus(2 * "))
+    experiment.run(config, [])
+    assert len(losses()) == len(before) == 2
+    assert losses()[0] != before[0], "what was trained by the old loss was trained again"
+
+
+def test_an_objective_that_only_ranks_has_no_ratings(settings, own):
+    own(OWN)
+    with pytest.raises(UserError, match=r"^metric=mae: it reads ratings"):
+        experiment.run(settings("objective._target_=mine_run.pairs"), [])
+    config = settings("objective._target_=mine_run.pairs", "metric=auc", "learner=maml", "learner.inner_steps=2")
+    summary = experiment.run(config, [])
+    scores = summary["scores"]["user_cold"]
+    assert scores["model"]["mae"]["mean"] is None
+    assert scores["global_mean"]["mae"]["mean"] > 0
+    assert scores["model"]["auc"]["mean"] is not None
+    assert " AUC " in summary["verdict"]["user_cold"]["text"]
+    assert set(summary["adaptation"]["user_cold"]) == {"shots", "steps", "wrong_pairs", "pairs_changed", "no_op"}
+    assert "attainable" not in summary
+    logged = [json.loads(line) for line in (run_directory.place(config) / "metrics.jsonl").read_text().splitlines()]
+    assert not [line for line in logged if "mae" in line]
 
 
 def test_a_forced_run_that_was_interrupted_resumes(settings, interrupted):

@@ -41,9 +41,9 @@ from recmeta.learners.set_transformer import set_transformer
 from recmeta.learners.tanp import tanp
 from recmeta.learners.zero_shot import zero_shot
 from recmeta.models.model import make_model
-from recmeta.objectives import mse
+from recmeta.objectives import mae, mse
 from recmeta.scorers.dot import dot
-from recmeta.types import Batch
+from recmeta.types import Batch, Objective
 from tests.learners.conftest import to_double
 
 ENCODERS = {"features": partial(features, width=2), "gru": partial(gru, width=2, state=2)}
@@ -95,6 +95,12 @@ SHOTS = jnp.array([0, 3, 5])
 close = partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5)
 
 
+def between(share):
+    """An objective between squared and absolute error, so that one program has the gradients of both."""
+    squared, absolute = mse().loss, mae().loss
+    return Objective(lambda *rows, **more: (1 - share) * squared(*rows, **more) + share * absolute(*rows, **more))
+
+
 class Built:
     """A learner, its parameters a little off where they start, and its two programs, each compiled once."""
 
@@ -111,11 +117,11 @@ class Built:
         # The rate is an argument: at another one it is the same program.
         self.rate = getattr(LEARNERS[learner], "keywords", {}).get("inner_rate")
         self._compiled = jax.jit(self._predict)
-        self._gradient = jax.jit(self.learner.meta_grad)
+        self._gradient = jax.jit(lambda share, *rest: self.make(between(share)).meta_grad(*rest))
 
-    def make(self, **changed):
+    def make(self, objective=mse(), **changed):  # noqa: B008
         model = make_model(ENCODERS[self.encoder], partial(dot, width=2), self.spec, mse())
-        return LEARNERS[self.name](spec=self.spec, model=model, objective=mse(), **changed)
+        return LEARNERS[self.name](spec=self.spec, model=model, objective=objective, **changed)
 
     def _predict(self, params, batch, rate):
         learner = self.learner if rate is None else self.make(inner_rate=rate)
@@ -126,8 +132,9 @@ class Built:
         settings = {"params": self.params, "rate": self.rate} | changed
         return np.asarray(self._compiled(settings["params"], batch, settings["rate"]))
 
-    def gradient(self, batch):
-        gradient, reported = self._gradient(self.params, batch, jax.random.key(0))
+    def gradient(self, batch, absolute=0.0):
+        """The gradient under squared error; with ``absolute`` 1, under absolute error."""
+        gradient, reported = self._gradient(absolute, self.params, batch, jax.random.key(0))
         return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(gradient)]), float(reported["loss"])
 
 
@@ -264,6 +271,11 @@ def test_query_labels_are_seen_by_the_gradient_alone(built, batch):
     np.testing.assert_array_equal(built.predict(blind), built.predict(batch))
     changed, before = built.gradient(blind)[0], built.gradient(batch)[0]
     assert np.abs(changed - before).max() > 1e-3 * np.abs(before).max()
+
+
+def test_it_ignores_the_objective_if_it_says_so_and_not_else(built, batch):
+    squared, absolute = built.gradient(batch)[0], built.gradient(batch, absolute=1.0)[0]
+    assert np.array_equal(squared, absolute) == ("objective" in built.learner.ignores)
 
 
 def test_the_same_twice(built, batch):

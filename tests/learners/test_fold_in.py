@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from recmeta.learners.fold_in import fold_in
-from recmeta.objectives import mse
+from recmeta.objectives import mae, mse
 from recmeta.types import Batch, DataSpec, Encoding, Model, Query, Support, Task
 
 SPEC = DataSpec((), (), 1, 5, 3.4, 4, (), 6, 3, 100)
@@ -22,9 +22,9 @@ MODEL = Model(
 LEVEL, PENALTY, ITEM = 1.5, 2.5, 0.3
 
 
-def made(trains, key):
+def made(trains, key, objective=mse()):  # noqa: B008
     learner = fold_in(
-        spec=SPEC, model=MODEL, objective=mse(), rank=2, trains=trains, level_penalty=LEVEL, penalty=PENALTY,
+        spec=SPEC, model=MODEL, objective=objective, rank=2, trains=trains, level_penalty=LEVEL, penalty=PENALTY,
         item_penalty=ITEM,
     )  # fmt: skip
     params = jax.tree.map(lambda v: v.astype(np.float64), learner.init(key))
@@ -156,3 +156,17 @@ def test_it_finds_the_factors_of_a_low_rank_world(trains, key):
     error = np.abs(score(test.task) - test.label).mean()
     spread = np.abs(test.label - SPEC.mean).mean()
     assert error < 0.2 * spread
+
+
+def test_by_rows_it_ignores_the_objective(key):
+    with jax.enable_x64():
+        batch = batch_of(*drawn()[:2], np.ones(5, bool), *drawn()[2:], np.ones(3, bool))
+        for trains, ignored in (("rows", ("objective",)), ("episodes", ())):
+            squared, absolute = (made(trains, key, objective()) for objective in (mse, mae))
+            assert squared[0].ignores == ignored
+            one, other = (
+                jax.tree.leaves(jax.jit(learner.meta_grad)(params, batch, key)[0])
+                for learner, params in (squared, absolute)
+            )
+            same = all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
+            assert same == bool(ignored)

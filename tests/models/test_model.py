@@ -46,6 +46,15 @@ def test_functions_are_the_modules(problem, task, key, encoder):
     np.testing.assert_allclose(model.score(params, encoding), problem.spec.mean + scorer(encoding), rtol=1e-6)
 
 
+def test_a_score_that_only_ranks_does_not_start_from_the_mean_label(problem, task, key):
+    parts = (partial(features, width=2), partial(dot, width=2), problem.spec)
+    rating, ranking = (make_model(*parts, objective) for objective in (mse(), mse()._replace(rates=False)))
+    params = rating.init(key)
+    encoding = rating.encode(params, task.context, task.support, task.query.x)
+    start = rating.score(params, encoding) - ranking.score(params, encoding)
+    np.testing.assert_allclose(start, problem.spec.mean, rtol=1e-6)
+
+
 def test_tables_stand_apart_and_params_are_plain(problem, key):
     params = make_model(partial(gru, width=2, state=3), partial(dot, width=2), problem.spec, mse()).init(key)
     assert set(params) == {"tables", "encoder", "scorer"}

@@ -52,3 +52,13 @@ def test_log_odds_stay_finite():
 
 def test_masked_mean_ignores_what_is_not_there():
     assert masked_mean(jnp.array([1.0, jnp.nan, 3.0]), jnp.array([True, False, True])) == 2
+
+
+@pytest.mark.parametrize("make", [mse, mae, bce])
+def test_weights_count_a_row_as_often_as_they_say(make):
+    score, label = jnp.array([0.2, -0.7, 1.5, 9.0]), jnp.array([0.0, 1.0, 1.0, 0.0])
+    loss = lambda rows, weights=None: make().loss(score[rows], label[rows], jnp.array(MASK)[rows], weights)  # noqa: E731
+    weighted = loss(jnp.arange(4), jnp.array([3.0, 1.0, 2.0, 7.0]))
+    np.testing.assert_allclose(weighted, loss(jnp.array([0, 0, 0, 1, 2, 2, 3])), rtol=1e-6)
+    np.testing.assert_allclose(loss(jnp.arange(4), jnp.ones(4)), loss(jnp.arange(4)), rtol=1e-6)
+    assert loss(jnp.arange(4), jnp.zeros(4)) == 0

@@ -37,17 +37,33 @@ def write(directory: Path, **files):
 
 
 def test_what_an_empty_directory_holds(config, directory):
-    assert run_directory.read(directory, config_hash(config)) == (None, {}, False)
-    assert run_directory.read(directory / "none", config_hash(config)) == (None, {}, False)
+    nothing = run_directory.Previous(None, {}, forced=False, components={})
+    assert run_directory.read(directory, config_hash(config)) == nothing
+    assert run_directory.read(directory / "none", config_hash(config)) == nothing
 
 
 def test_an_interrupted_run_and_a_finished_one(config, directory):
     write(directory, config=config | {"force": True}, provenance={"hashes": HASHES})
     (directory / "checkpoints").mkdir()
-    assert run_directory.read(directory, config_hash(config)) == (None, HASHES, True)
+    assert run_directory.read(directory, config_hash(config)) == (None, HASHES, True, {})
     summary = {"hashes": HASHES | {"data": "other"}, "verdict": {}}
     write(directory, summary=summary)
-    assert run_directory.read(directory, config_hash(config)) == (summary, summary["hashes"], True)
+    assert run_directory.read(directory, config_hash(config)) == (summary, summary["hashes"], True, {})
+
+
+def test_components_that_were_edited_are_named(config, directory):
+    write(directory, config=config, provenance={"hashes": HASHES, "components": {"mine.py": "1", "other.py": "2"}})
+    previous = run_directory.read(directory, config_hash(config))
+    assert run_directory.edited(previous, {"mine.py": "1", "other.py": "2"}) == []
+    assert run_directory.edited(previous, {"mine.py": "changed", "other.py": "2"}) == ["mine.py"]
+    assert run_directory.edited(previous, {"mine.py": "1", "new.py": "3"}) == ["new.py", "other.py"]
+    assert run_directory.edited(run_directory.Previous(None, {}, forced=False), {"mine.py": "1"}) == []
+
+
+def test_a_forced_run_of_edited_components_starts_over():
+    before = run_directory.Previous(None, HASHES | {"components": "old"}, forced=True)
+    assert not run_directory.starts_over(before, HASHES | {"components": "old"}, force=True)
+    assert run_directory.starts_over(before, HASHES | {"components": "new"}, force=True)
 
 
 def test_a_directory_of_another_config(config, directory):

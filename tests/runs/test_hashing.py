@@ -2,7 +2,7 @@
 
 import re
 
-from recmeta.runs.hashing import code_hash, config_hash
+from recmeta.runs.hashing import code_hash, components_hash, config_hash
 
 CONFIG = {
     "name": "main", "output": "outputs", "force": False, "reporter": {}, "seeds": [0], "steps": 4, "batch": 2,
@@ -30,7 +30,8 @@ def test_config_hash_of_the_baselines_alone_ignores_what_only_training_reads():
     alone = CONFIG | {"learner": {"_target_": None}, "metric": "mae"}
     whole = config_hash(alone)
     keys = [
-        "encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience", "clip", "start", "freeze"
+        "encoder", "scorer", "optimizer", "seeds", "steps", "eval_every", "batch", "patience", "clip", "start",
+        "freeze", "augmentation", "schedule",
     ]  # fmt: skip
     for key in keys:
         assert config_hash(alone | {key: "other"}) == whole
@@ -45,3 +46,9 @@ def test_config_hash_is_the_same_in_any_order():
 def test_code_hash():
     assert re.fullmatch("[0-9a-f]{64}", code_hash())
     assert code_hash() == code_hash()
+
+
+def test_components_hash_is_of_names_and_contents():
+    whole = components_hash({"a.py": "1", "b.py": "2"})
+    assert components_hash({"b.py": "2", "a.py": "1"}) == whole
+    assert len({whole, components_hash({"a.py": "2", "b.py": "1"}), components_hash({"a.py": "1"})}) == 3

@@ -187,3 +187,35 @@ def best(w, value, step, stopped=False):
 def test_choose(now, value, sign, patience, expected):
     got = choose(now, state(9, 8), jnp.float32(value), sign, patience)
     assert (float(got.params["w"]), float(got.value), int(got.step), bool(got.stopped)) == pytest.approx(expected)
+
+
+def test_an_augmentation_is_of_training_alone(problem):
+    """It sees batches as they are drawn, a key of each step's own, and neither meta-validation nor a test task."""
+    seen = []
+
+    def augment(key, batch):
+        seen.append(batch.label.shape)
+        jax.debug.callback(lambda key: keys.append(key.tolist()), jax.random.key_data(key))
+        return batch._replace(label=jnp.where(batch.label > 0, 100.0, 0.0))
+
+    keys = []
+    changed = make_chunk(
+        MAKE, mse(), OPTIMIZE, problem, [metric("rmse")], metric=metric("mae"), steps=STEPS, total=4 * STEPS,
+        batch=BATCH, patience=None, augmentation=augment,
+    )  # fmt: skip
+    start = initial_progress(MAKE, OPTIMIZE, {}, [0, 1], "min")
+    ((_, reported),) = run(changed, problem, start, STEPS)
+    jax.effects_barrier()
+    assert set(seen) == {(BATCH, problem.spec.query)}
+    assert len({tuple(key) for key in keys}) == 2 * STEPS  # of each seed and step
+    assert (reported.train["loss"] > 1000).all(), "training labels are 100"
+    assert (reported.validation["mae"] < 5).all(), "those of meta-validation are as they were"
+
+
+def test_an_augmentation_that_changes_nothing_changes_no_number(problem, straight):
+    same_batch = make_chunk(
+        MAKE, mse(), OPTIMIZE, problem, [metric("rmse")], metric=metric("mae"), steps=STEPS, total=4 * STEPS,
+        batch=BATCH, patience=None, augmentation=lambda key, batch: batch,
+    )  # fmt: skip
+    ((progress, _),) = run(same_batch, problem, initial_progress(MAKE, OPTIMIZE, {}, [0, 1], "min"), STEPS)
+    same(progress, straight[0][0])

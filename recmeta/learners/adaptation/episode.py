@@ -8,9 +8,24 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from recmeta.types import Batch, Encoding, Features, Model, Objective, Params, Query, Support, Task
+from recmeta.types import (
+    Batch,
+    Encoding,
+    Features,
+    Model,
+    Negatives,
+    Objective,
+    Params,
+    Query,
+    ScoredNegatives,
+    Support,
+    Task,
+)  # fmt: skip
+
+OF_LOSS = 2**32 - 1
+"""What the key of a step is folded with for the objective's own draws: no learner splits as many from it."""
 
 
 class Adapted(NamedTuple):
@@ -30,23 +45,72 @@ def score_query(model: Model) -> Callable[[Adapted, Query], Float[Array, "n"]]:
     return predict
 
 
+class Visit(NamedTuple):
+    """What the loss of a task's query may read beside scores and labels; with a leading axis ``T``, of a batch.
+
+    Attributes:
+        weight: how much each query row counts; None: all alike.
+        negatives: drawn for this visit; None: none.
+        key: for an objective that draws.
+    """
+
+    weight: Float[Array, "*T n"] | None
+    negatives: Negatives | None
+    key: PRNGKeyArray
+
+
+def visits(batch: Batch, key: PRNGKeyArray) -> Visit:
+    """What a batch gives to the losses of its queries.
+
+    Args:
+        batch: T tasks.
+        key: of the step.
+    """
+    keys = jax.random.split(jax.random.fold_in(key, OF_LOSS), len(batch.label))
+    return Visit(batch.weight, batch.negatives, keys)
+
+
+def query_loss(
+    objective: Objective, predict: Callable[..., Array], fast: Any, query: Query, label: Array, visit: Visit
+) -> Float[Array, ""]:
+    """The loss of a query: its rows weighted and, where the objective wants that, contrasted with negatives.
+
+    Args:
+        objective: whose loss.
+        predict: ``(fast, rows) -> scores``.
+        fast: what the task was adapted to.
+        query, label: the rows.
+        visit: from `visits`, of this task.
+    """
+    keywords = loss_keywords(objective, predict, fast, visit)
+    return objective.loss(predict(fast, query), label, query.mask, **keywords)
+
+
+def loss_keywords(objective: Objective, predict: Callable[..., Array], fast: Any, visit: Visit) -> dict[str, Any]:
+    """The keywords of a query's loss: row weights, a key, and the negatives, scored as the query's rows are."""
+    keywords: dict[str, Any] = {"weights": visit.weight, "key": visit.key}
+    if objective.negatives and visit.negatives is not None:
+        drawn = visit.negatives
+        scores = predict(fast, Query(drawn.x, drawn.mask))
+        keywords["negatives"] = ScoredNegatives(scores, drawn.log_q, drawn.mask)
+    return keywords
+
+
 def query_gradient(adapt: Callable[..., Any], predict: Callable[..., Array], objective: Objective):
     """Build a ``meta_grad``: the gradient, through `adapt`, of the mean query loss over a batch of tasks."""
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
-        del key
-
-        def episode(params: Params, task: Task, label: Array) -> Array:
+        def episode(params: Params, task: Task, label: Array, visit: Visit) -> Array:
             fast = adapt(params, task.context, task.support)
-            return objective.loss(predict(fast, task.query), label, task.query.mask)
+            return query_loss(objective, predict, fast, task.query, label, visit)
 
-        return mean_gradient(episode, params, batch)
+        return mean_gradient(episode, params, batch, visits(batch, key))
 
     return meta_grad
 
 
 def mean_gradient(
-    loss: Callable[..., Array], params: Params, batch: Batch, *more: Array
+    loss: Callable[..., Array], params: Params, batch: Batch, *more: PyTree
 ) -> tuple[Params, dict[str, Array]]:
     """The gradient of the mean over a batch of tasks of ``loss(params, task, label, *more)``, and that mean.
 

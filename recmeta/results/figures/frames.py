@@ -58,7 +58,7 @@ def by_inner_step(table: Table) -> pl.DataFrame:
         for run in table.runs[row.label]:
             found = run.summary.get("adaptation", {}).get(table.scenario)
             headline = run.summary.get("metric", {}).get("shots")
-            if found and headline in found["shots"]:
+            if found and "mae" in found and headline in found["shots"]:
                 for step, value in zip(found["steps"], found["mae"][found["shots"].index(headline)], strict=True):
                     curves.setdefault(step, []).append(value)
         lines += [(row.label, step, sum(values) / len(values)) for step, values in curves.items() if len(curves) > 1]

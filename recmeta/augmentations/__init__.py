@@ -1,0 +1,1 @@
+"""Augmentations of meta-train batches. Each module has one: ``(**settings) -> Augmentation``."""
