@@ -89,16 +89,14 @@ def fold_in(
         keywords = loss_keywords(objective, predict, fast, visit)
         return objective.loss(score, label, task.query.mask, **keywords) + item_penalty * _size(rows, task.query.mask)
 
-    def all_rows(params: Params, task: Task, label: Array, visit: Visit) -> Array:
-        del visit
+    def all_rows(params: Params, task: Task, label: Array, _: Visit) -> Array:
         seen = pool(task, label)
         rows, prior = represent(params, task.context, seen, None)
         total = _least_squares(rows, seen.y - prior, seen.mask, variance)
         return total / jnp.maximum(seen.mask.sum(), 1) + item_penalty * _size(rows, seen.mask)
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
-        trained = episode if trains == "episodes" else all_rows
-        return mean_gradient(trained, params, batch, visits(batch, key))
+        return mean_gradient(episode if trains == "episodes" else all_rows, params, batch, visits(batch, key))
 
     return Learner(init, adapt, predict, meta_grad, 1, ignores=("objective",) if trains == "rows" else ())
 

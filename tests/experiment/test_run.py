@@ -289,7 +289,7 @@ def test_an_objective_that_only_ranks_has_no_ratings(settings, own):
     assert scores["model"]["mae"]["mean"] is None
     assert scores["global_mean"]["mae"]["mean"] > 0
     assert scores["model"]["auc"]["mean"] is not None
-    assert " AUC " in summary["verdict"]["user_cold"]["text"]
+    assert " AUC" in summary["verdict"]["user_cold"]["text"]
     assert set(summary["adaptation"]["user_cold"]) == {"shots", "steps", "wrong_pairs", "pairs_changed", "no_op"}
     assert "attainable" not in summary
     logged = [json.loads(line) for line in (run_directory.place(config) / "metrics.jsonl").read_text().splitlines()]
