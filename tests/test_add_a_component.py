@@ -72,8 +72,9 @@ def test_its_settings_are_checked(run):
 def test_a_metric_a_baseline_an_objective_an_augmentation_and_a_schedule(run):
     """All that the page shows besides, in one run, which is made again once one of them is edited."""
     page = PAGE.read_text(encoding="utf-8")
-    lines = re.findall(r"^```\n((?!python).*?)\n```", page, re.MULTILINE | re.DOTALL)
-    typed = [text for line in lines for text in shlex.split(line) if "python" not in line]
+    sections = page[page.index("## A metric") : page.index("## An encoder")]
+    blocks = re.findall(r"^```(\w*)\n(.*?)\n```$", sections, re.MULTILINE | re.DOTALL)
+    typed = [text for language, block in blocks if not language for text in shlex.split(block)]
     assert {text.partition("=")[0] for text in typed} == {
         "metrics", "metric", "baselines", "objective._target_", "augmentation", "schedule"
     }  # fmt: skip
