@@ -206,7 +206,7 @@ def test_scores_that_only_rank_are_judged_as_rankings(problem, scored):
     turning = LEARNER._replace(predict=lambda fast, query: fast * query.x["id"])
     only_ranks = Objective(mse().loss, rates=False)
     params = {"w": jnp.array([-1.0, 2.0])}
-    tested = predict.test_learner(lambda _: turning, only_ranks, problem, params, {}, METRICS, [], scored)
+    tested = predict.test_learner(lambda *_: turning, only_ranks, problem, params, {}, METRICS, [], scored, {})
     table, reports = predict.learner_report(tested, problem, SEEDS, rates=False)
     assert table["mae"].is_nan().all()
     assert table["ndcg@3"].is_not_nan().any()

@@ -422,12 +422,8 @@ def test_an_encoder_may_ask_for_the_background(settings):
 
 
 def test_a_model_without_constants_has_no_hash_of_them(settings):
-    assert (
-        "constants"
-        not in prepare.prepare(
-            planned := prepare.plan(settings(), [], multirun=False), *prepare.load(planned.parts)
-        ).hashes
-    )
+    planned = prepare.plan(settings(), [], multirun=False)
+    assert "constants" not in prepare.prepare(planned, *prepare.load(planned.parts)).hashes
 
 
 def test_what_can_not_be_adapted_is_refused_before_anything_is_written(settings, tmp_path):

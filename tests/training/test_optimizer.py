@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from recmeta.training.optimizer import outer_optimizer
+from recmeta.training.optimizer import SCHEDULES, outer_optimizer
 from recmeta.types import UserError
 
 ONES = np.ones((2, 2), np.float32)
@@ -14,7 +14,7 @@ PARAMS = {
     "encoder": {},
     "scorer": {"layers": {0: {"kernel": ONES[0]}, 1: {"kernel": ONES[0]}}, "bias": ONES[0, :1]},
 }
-PLAIN = {"clip": None, "schedule": "constant", "steps": 4, "freeze": []}
+PLAIN = {"clip": None, "schedule": None, "steps": 4, "freeze": []}
 GRADIENT = jax.tree.map(lambda leaf: 3 * np.ones_like(leaf), PARAMS)
 
 
@@ -48,7 +48,9 @@ def test_a_gradient_is_made_no_longer_than_the_bound(clip, factor):
 )
 @pytest.mark.parametrize("optimizer", [optax.sgd(1.0), optax.adam(1.0)])
 def test_the_rate_falls_over_all_steps_whatever_the_optimizer(optimizer, schedule, factors):
-    lengths = [0.0] + [moved(stepped(optimizer, steps=n + 1, schedule=schedule))["scorer"]["bias"][0] for n in range(4)]
+    lengths = [0.0] + [
+        moved(stepped(optimizer, steps=n + 1, schedule=SCHEDULES[schedule]))["scorer"]["bias"][0] for n in range(4)
+    ]
     each = np.diff(lengths)
     np.testing.assert_allclose(each / each[0], factors, rtol=1e-4)
 
