@@ -275,11 +275,11 @@ def test_history_limits(data, cut):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"headline": 2}, "protocol.headline=2"),
-        ({"train_shots": (6,)}, "protocol.train_shots"),
-        ({"train_query": 3}, "protocol.train_query"),
-        ({"min_history": 4}, "must be above protocol.query=4"),
-        ({"max_history": 5}, "protocol.max_history=5"),
+        ({"headline": 2}, "protocol.episodes.headline=2"),
+        ({"train_shots": (6,)}, "protocol.episodes.train_shots"),
+        ({"train_query": 3}, "protocol.episodes.train_query"),
+        ({"min_history": 4}, "must be above protocol.episodes.query=4"),
+        ({"max_history": 5}, "protocol.episodes.max_history=5"),
         ({"shots": (0, 13)}, "0 of 42 users"),
         ({"test": 0.01}, "leaves 0 tasks for user_cold"),
         ({"test": 0.6, "validation": 0.39}, "leaves 0 tasks for meta-train"),
