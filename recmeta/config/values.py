@@ -29,6 +29,8 @@ def checked(where: str, value: Any, hint: Any) -> Any:
         return value
     if is_block(hint):
         return value if isinstance(value, hint) else _block(where, value, hint)
+    if (named := _block_by_name(hint)) and isinstance(value, Mapping):
+        return {name: checked(f"{where}.{name}", block, named) for name, block in value.items()}
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticSchemaGenerationError:
@@ -50,6 +52,15 @@ def checked(where: str, value: Any, hint: Any) -> Any:
 def is_block(hint: Any) -> bool:
     """Whether a type is a NamedTuple, which a block of settings is converted to."""
     return isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields")
+
+
+def _block_by_name(hint: Any) -> Any:
+    """The NamedTuple of a type ``Mapping[str, NamedTuple]``, or of that or None; else None."""
+    for one in (hint, *typing.get_args(hint)):
+        arguments = typing.get_args(one)
+        if len(arguments) == 2 and is_block(arguments[1]):
+            return arguments[1]
+    return None
 
 
 def _block(where: str, value: Any, hint: Any) -> Any:

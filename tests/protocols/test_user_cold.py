@@ -309,3 +309,15 @@ def test_a_value_that_training_has_not_seen_is_not_known():
     fields = (Field("id", "categorical", 2), Field("job", "categorical", 3), Field("tags", "multi", 3))
     values = {"id": np.array([1, 0, 0]), "job": np.array([2, 0, 1]), "tags": np.array([[0, 0], [0, 0], [2, 0]])}
     assert completeness(fields, values).tolist() == [0.5, 0.0, 1.0]
+
+
+def test_weights_stand_beside_the_query_labels(data, cut):
+    """Of every batch, drawn or fixed: each query row's own, found by its label."""
+    weight = (10 * data.label + 1).astype(np.float32)
+    weighted, plain = cut(replace(data, weight=weight)), cut(data)
+    drawn = weighted.gather(weighted.train, weighted.draw(jax.random.key(0), weighted.train, 5))
+    for batch in (drawn, weighted.validation, *weighted.test.values()):
+        mask = np.asarray(batch.task.query.mask)
+        np.testing.assert_array_equal(np.asarray(batch.weight)[mask], 10 * np.asarray(batch.label)[mask] + 1)
+    assert plain.validation.weight is None
+    assert plain.gather(plain.train, plain.draw(jax.random.key(0), plain.train, 5)).weight is None
