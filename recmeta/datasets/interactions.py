@@ -47,8 +47,7 @@ def make_interactions(
 
     Args:
         name: the data set's name; not hashed.
-        rows: text columns ``user`` and ``item``, float ``label``, and optionally integer ``time`` (seconds), float
-            ``weight`` and ``propensity``.
+        rows: text columns ``user`` and ``item``, float ``label``; maybe ``time`` (seconds), ``weight``, ``propensity``.
         label_range: the lowest and highest label possible.
         like: the label from which a row counts as liked, within ``label_range``.
         users, items: the first column is the id (text, unique); each other column is a feature; null is missing.
@@ -74,19 +73,21 @@ def make_interactions(
     counts = {
         "rows": rows.height + sum(dropped.values()),
         **dropped,
-        "duplicates": rows.height - coded.height,
-        "interactions": coded.height,
+        **{"duplicates": rows.height - coded.height, "interactions": coded.height},
         **_counts(name, "user", user_ids, users),
         **_counts(name, "item", item_ids, items),
     }
     data = Interactions(
         name, coded["user"].to_numpy(), coded["item"].to_numpy(), coded["label"].cast(pl.Float32).to_numpy(),
         coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
-        _entities(user_ids, users, kinds.get("user", {})),
-        _entities(item_ids, items, kinds.get("item", {})),
+        _entities(user_ids, users, kinds.get("user", {})), _entities(item_ids, items, kinds.get("item", {})),
         (low, high), float(like), counts, "", (*notes, *_losses(counts, duplicates)), attainable,
     )  # fmt: skip
-    data = _with_columns(_with_relations(data, relations), coded)
+    return hashed(_with_columns(_with_relations(data, relations), coded))
+
+
+def hashed(data: Interactions) -> Interactions:
+    """Set the data hash."""
     return replace(data, sha256=fingerprint(data))
 
 
@@ -107,8 +108,9 @@ def _with_relations(data: Interactions, relations: Mapping[str, Edges]) -> Inter
 
 
 def fingerprint(data: Interactions) -> str:
-    """Hash the data: sha256 of ids, features, codes, labels, times, label range and like, and of weights,
-    propensities and relations where there are any; the same on any platform.
+    """Hash the data with sha256, the same on any platform.
+
+    Of ids, features, codes, labels, times, label range and like; of weights, propensities and relations, if any.
 
     The name, counts and notes say where the data came from, not what it is: they are left out.
     """

@@ -17,7 +17,7 @@ Sides = tuple[Literal["user", "item"], Literal["user", "item"]]
 
 
 class RelationFile(NamedTuple):
-    """Where a relation is read from: the block `dataset.relations.NAME`.
+    """The file of a relation, and its columns: the block `dataset.relations.NAME`.
 
     Attributes:
         file: CSV, TSV or Parquet, one edge per row.

@@ -54,8 +54,8 @@ def table(
         interactions: the file of interactions. Relative paths start at the working directory; ``~`` is expanded.
         users, items: files of features, one row per id.
         columns: names of the columns ``user``, ``item``, ``label`` and ``time``, in the feature files too. A ``time``
-            is in seconds (fractions are dropped) or an ISO date; it is read only if named. So are ``weight``, how much
-            a row counts in a loss, at least 0, and ``propensity``, the probability with which it was observed.
+            is in seconds (fractions are dropped) or an ISO date; it is read only if named. So are ``weight``, of a row
+            in a loss, at least 0, and ``propensity``, the probability with which it was observed.
         user_features, item_features: feature -> ``{"kind": ..., ...}``, the kind's name (`recmeta.features.kinds`) or
             where Python finds one of your own, and its settings. Other columns are left out. Where nothing is declared,
             kinds are inferred and noted.
@@ -82,18 +82,22 @@ def table(
     if like is None:
         like = low + 0.75 * (high - low)
         notes.append(f"like is {like:g}: three quarters up the label range")
-    found = {
-        side: read_features(path, separator, str(named[side]), side, given) for side, (path, given) in sides.items()
-    }
-    tables = {side: table for side, table in found.items() if table}
+    tables = _features(sides, separator, named)
     return make_interactions(
         name, rows, label_range=(low, high), like=like, duplicates=duplicates,
-        relations=read_relations(relations or {}, separator),
-        users=tables["user"].frame if "user" in tables else None,
+        relations=read_relations(relations or {}, separator), users=tables["user"].frame if "user" in tables else None,
         items=tables["item"].frame if "item" in tables else None,
         kinds={side: table.kinds for side, table in tables.items()},
         notes=[*notes, *(note for table in tables.values() for note in table.notes)],
     )  # fmt: skip
+
+
+def _features(sides: Mapping[str, tuple[Any, Any]], separator: str | None, named: Mapping[str, str | None]):
+    """Read the tables of features that there are."""
+    found = {
+        side: read_features(path, separator, str(named[side]), side, given) for side, (path, given) in sides.items()
+    }
+    return {side: table for side, table in found.items() if table}
 
 
 def _named(columns: Mapping[str, str | None]) -> Mapping[str, str | None]:

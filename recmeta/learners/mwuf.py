@@ -89,9 +89,8 @@ def mwuf(
         def loss(cold: Params) -> Array:
             return objective.loss(score(params, cold, encoding), support.y, support.mask)
 
-        cold, _ = inner_loop.descend(
-            jax.grad(loss), params["embedding"]["start"], inner, steps=inner_steps, rate=inner_rate, depth=depth,
-        )  # fmt: skip
+        start = params["embedding"]["start"]
+        cold, _ = inner_loop.descend(jax.grad(loss), start, inner, steps=inner_steps, rate=inner_rate, depth=depth)
         return Warmed(cold, mean_row(encoding.row, unless_shallow(support, depth).mask), params, context, support)
 
     def predict(fast: Warmed, query: Query) -> Float[Array, "n"]:
