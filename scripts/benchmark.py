@@ -21,6 +21,7 @@ import numpy as np
 import optax
 
 from recmeta.encoders.features import features
+from recmeta.learners.adaptation.inner import Inner
 from recmeta.learners.adaptation.kernels import FastWeights
 from recmeta.learners.maml import maml
 from recmeta.metrics import metric
@@ -47,7 +48,16 @@ def make_problem(users: int = 2000, rows: int = 40) -> Problem:
         return {field.name: jnp.asarray(rng.integers(field.size, size=number)) for field in fields}
 
     spec = DataSpec(
-        side("u", CONTEXT), side("i", ROW), 1.0, 5.0, 3.5, 4.0, (1.0, 2.0, 3.0, 4.0, 5.0), SUPPORT, QUERY, users * rows
+        context=side("u", CONTEXT),
+        row=side("i", ROW),
+        low=1.0,
+        high=5.0,
+        mean=3.5,
+        like=4.0,
+        levels=(1.0, 2.0, 3.0, 4.0, 5.0),
+        support=SUPPORT,
+        query=QUERY,
+        rows=users * rows,
     )
     start, size = jnp.arange(users) * rows, jnp.full(users, rows)
     item, label = rng.integers(3000, size=users * rows), rng.integers(1, 6, users * rows)
@@ -67,7 +77,7 @@ def recmeta_program(problem: Problem, batch: int, inner_steps: int, steps: int, 
     model = make_model(partial(features, width=WIDTH), partial(mlp, hidden=(64, 64)), problem.spec, objective)
     learner = maml(
         spec=problem.spec, model=model, objective=objective, inner_steps=inner_steps, inner_rate=RATE,
-        first_order=False, adapts="head", fast_weights=fast_weights,
+        first_order=False, adapts="head", inner=Inner(fast_weights=fast_weights),
     )  # fmt: skip
     optimizer, mae = optax.adam(1e-3), metric("mae")
     chunk = train.make_chunk(

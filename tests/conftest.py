@@ -101,15 +101,20 @@ def data(frames):
 
 @pytest.fixture(scope="session")
 def cut():
-    """``cut(data, **settings)``: the protocol user_cold at small sizes."""
+    """``cut(data, **settings)``: the protocol user_cold at small sizes; settings of its blocks by their own names."""
+    from recmeta.protocols.candidates import CandidateRule
+    from recmeta.protocols.episodes import Episodes
     from recmeta.protocols.user_cold import user_cold
 
-    settings = {
-        "task": "user", "seed": 0, "order": "random", "shots": (0, 1, 3, 5), "train_shots": None, "query": 4,
-        "train_query": None, "headline": None, "min_history": None, "max_history": None, "test": 0.2, "validation": 0.2,
-        "validation_draws": 2, "candidates": "query", "sampled": None, "labels": "rating",
-    }  # fmt: skip
-    return lambda data, **changed: user_cold(data, **settings | changed)
+    settings = {"task": "user", "seed": 0, "order": "random", "labels": "rating", "test": 0.2, "validation": 0.2}
+    episodes = Episodes(shots=(0, 1, 3, 5), query=4, validation_draws=2)
+
+    def cut(data, candidates="query", number=None, **changed):
+        of_episodes = {name: changed.pop(name) for name in Episodes._fields if name in changed}
+        blocks = {"episodes": episodes._replace(**of_episodes), "candidates": CandidateRule(candidates, number)}
+        return user_cold(data, **blocks, **settings | changed)
+
+    return cut
 
 
 @pytest.fixture(scope="session")
@@ -123,8 +128,9 @@ def small() -> tuple[str, ...]:
     """Overrides of a run that takes a second."""
     return (
         "dataset=synthetic", "dataset.users=60", "dataset.items=30", "dataset.per_user=[10,12]",
-        "protocol.shots=[0,3]", "protocol.query=4", "learner=ridge", "encoder.width=4", "scorer=dot", "scorer.width=4",
-        "steps=4", "eval_every=2", "batch=4", "reporter=quiet", "baselines=[global_mean]", "metrics=[mae]",
+        "protocol.episodes.shots=[0,3]", "protocol.episodes.query=4", "learner=ridge", "encoder.width=4", "scorer=dot",
+        "scorer.width=4", "steps=4", "eval_every=2", "batch=4", "reporter=quiet", "baselines=[global_mean]",
+        "metrics=[mae]",
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from recmeta import cli
 from recmeta.__main__ import main
 from recmeta.config import schema
+from recmeta.config.moved import MOVED
 from recmeta.config.schema import Root, kind
 from recmeta.experiment import failures
 
@@ -67,8 +68,15 @@ REFUSED = {
     "learner=maml learner.inner_rate=-1": "learner.inner_rate=-1: input should be greater than 0",
     "learner=maml learner.adapts=heads": "learner.adapts=heads: input should be 'head', 'body', 'all', 'bias', 'norm', "
     "'film', 'lora', 'user_embedding' or 'prompt'",
-    "protocol.shots=3": "protocol.shots=3: input should be a valid list",
-    "protocol.shots=[]": "protocol.shots=[]: list should have at least 1 item",
+    "protocol.episodes.shots=3": "protocol.episodes.shots=3: input should be a valid list",
+    "protocol.episodes.shot=[3]": "protocol.episodes.shot=[3]: no such key; protocol.episodes has",
+    "+protocol.episodes.shot=[3]": "protocol.episodes.shot: no such setting; protocol.episodes has shots, query,",
+    "protocol.episodes.negatives.number=-1": "protocol.episodes.negatives.number=-1: input should be greater than",
+    "protocol.episodes=3": "protocol.episodes=3: must be a block of settings; it has shots, query, train_shots",
+    "~protocol.episodes.query": "protocol.episodes.query is missing",
+    "protocol.candidates.kind=some": "protocol.candidates.kind=some: input should be 'query', 'full', 'cold', 'avail",
+    "learner=maml learner.inner.clip=0": "learner.inner.clip=0: input should be greater than 0",
+    "protocol.episodes.shots=[]": "protocol.episodes.shots=[]: list should have at least 1 item",
     "learner.level_scale=null": "learner.level_scale=null: input should be a valid number",
     "learner._target_=recmeta.learners.foo": "learner._target_=recmeta.learners.foo: Error loading",
     "baselines=[foo]": "baselines=foo: no such baseline; there are random, global_mean, ",
@@ -97,6 +105,41 @@ def refused(monkeypatch, capfd, tmp_path, *typed: str) -> str:
 @pytest.mark.parametrize("typed", REFUSED)
 def test_refused_in_one_line(typed, small, monkeypatch, capfd, tmp_path):
     assert refused(monkeypatch, capfd, tmp_path, *small, *typed.split()).startswith(REFUSED[typed])
+
+
+OLD = {
+    "protocol.shots=[5]": "protocol.shots is protocol.episodes.shots now",
+    "+protocol.shots=[5]": "protocol.shots is protocol.episodes.shots now",
+    "protocol.query=5": "protocol.query is protocol.episodes.query now",
+    "protocol.train_shots=[5]": "protocol.train_shots is protocol.episodes.train_shots now",
+    "protocol.train_query=9": "protocol.train_query is protocol.episodes.train_query now",
+    "protocol.headline=3": "protocol.headline is protocol.episodes.headline now",
+    "protocol.min_history=9": "protocol.min_history is protocol.episodes.min_history now",
+    "protocol.max_history=9": "protocol.max_history is protocol.episodes.max_history now",
+    "protocol.validation_draws=1": "protocol.validation_draws is protocol.episodes.validation_draws now",
+    "protocol.candidates=full": "protocol.candidates=full is protocol.candidates.kind=full now",
+    "protocol.sampled=9": "protocol.sampled is protocol.candidates.number now",
+    "learner=maml learner.inner_optimizer=null": "learner.inner_optimizer is learner.inner.optimizer now",
+    "learner=reptile learner.clip=1.0": "learner.clip is learner.inner.clip now",
+    "learner=maml learner.fast_weights=dense": "learner.fast_weights is learner.inner.fast_weights now",
+    "learner=maml learner.truncate=1": "learner.truncate is learner.inner.truncate now",
+    "learner=maml learner.remat=true": "learner.remat is learner.inner.remat now",
+    "experiment=old": "protocol.query is protocol.episodes.query now",
+    "learner.clip=1.0": "learner.clip=1.0: no such key; learner has",  # ridge never had one
+}
+"""Settings by the names that they had before they moved into a block."""
+
+
+@pytest.mark.parametrize("typed", OLD)
+def test_an_old_name_is_answered_with_the_new_one(typed, small, monkeypatch, capfd, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/old.yaml").write_text("# @package _global_\nprotocol:\n  query: 3\n")
+    path = f"hydra.searchpath=[file://{tmp_path}]"
+    assert refused(monkeypatch, capfd, tmp_path, path, *small, *typed.split()).startswith(OLD[typed])
+
+
+def test_every_old_name_is_tested():
+    assert {typed.split()[-1].lstrip("+").partition("=")[0] for typed in OLD} >= set(MOVED)
 
 
 TABLES = {

@@ -63,8 +63,8 @@ baselines: [global_mean, user_item_bias]
 tables:
   tiny:
     fixed:
-      [dataset=synthetic, dataset.users=60, dataset.items=40, "dataset.per_user=[14,20]", "protocol.shots=[0,3]",
-      protocol.query=5, steps=4, eval_every=2]
+      [dataset=synthetic, dataset.users=60, dataset.items=40, "dataset.per_user=[14,20]",
+      "protocol.episodes.shots=[0,3]", protocol.episodes.query=5, steps=4, eval_every=2]
     learners: [ridge]
 """
 

@@ -28,9 +28,9 @@ def negatives(
 
     Each item is drawn at most once per user.
 
-    A drawn row has the time of the row it belongs to. What is drawn for a user depends on that user's own rows, on the
-    seed, and on which items there are, so not on the order of rows, nor on other users. Where a user has had nearly
-    everything there may be too few; the lack is counted.
+    A drawn row has the time of the row it belongs to, and the weight 1 where rows have weights. What is drawn for a
+    user depends on that user's own rows, on the seed, and on which items there are, so not on the order of rows, nor on
+    other users. Where a user has had nearly everything there may be too few; the lack is counted.
 
     Args:
         interactions: the data set; 0 is within its label range and is not liked.
@@ -40,7 +40,7 @@ def negatives(
         seed: of the draws.
 
     Raises:
-        UserError: label 0 is outside the label range or liked; "by_then" without times.
+        UserError: label 0 is outside the label range or liked; "by_then" without times; rows have propensities.
     """
     data = interactions
     low, _ = data.label_range
@@ -49,6 +49,8 @@ def negatives(
             f"a drawn row has label 0, which must be in the label range and not be liked; here labels begin at {low:g} "
             f"and are liked from {data.like:g} on: put binarise before it"
         )
+    if data.propensity is not None:
+        raise UserError("rows have propensities, and drawn rows would have none: leave dataset.columns.propensity null")
     positive = data.label >= np.float32(data.like)
     order, reach = _pool(data, pool)
     belongs, place = _draws(data, positive, order, reach, per_positive, seed)
@@ -59,6 +61,8 @@ def negatives(
     }
     if data.time is not None:
         drawn["time"] = data.time[belongs]
+    if data.weight is not None:
+        drawn["weight"] = np.ones(len(belongs), np.float32)
     joined = {name: np.concatenate([getattr(data, name), more]) for name, more in drawn.items()}
     by = np.lexsort([joined[name] for name in ("item", "time", "user") if name in joined])
     asked = per_positive * int(positive.sum())

@@ -116,6 +116,8 @@ def _effects(before: Interactions, after: Interactions) -> dict[str, int]:
     if left > came:
         effects["rows added"] = left - came
     effects["rows out"] = left
+    for name, relation in before.relations.items():
+        effects[f"{name} edges dropped"] = len(relation.source) - len(after.relations[name].source)
     for who, old, new in (("users", before.users, after.users), ("items", before.items, after.items)):
         effects[f"{who} dropped"] = len(old.ids) - len(new.ids)
     if came == left and (changed := int((before.label != after.label).sum())):

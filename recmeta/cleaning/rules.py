@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from pydantic import FiniteFloat
 
 from recmeta.cleaning.choosing import choose, has_all
-from recmeta.types import Entities, Interactions, UserError
+from recmeta.types import Entities, Interactions, Relation, UserError
 
 Count = Annotated[int, Ge(1)]
 Limits = tuple[Count | None, Count | None] | None
@@ -26,8 +26,25 @@ def keep(data: Interactions, which: Bool[np.ndarray, "n"]) -> Interactions:
         return data
     user, users = _recoded(data.user[which], data.users)
     item, items = _recoded(data.item[which], data.items)
-    time = None if data.time is None else data.time[which]
-    return replace(data, user=user, item=item, label=data.label[which], time=time, users=users, items=items)
+    per_row = {
+        name: values[which] for name in ("label", "time", "weight", "propensity")
+        if (values := getattr(data, name)) is not None
+    }  # fmt: skip
+    left = {
+        "user": np.isin(np.arange(len(data.users.ids)), data.user[which]),
+        "item": np.isin(np.arange(len(data.items.ids)), data.item[which]),
+    }
+    relations = {name: _between(relation, left) for name, relation in data.relations.items()}
+    return replace(data, user=user, item=item, users=users, items=items, relations=relations, **per_row)
+
+
+def _between(relation: Relation, left: Mapping[str, Bool[np.ndarray, "N"]]) -> Relation:
+    """A relation's edges between users or items that are left, re-coded."""
+    ends = zip((relation.source, relation.target), relation.sides, strict=True)
+    source, target = ((codes, left[side]) for codes, side in ends)
+    there = source[1][source[0]] & target[1][target[0]]
+    codes = [(np.cumsum(kept) - 1)[codes[there]].astype(np.int32) for codes, kept in (source, target)]
+    return relation._replace(source=codes[0], target=codes[1], weight=relation.weight[there])
 
 
 def _recoded(codes: Int[np.ndarray, "n"], entities: Entities) -> tuple[Int[np.ndarray, "n"], Entities]:

@@ -144,7 +144,7 @@ def _check_shown(parts: Parts, problem: Problem) -> None:
     if (asked := [*catalogued, *parts.aggregates]) and not problem.candidates:
         raise UserError(
             f"metrics={asked[0].name}: it asks what is shown of a catalogue, and a task's query rows are none; set "
-            "protocol.candidates=full"
+            "protocol.candidates.kind=full"
         )
     for metric in catalogued:
         compared = [field for field in problem.spec.row if field.name != "id" and arrays_of(field).vectors]

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import optax
 from annotated_types import Ge, Gt, Lt
 from hydra.errors import InstantiationException
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError
 
 from recmeta.config import versions
+from recmeta.config.moved import new_name
+from recmeta.config.values import checked, fields
 from recmeta.types import Traced, UserError
 
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
@@ -108,7 +108,9 @@ def _made(group: str, pickled: bytes, given: tuple[str, ...]) -> Callable[..., A
     hints = _hints(made.func)
     if group == "optimizer":
         hints = {key: _range(key, parameter, hints.get(key)) for key, parameter in parameters.items()}
-    made.keywords.update({key: _checked(group, key, value, hints.get(key)) for key, value in made.keywords.items()})
+    made.keywords.update(
+        {key: checked(f"{group}.{key}", value, hints.get(key)) for key, value in made.keywords.items()}
+    )
     return made
 
 
@@ -147,7 +149,8 @@ def _check_names(
     for key in made.keywords:
         if key not in settings and not _takes_any(parameters):
             raise UserError(
-                f"{group}.{key}: {_name(block)} has no such setting; it has {', '.join(settings) or 'none'}"
+                new_name(f"{group}.{key}", settings)
+                or f"{group}.{key}: {_name(block)} has no such setting; it has {', '.join(settings) or 'none'}"
             )
     for key in settings:
         parameter = parameters[key]
@@ -184,39 +187,13 @@ def _range(key: str, parameter: inspect.Parameter, hint: Any) -> Any:
     return allowed | None if parameter.default is None else allowed
 
 
-def _checked(group: str, key: str, value: Any, hint: Any) -> Any:
-    """Convert a setting to its annotated type, strictly: text is no number, 0.5 is no whole number."""
-    if hint is None:
-        return value
-    try:
-        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticSchemaGenerationError:
-        return value
-    try:
-        # Through Python's types a list is no tuple; YAML knows lists alone.
-        return adapter.validate_python(_tuples(value), strict=True)
-    except ValidationError as error:
-        # Of a choice between types: what was found furthest in is about the one that was meant.
-        said = (
-            max(error.errors(), key=lambda one: len(one["loc"]))["msg"]
-            .replace("tuple", "list")
-            .replace("Tuple", "list")
-        )
-        shown = "null" if value is None else value
-        raise UserError(f"{group}.{key}={shown}: {said[0].lower()}{said[1:]}") from error
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
 @lru_cache(KEPT)
 def traceable(group: str, made: Any) -> Mapping[str, float]:
-    """The settings of a component that may be traced: numbers that are marked `Traced`.
+    """The settings of a component that may be traced: numbers that are marked `Traced`, by dotted name.
 
     Args:
         group: one of `TRACED`.
@@ -226,8 +203,8 @@ def traceable(group: str, made: Any) -> Mapping[str, float]:
     hints = OPTIMIZER_RANGES if group == "optimizer" else _hints(made.func)
     found = {
         key: value
-        for key, value in made.keywords.items()
-        if isinstance(value, float) and any(Traced in marks for marks in _marks(hints.get(key)))
+        for key, value, hint in fields(made.keywords, hints)
+        if isinstance(value, float) and any(Traced in marks for marks in _marks(hint))
     }
     if group == "optimizer":
         try:

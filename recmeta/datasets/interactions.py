@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from recmeta.datasets.relations import Edges, code_edges
 from recmeta.features.fitting import ID
 from recmeta.features.kind import json_bytes, number_bytes
 from recmeta.features.kinds import kind_of, stored
@@ -36,6 +37,7 @@ def make_interactions(
     notes: Sequence[str] = (),
     attainable: Mapping[str, float] | None = None,
     duplicates: Duplicates = "last",
+    relations: Mapping[str, Edges] = MappingProxyType({}),
 ) -> Interactions:
     """Code ids, drop repeated pairs, put rows in canonical order, and hash the result.
 
@@ -45,7 +47,7 @@ def make_interactions(
 
     Args:
         name: the data set's name; not hashed.
-        rows: text columns ``user`` and ``item``, float ``label``, and optionally integer ``time`` (seconds).
+        rows: text columns ``user`` and ``item``, float ``label``; maybe ``time`` (seconds), ``weight``, ``propensity``.
         label_range: the lowest and highest label possible.
         like: the label from which a row counts as liked, within ``label_range``.
         users, items: the first column is the id (text, unique); each other column is a feature; null is missing.
@@ -56,6 +58,7 @@ def make_interactions(
         attainable: the best expected error per metric; not hashed.
         duplicates: which row is kept of a repeated (user, item) pair: the "last" or the "first" in time, and in the
             source where there is no time, or a tie; or "mean": the last one, with the mean label of all.
+        relations: name -> edges by raw ids; those of ids without an interaction are left out, and counted.
 
     Raises:
         UserError: no rows, an empty label range, ``like`` outside it, a feature that is named "id", or a table of
@@ -70,23 +73,44 @@ def make_interactions(
     counts = {
         "rows": rows.height + sum(dropped.values()),
         **dropped,
-        "duplicates": rows.height - coded.height,
-        "interactions": coded.height,
+        **{"duplicates": rows.height - coded.height, "interactions": coded.height},
         **_counts(name, "user", user_ids, users),
         **_counts(name, "item", item_ids, items),
     }
     data = Interactions(
         name, coded["user"].to_numpy(), coded["item"].to_numpy(), coded["label"].cast(pl.Float32).to_numpy(),
         coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
-        _entities(user_ids, users, kinds.get("user", {})),
-        _entities(item_ids, items, kinds.get("item", {})),
+        _entities(user_ids, users, kinds.get("user", {})), _entities(item_ids, items, kinds.get("item", {})),
         (low, high), float(like), counts, "", (*notes, *_losses(counts, duplicates)), attainable,
     )  # fmt: skip
+    return hashed(_with_columns(_with_relations(data, relations), coded))
+
+
+def hashed(data: Interactions) -> Interactions:
+    """Set the data hash."""
     return replace(data, sha256=fingerprint(data))
 
 
+def _with_columns(data: Interactions, rows: pl.DataFrame) -> Interactions:
+    """Add the weights and the propensities of rows that have them."""
+    there = [name for name in ("weight", "propensity") if name in rows.columns]
+    return replace(data, **{name: rows[name].cast(pl.Float32).to_numpy() for name in there})
+
+
+def _with_relations(data: Interactions, relations: Mapping[str, Edges]) -> Interactions:
+    """Add relations in codes, and count the edges that are left out."""
+    ids = {"user": data.users.ids, "item": data.items.ids}
+    coded = {name: code_edges(edges, ids) for name, edges in sorted(relations.items())}
+    lost = {name: len(relations[name].ends) - len(one.source) for name, one in coded.items()}
+    counts = {f"{name}_edges_of_unknown_ids": count for name, count in lost.items()}
+    notes = [f"relation {name}: {n} edges of ids without interaction are left out" for name, n in lost.items() if n]
+    return replace(data, relations=coded, counts={**data.counts, **counts}, notes=(*data.notes, *notes))
+
+
 def fingerprint(data: Interactions) -> str:
-    """Hash the data: sha256 of ids, features, codes, labels, times, label range and like; the same on any platform.
+    """Hash the data with sha256, the same on any platform.
+
+    Of ids, features, codes, labels, times, label range and like; of weights, propensities and relations, if any.
 
     The name, counts and notes say where the data came from, not what it is: they are left out.
     """
@@ -203,3 +227,12 @@ def _parts(data: Interactions) -> Iterator[tuple[str, bytes]]:
     yield "label", number_bytes(data.label, "<f4")
     if data.time is not None:
         yield "time", number_bytes(data.time, "<i8")
+    # What is not there adds nothing, so that the hash of data without it is what it was before there was any.
+    for name, values in (("weight", data.weight), ("propensity", data.propensity)):
+        if values is not None:
+            yield name, number_bytes(values, "<f4")
+    for name, relation in sorted(data.relations.items()):
+        yield f"relation.{'.'.join(relation.sides)}.{name}", json_bytes([len(relation.source)])
+        yield f"relation.source.{name}", number_bytes(relation.source, "<i4")
+        yield f"relation.target.{name}", number_bytes(relation.target, "<i4")
+        yield f"relation.weight.{name}", number_bytes(relation.weight, "<f4")

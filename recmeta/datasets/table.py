@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,20 @@ from pydantic import FiniteFloat
 
 from recmeta.datasets.features import check_declared, read_features
 from recmeta.datasets.interactions import Duplicates, make_interactions
+from recmeta.datasets.relations import RelationFile, read_relations
 from recmeta.datasets.sheet import Sheet, read_sheet
 from recmeta.types import Interactions, UserError
 
-COLUMNS: Mapping[str, str | None] = {"user": "user", "item": "item", "label": "label", "time": None}
-"""Default names of the columns; no time is read by default."""
+COLUMNS: Mapping[str, str | None] = {
+    "user": "user", "item": "item", "label": "label", "time": None, "weight": None, "propensity": None,
+}  # fmt: skip
+"""Default names of the columns; those without one are not read by default."""
+
+PER_ROW: Mapping[str, tuple[Callable[[pl.Series], pl.Series], str]] = {
+    "weight": (lambda number: number >= 0, "a finite number of at least 0"),
+    "propensity": (lambda number: (number > 0) & (number <= 1), "a probability above 0 and up to 1"),
+}
+"""Numbers that a row may have besides its label: which are allowed, and how that is said."""
 
 _MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 
@@ -33,6 +42,7 @@ def table(
     label_range: Sequence[FiniteFloat] | None = None,
     like: FiniteFloat | None = None,
     duplicates: Duplicates = "last",
+    relations: Mapping[str, RelationFile] | None = None,
     name: str = "table",
 ) -> Interactions:
     """Load interactions from CSV, TSV or Parquet files, with ids as text.
@@ -44,7 +54,8 @@ def table(
         interactions: the file of interactions. Relative paths start at the working directory; ``~`` is expanded.
         users, items: files of features, one row per id.
         columns: names of the columns ``user``, ``item``, ``label`` and ``time``, in the feature files too. A ``time``
-            is in seconds (fractions are dropped) or an ISO date; it is read only if named.
+            is in seconds (fractions are dropped) or an ISO date; it is read only if named. So are ``weight``, of a row
+            in a loss, at least 0, and ``propensity``, the probability with which it was observed.
         user_features, item_features: feature -> ``{"kind": ..., ...}``, the kind's name (`recmeta.features.kinds`) or
             where Python finds one of your own, and its settings. Other columns are left out. Where nothing is declared,
             kinds are inferred and noted.
@@ -53,6 +64,7 @@ def table(
         like: the label from which a row counts as liked; by default three quarters up the range, which is noted.
         duplicates: which row of a repeated pair is kept: the "last" or the "first" in time (without a time, in the
             file), or "mean": the last, with the mean label of all.
+        relations: name -> a file of edges between users or items; see `recmeta.datasets.relations.RelationFile`.
         name: the data set's name.
 
     Raises:
@@ -70,17 +82,22 @@ def table(
     if like is None:
         like = low + 0.75 * (high - low)
         notes.append(f"like is {like:g}: three quarters up the label range")
-    found = {
-        side: read_features(path, separator, str(named[side]), side, given) for side, (path, given) in sides.items()
-    }
-    tables = {side: table for side, table in found.items() if table}
+    tables = _features(sides, separator, named)
     return make_interactions(
         name, rows, label_range=(low, high), like=like, duplicates=duplicates,
-        users=tables["user"].frame if "user" in tables else None,
+        relations=read_relations(relations or {}, separator), users=tables["user"].frame if "user" in tables else None,
         items=tables["item"].frame if "item" in tables else None,
         kinds={side: table.kinds for side, table in tables.items()},
         notes=[*notes, *(note for table in tables.values() for note in table.notes)],
     )  # fmt: skip
+
+
+def _features(sides: Mapping[str, tuple[Any, Any]], separator: str | None, named: Mapping[str, str | None]):
+    """Read the tables of features that there are."""
+    found = {
+        side: read_features(path, separator, str(named[side]), side, given) for side, (path, given) in sides.items()
+    }
+    return {side: table for side, table in found.items() if table}
 
 
 def _named(columns: Mapping[str, str | None]) -> Mapping[str, str | None]:
@@ -89,7 +106,7 @@ def _named(columns: Mapping[str, str | None]) -> Mapping[str, str | None]:
     if unknown:
         raise UserError(f"dataset.columns.{unknown[0]}: unknown; the columns are {', '.join(COLUMNS)}")
     named = {**COLUMNS, **columns}
-    unset = [role for role, column in named.items() if column is None and role != "time"]
+    unset = [role for role, column in named.items() if column is None and COLUMNS[role] is not None]
     if unset:
         raise UserError(f"dataset.columns.{unset[0]} is not set: name the column")
     taken = [column for column in named.values() if column is not None]
@@ -116,6 +133,12 @@ def _rows(sheet: Sheet, named: Mapping[str, str | None]) -> pl.DataFrame:
         problem = "is no time; give seconds, or a date such as 2024-05-31 or 2024-05-31 18:00:00"
         sheet.refuse(seconds.is_null(), str(named["time"]), problem)
         columns["time"] = seconds
+    for role, (allows, allowed) in PER_ROW.items():
+        if role in columns:
+            number = columns[role].str.strip_chars().cast(pl.Float64, strict=False)
+            bad = number.is_null() | ~number.is_finite() | ~allows(number)
+            sheet.refuse(bad, str(named[role]), f"is no {role}; give {allowed}")
+            columns[role] = number
     return pl.DataFrame(columns)
 
 

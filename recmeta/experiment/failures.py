@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from recmeta.config import schema
+from recmeta.config.moved import new_name
 from recmeta.runs import directory as run_directory
 from recmeta.types import Diverged, UserError
 
@@ -100,7 +101,9 @@ def _no_key(typed: str, cause: OmegaConfBaseException) -> str:
     if not re.search(r"not in (struct|'Root')", str(cause)) or not isinstance(parent, DictConfig):
         return ""
     where = str(cause.full_key).rpartition(".")[0]
-    keys = [key for key in parent if not str(key).startswith("_") and key != "hydra"]
+    keys = [str(key) for key in parent if not str(key).startswith("_") and key != "hydra"]
+    if moved := new_name(str(cause.full_key), keys):
+        return moved
     return f"{typed or cause.full_key}: no such key; {where or 'the config'} has {_listed(keys)}"
 
 

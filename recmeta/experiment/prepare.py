@@ -17,6 +17,7 @@ from recmeta.config import compatibility, schema
 from recmeta.config.components import try_optimizer
 from recmeta.config.parts import Parts, make_parts, supplied
 from recmeta.config.sources import component_files
+from recmeta.config.values import replaced
 from recmeta.evaluation import score
 from recmeta.experiment.summary import Reference, aggregate_cells
 from recmeta.features.kinds import sources
@@ -210,7 +211,7 @@ def make_learner(parts: Parts, problem: Problem, objective: Objective) -> tuple[
 
     def make(numbers: Numbers, constants: Constants) -> Learner:
         bound = with_constants(model, constants)
-        return build(spec=problem.spec, model=bound, objective=objective, **numbers["learner"])
+        return replaced(build, numbers["learner"])(spec=problem.spec, model=bound, objective=objective)
 
     make(parts.numbers, model.constants)  # what it refuses is refused before anything is written
     return make, model.constants

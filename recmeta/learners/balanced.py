@@ -24,7 +24,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, PRNGKeyArray
 
-from recmeta.learners.adaptation import adapters, inner, kernels
+from recmeta.learners.adaptation import adapters
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
@@ -38,10 +39,7 @@ def balanced(
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
     adapts: adapters.Adapts,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
-    fast_weights: kernels.FastWeights = "auto",
-    truncate: Annotated[int, Ge(0)] | None = None,
-    remat: bool = False,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Learn the initialisation, and a weight of the support loss that depends on the support size K.
 
@@ -51,31 +49,28 @@ def balanced(
         inner_rate: their size, where all weights are 1.
         first_order: leave out the second derivatives; weights are learned all the same.
         adapts: which part; see `adapters.Adapts`.
-        clip: the norm above which a step's gradient, before it is weighted, is made shorter.
-        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
-        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
-        remat: trade time for memory; see `inner.Loop`.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`. Directions are weighted last, after
+            ``clip`` and ``optimizer``.
 
     Reference: Lee et al., Learning to balance: Bayesian meta-learning for imbalanced and out-of-distribution tasks,
     ICLR 2020 (its task-dependent multipliers of the learning rate).
     """
-    truncate = inner.truncation(first_order, truncate)
+    inner = inner_loop.settled(inner, first_order=first_order)
     model, adapting = adapters.fitted(model, adapts)
-    inner.check(fast_weights, None, clip)
 
     def init(key: PRNGKeyArray) -> Params:
         params = model.init(key)
-        zeros = jax.tree.map(lambda value: jnp.zeros((), value.dtype), inner.chosen(params, adapting))
+        zeros = jax.tree.map(lambda value: jnp.zeros((), value.dtype), inner_loop.chosen(params, adapting))
         return params | {"balance": {"level": zeros, "growth": zeros}}
 
     def adapt(params, context, support, depth=None) -> Adapted:
         start = {name: part for name, part in params.items() if name != "balance"}
         rates = jax.tree.map(lambda times: inner_rate * times, weights(params["balance"], support.mask, spec.support))
-        fast = inner.adapt(
-            model, objective, start, context, support, adapts=adapting, steps=inner_steps, rate=lambda step: rates,
-            clip=clip, remat=remat, fast_weights=fast_weights, depth=depth, truncate=truncate,
+        fast = inner_loop.adapt(
+            model, objective, start, context, support, inner, adapts=adapting, steps=inner_steps,
+            rate=lambda step: rates, depth=depth,
         )  # fmt: skip
-        return Adapted(inner.with_fast(start, fast), context, support)
+        return Adapted(inner_loop.with_fast(start, fast), context, support)
 
     predict = score_query(model)
     return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.adaptation import inner
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import query_gradient, with_vector
 from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
@@ -37,10 +37,7 @@ def cavia(
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
-    inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
-    truncate: Annotated[int, Ge(0)] | None = None,
-    remat: bool = False,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Adapt a vector per task, from zero, that is added to the context's representation by a learned map.
 
@@ -50,15 +47,12 @@ def cavia(
         inner_steps: gradient steps on the support.
         inner_rate: their size.
         first_order: leave out the second derivatives.
-        inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
-        clip: the norm above which a step's gradient is made shorter.
-        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
-        remat: trade time for memory; see `inner.Loop`.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`.
 
     Reference: Zintgraf et al., Fast context adaptation via meta-learning, ICML 2019, equations 5 to 7.
     """
     del spec
-    truncate = inner.truncation(first_order, truncate)
+    inner = inner_loop.settled(inner, first_order=first_order, unused=inner_loop.VECTOR)
     context_width = model.widths[0]
 
     def init(key: PRNGKeyArray) -> Params:
@@ -76,9 +70,8 @@ def cavia(
             return objective.loss(score(params, vector, encoding), support.y, support.mask)
 
         start = jnp.zeros(width, params["context_map"].dtype)
-        vector, _ = inner.descend(
-            jax.grad(loss), start, steps=inner_steps, rate=inner_rate, optimizer=inner_optimizer, clip=clip,
-            remat=remat, depth=depth, truncate=truncate,
+        vector, _ = inner_loop.descend(
+            jax.grad(loss), start, inner, steps=inner_steps, rate=inner_rate, depth=depth,
         )  # fmt: skip
         return Placed(vector, params, context, support)
 

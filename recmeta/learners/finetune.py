@@ -6,7 +6,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from recmeta.learners.adaptation import adapters, inner, kernels
+from recmeta.learners.adaptation import adapters
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import Adapted, pooled_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
@@ -19,9 +20,7 @@ def finetune(
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0), Traced],
     adapts: adapters.Adapts,
-    inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
-    fast_weights: kernels.FastWeights = "auto",
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Train as `joint` does, and adapt as `maml` does with the same budget of steps: the control of the outer loop.
 
@@ -36,21 +35,19 @@ def finetune(
         inner_steps: gradient steps on the support, at test.
         inner_rate: their size.
         adapts: which part; see `adapters.Adapts`.
-        inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
-        clip: the norm above which a step's gradient is made shorter.
-        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`.
 
     Reference: Chen et al., A closer look at few-shot classification, ICLR 2019, section 3.2 (the baseline).
     """
     del spec
+    inner = inner_loop.settled(inner, unused=inner_loop.NO_DERIVATIVE)
     model, adapting = adapters.fitted(model, adapts)
-    inner.check(fast_weights, inner_optimizer, clip)
 
     def adapt(params, context, support, depth=None) -> Adapted:
-        fast = inner.adapt(
-            model, objective, params, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
-            optimizer=inner_optimizer, fast_weights=fast_weights, clip=clip, depth=depth,
+        fast = inner_loop.adapt(
+            model, objective, params, context, support, inner, adapts=adapting, steps=inner_steps, rate=inner_rate,
+            depth=depth,
         )  # fmt: skip
-        return Adapted(inner.with_fast(params, fast), context, support)
+        return Adapted(inner_loop.with_fast(params, fast), context, support)
 
     return Learner(model.init, adapt, score_query(model), pooled_gradient(model, objective), inner_steps)

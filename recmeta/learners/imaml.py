@@ -11,7 +11,8 @@ from annotated_types import Ge, Gt
 from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array
 
-from recmeta.learners.adaptation import adapters, inner
+from recmeta.learners.adaptation import adapters
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
@@ -26,7 +27,7 @@ def imaml(
     pull: Annotated[float, Gt(0), Traced],
     cg_steps: Annotated[int, Ge(1)],
     adapts: adapters.Adapts,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Learn the initialisation as the centre that adapted parameters are pulled to, by implicit differentiation.
 
@@ -43,26 +44,27 @@ def imaml(
         pull: the strength of the proximal term (the paper's lambda).
         cg_steps: most conjugate gradient steps.
         adapts: which part; see `adapters.Adapts`.
-        clip: the norm above which a step's gradient is made shorter.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`.
 
     Reference: Rajeswaran et al., Meta-learning with implicit gradients, NeurIPS 2019, equations 3 and 6, algorithms 1
     and 2.
     """
     del spec
+    inner = inner_loop.settled(inner, unused={**inner_loop.NO_DERIVATIVE, **inner_loop.VECTOR})
     model, adapting = adapters.fitted(model, adapts)
 
     def pulled(params, context, support):
         """One task's support loss with the proximal term, its start, and `inner.Descent.finish`."""
-        loss, start, finish, _ = inner.support_descent(model, objective, params, context, support, adapting)
+        loss, start, finish, _ = inner_loop.support_descent(model, objective, params, context, support, adapting)
         return lambda fast: loss(fast) + pull / 2 * square_distance(fast, start), start, finish
 
     def adapt(params, context, support, depth=None) -> Adapted:
         loss, _, finish = pulled(params, context, support)
         # The descent itself is not differentiated.
         fixed, start, _ = pulled(jax.lax.stop_gradient(params), context, support)
-        end, _ = inner.descend(jax.grad(fixed), start, steps=inner_steps, rate=inner_rate, clip=clip, depth=depth)
+        end, _ = inner_loop.descend(jax.grad(fixed), start, inner, steps=inner_steps, rate=inner_rate, depth=depth)
         end = moves_with(jax.grad(loss)(end), end, jax.grad(fixed), cg_steps)
-        return Adapted(inner.with_fast(params, finish(end)), context, support)
+        return Adapted(inner_loop.with_fast(params, finish(end)), context, support)
 
     predict = score_query(model)
     return Learner(model.init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
-from recmeta.learners.adaptation import adapters, inner, kernels
+from recmeta.learners.adaptation import adapters
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Traced
 
@@ -20,11 +21,7 @@ def maml(
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
     adapts: adapters.Adapts,
-    inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
-    fast_weights: kernels.FastWeights = "auto",
-    truncate: Annotated[int, Ge(0)] | None = None,
-    remat: bool = False,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Learn the initialisation by the gradient of the query loss through the inner loop.
 
@@ -34,27 +31,21 @@ def maml(
         inner_rate: their size.
         first_order: leave out the second derivatives (FOMAML).
         adapts: which part; see `adapters.Adapts`. "head" is the scorer: MeLU's decision layers.
-        inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
-        clip: the norm above which a step's gradient is made shorter.
-        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
-        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
-        remat: trade time for memory; see `inner.Loop`.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`.
 
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, algorithm 1 and section 5.2; Lee et al., MeLU,
     KDD 2019.
     """
     del spec
-    truncate = inner.truncation(first_order, truncate)
+    inner = inner_loop.settled(inner, first_order=first_order)
     model, adapting = adapters.fitted(model, adapts)
-    inner.check(fast_weights, inner_optimizer, clip)
 
     def adapt(params, context, support, depth=None) -> Adapted:
-        fast = inner.adapt(
-            model, objective, params, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
-            optimizer=inner_optimizer, clip=clip, remat=remat, fast_weights=fast_weights, depth=depth,
-            truncate=truncate,
+        fast = inner_loop.adapt(
+            model, objective, params, context, support, inner, adapts=adapting, steps=inner_steps, rate=inner_rate,
+            depth=depth,
         )  # fmt: skip
-        return Adapted(inner.with_fast(params, fast), context, support)
+        return Adapted(inner_loop.with_fast(params, fast), context, support)
 
     predict = score_query(model)
     return Learner(model.init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)

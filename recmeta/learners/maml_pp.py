@@ -20,7 +20,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.adaptation import adapters, inner, kernels
+from recmeta.learners.adaptation import adapters
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Query, Traced
 
@@ -36,10 +37,7 @@ def maml_pp(
     multi_step_until: Annotated[float, Ge(0), Le(1)],
     first_order_until: Annotated[float, Ge(0), Le(1)],
     adapts: adapters.Adapts,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
-    fast_weights: kernels.FastWeights = "auto",
-    truncate: Annotated[int, Ge(0)] | None = None,
-    remat: bool = False,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Learn the initialisation and a rate per array of parameters and step, from the query losses after all steps.
 
@@ -51,45 +49,41 @@ def maml_pp(
             the last alone counts from the start.
         first_order_until: the share of training in which second derivatives are left out; 1: all of it.
         adapts: which part; see `adapters.Adapts`.
-        clip: the norm above which a step's gradient is made shorter.
-        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
-        truncate: where the gradient is of second order, in so many of the last steps alone, so that the losses after
-            those before are of first order; see `inner.Loop`.
-        remat: trade time for memory; see `inner.Loop`.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`. ``truncate`` is of the gradient
+            of second order: the losses after the steps before are then of first order.
 
     Reference: Antoniou et al., How to train your MAML, ICLR 2019, section 4 (multi-step loss optimization, equation 4;
     derivative-order annealing; learned per-layer per-step rates).
     """
     del spec
+    inner = inner_loop.settled(inner)
     model, adapting = adapters.fitted(model, adapts)
-    inner.check(fast_weights, None, clip)
 
     def init(key: PRNGKeyArray) -> Params:
         params = model.init(key)
         rates = jax.tree.map(
-            lambda value: jnp.full(inner_steps, inner_rate, value.dtype), inner.chosen(params, adapting)
+            lambda value: jnp.full(inner_steps, inner_rate, value.dtype), inner_loop.chosen(params, adapting)
         )
         return params | {"rates": rates}
 
-    def descend(params, context, support, depth=None, **how) -> tuple[Params, Params]:
+    def descend(params, context, support, settings, depth=None, *, path=False) -> tuple[Params, Params]:
         start = {name: part for name, part in params.items() if name != "rates"}
-        fast = inner.adapt(
-            model, objective, start, context, support, adapts=adapting, steps=inner_steps,
-            rate=lambda step: jax.tree.map(lambda rates: rates[step], params["rates"]),
-            clip=clip, remat=remat, fast_weights=fast_weights, depth=depth, **how,
+        fast = inner_loop.adapt(
+            model, objective, start, context, support, settings, adapts=adapting, steps=inner_steps,
+            rate=lambda step: jax.tree.map(lambda rates: rates[step], params["rates"]), depth=depth, path=path,
         )  # fmt: skip
         return start, fast
 
     def adapt(params, context, support, depth=None) -> Adapted:
-        return Adapted(inner.with_fast(*descend(params, context, support, depth)), context, support)
+        return Adapted(inner_loop.with_fast(*descend(params, context, support, inner, depth)), context, support)
 
-    def adapt_each(truncate: int | None, params, context, support):
-        return *descend(params, context, support, truncate=truncate, path=True), context, support
+    def adapt_each(settings: inner_loop.Inner, params, context, support):
+        return *descend(params, context, support, settings, path=True), context, support
 
     def predict_each(walked, query: Query) -> Float[Array, "steps n"]:
         start, path, context, support = walked
         # Over the path alone: parameters that do not adapt have no copy per step.
-        return jax.vmap(lambda fast: predict(Adapted(inner.with_fast(start, fast), context, support), query))(path)
+        return jax.vmap(lambda fast: predict(Adapted(inner_loop.with_fast(start, fast), context, support), query))(path)
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         weights = step_weights(inner_steps, batch.progress, multi_step_until)
@@ -102,11 +96,13 @@ def maml_pp(
             after_each = jax.vmap(loss, (0, None if negatives is None else 0))
             return weights.astype(score.dtype) @ after_each(score, negatives and negatives.score)
 
-        def through(last: int | None):
-            gradient = query_gradient(partial(adapt_each, last), predict_each, objective._replace(loss=weighted))
+        def through(settings: inner_loop.Inner):
+            gradient = query_gradient(partial(adapt_each, settings), predict_each, objective._replace(loss=weighted))
             return lambda params: gradient(params, batch, key)
 
-        return jax.lax.cond(batch.progress < first_order_until, through(0), through(truncate), params)
+        return jax.lax.cond(
+            batch.progress < first_order_until, through(inner._replace(truncate=0)), through(inner), params
+        )
 
     predict = score_query(model)
     return Learner(init, adapt, predict, meta_grad, inner_steps)

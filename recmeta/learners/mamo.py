@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.adaptation import inner
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import query_gradient
 from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
 
@@ -53,8 +53,7 @@ def mamo(
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
-    inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Start the inner loop of similar users at one place, and that of different kinds of users at different places.
 
@@ -64,13 +63,13 @@ def mamo(
         inner_steps: gradient steps on the support.
         inner_rate: their size.
         first_order: leave out the second derivatives.
-        inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
-        clip: the norm above which a step's gradient is made shorter.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`.
 
     Reference: Dong et al., MAMO: Memory-augmented meta-optimization for cold-start recommendation, KDD 2020: the
     feature-specific and the task-specific memory.
     """
     del spec
+    inner = inner_loop.settled(inner, first_order=first_order, unused=inner_loop.VECTOR)
 
     def init(key: PRNGKeyArray) -> Params:
         key_model, *keys = jax.random.split(key, 4)
@@ -89,9 +88,8 @@ def mamo(
 
         # The first row has seen no other: its context is the user's profile without any support.
         start = read(params["memory"], params["scorer"], encoding.context[0])
-        fast, _ = inner.descend(
-            jax.grad(loss), start, steps=inner_steps, rate=inner_rate, depth=depth,
-            truncate=inner.truncation(first_order), optimizer=inner_optimizer, clip=clip,
+        fast, _ = inner_loop.descend(
+            jax.grad(loss), start, inner, steps=inner_steps, rate=inner_rate, depth=depth,
         )  # fmt: skip
         return Personal(fast, params, context, support)
 

@@ -19,7 +19,8 @@ import optax
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.adaptation import adapters, inner
+from recmeta.learners.adaptation import adapters
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
@@ -33,9 +34,7 @@ def meta_curvature(
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
     adapts: adapters.Adapts,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
-    truncate: Annotated[int, Ge(0)] | None = None,
-    remat: bool = False,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Learn the initialisation, and a preconditioner of the inner gradients.
 
@@ -45,19 +44,18 @@ def meta_curvature(
         inner_rate: their size.
         first_order: leave out the second derivatives; the matrices are learned all the same.
         adapts: which part; see `adapters.Adapts`.
-        clip: the norm above which a step's gradient, before it is turned, is made shorter.
-        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
-        remat: trade time for memory; see `inner.Loop`.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`. Gradients are turned after
+            ``clip`` and before ``optimizer``.
 
     Reference: Park and Oliva, Meta-curvature, NeurIPS 2019, section 3.
     """
     del spec
-    truncate = inner.truncation(first_order, truncate)
+    inner = inner_loop.settled(inner, first_order=first_order, unused=inner_loop.RATES)
     model, adapting = adapters.fitted(model, adapts)
 
     def init(key: PRNGKeyArray) -> Params:
         params = model.init(key)
-        chosen = inner.chosen(params, adapting)
+        chosen = inner_loop.chosen(params, adapting)
         curvature = jax.tree.map(lambda value: identities(value, range(value.ndim)), chosen)
         if "tables" in chosen:
             # A task holds the table rows that its support looks up: their number varies, their width does not.
@@ -70,12 +68,14 @@ def meta_curvature(
         def turn(gradient: Params, _: Params | None) -> Params:
             return jax.tree.map(preconditioned, gradient, params["curvature"])
 
-        fast = inner.adapt(
-            model, objective, start, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
-            optimizer=lambda rate: optax.chain(optax.stateless(turn), optax.sgd(rate)), clip=clip, remat=remat,
-            depth=depth, truncate=truncate,
+        def follow(rate: float) -> optax.GradientTransformation:
+            return optax.chain(optax.stateless(turn), (inner.optimizer or optax.sgd)(rate))
+
+        fast = inner_loop.adapt(
+            model, objective, start, context, support, inner._replace(optimizer=follow), adapts=adapting,
+            steps=inner_steps, rate=inner_rate, depth=depth,
         )  # fmt: skip
-        return Adapted(inner.with_fast(start, fast), context, support)
+        return Adapted(inner_loop.with_fast(start, fast), context, support)
 
     predict = score_query(model)
     return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)

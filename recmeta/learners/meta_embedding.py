@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from recmeta.learners.adaptation import inner
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import Visit, mean_gradient, query_loss, visits, with_vector
 from recmeta.learners.blocks import dense
 from recmeta.learners.cavia import Placed
@@ -40,6 +40,7 @@ def meta_embedding(
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Generate an embedding for the task's entity from its features, good at once and quick to warm up.
 
@@ -51,11 +52,13 @@ def meta_embedding(
         inner_steps: gradient steps on the support; the paper trains with one.
         inner_rate: their size.
         first_order: leave out the second derivatives.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`.
 
     Reference: Pan et al., Warm up cold-start advertisements: improving CTR predictions via learning to learn ID
     embeddings, SIGIR 2019, section 3 and algorithm 1.
     """
     del spec
+    inner = inner_loop.settled(inner, first_order=first_order, unused=inner_loop.VECTOR)
     content = model.widths[0]
 
     def init(key: PRNGKeyArray) -> Params:
@@ -75,9 +78,8 @@ def meta_embedding(
             return objective.loss(score(params, moved, encoding), support.y, support.mask)
 
         start = jnp.zeros(width, params["embedding"]["map"].dtype)
-        moved, _ = inner.descend(
-            jax.grad(loss), start, steps=inner_steps, rate=inner_rate, depth=depth,
-            truncate=inner.truncation(first_order),
+        moved, _ = inner_loop.descend(
+            jax.grad(loss), start, inner, steps=inner_steps, rate=inner_rate, depth=depth,
         )  # fmt: skip
         return Placed(moved, params, context, support)
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import PRNGKeyArray
 
-from recmeta.learners.adaptation import adapters, inner
+from recmeta.learners.adaptation import adapters
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import Adapted, query_gradient, score_query
 from recmeta.types import DataSpec, Learner, Model, Objective, Params, Traced
 
@@ -23,9 +24,7 @@ def meta_sgd(
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
     adapts: adapters.Adapts,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
-    truncate: Annotated[int, Ge(0)] | None = None,
-    remat: bool = False,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Learn the initialisation, and an inner rate for each adapted number.
 
@@ -39,28 +38,26 @@ def meta_sgd(
         inner_rate: initial value of all rates.
         first_order: leave out the second derivatives; rates are learned all the same.
         adapts: which part; see `adapters.Adapts`.
-        clip: the norm above which a step's gradient is made shorter.
-        truncate: take second derivatives in so many of the last steps alone; see `inner.Loop`.
-        remat: trade time for memory; see `inner.Loop`.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`.
 
     Reference: Li et al., Meta-SGD: Learning to learn quickly for few-shot learning, 2017, equation 2 and algorithm 1.
     """
     del spec
-    truncate = inner.truncation(first_order, truncate)
+    inner = inner_loop.settled(inner, first_order=first_order, unused=inner_loop.RATES)._replace(fast_weights="dense")
     model, adapting = adapters.fitted(model, adapts)
 
     def init(key: PRNGKeyArray) -> Params:
         params = model.init(key)
-        rates = jax.tree.map(lambda value: jnp.full_like(value, inner_rate), inner.chosen(params, adapting))
+        rates = jax.tree.map(lambda value: jnp.full_like(value, inner_rate), inner_loop.chosen(params, adapting))
         return params | {"rates": rates}
 
     def adapt(params, context, support, depth=None) -> Adapted:
         start = {name: part for name, part in params.items() if name != "rates"}
-        fast = inner.adapt(
-            model, objective, start, context, support, adapts=adapting, steps=inner_steps,
-            rate=lambda step: params["rates"], clip=clip, remat=remat, depth=depth, truncate=truncate,
+        fast = inner_loop.adapt(
+            model, objective, start, context, support, inner, adapts=adapting, steps=inner_steps,
+            rate=lambda step: params["rates"], depth=depth,
         )  # fmt: skip
-        return Adapted(inner.with_fast(start, fast), context, support)
+        return Adapted(inner_loop.with_fast(start, fast), context, support)
 
     predict = score_query(model)
     return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)

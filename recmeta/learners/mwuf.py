@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from recmeta.learners.adaptation import inner
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import query_gradient, unless_shallow, with_vector
 from recmeta.learners.blocks import dense
 from recmeta.types import DataSpec, Encoding, Features, Learner, Model, Objective, Params, Query, Support, Traced
@@ -50,6 +50,7 @@ def mwuf(
     inner_steps: Annotated[int, Ge(0)],
     inner_rate: Annotated[float, Gt(0), Traced],
     first_order: bool,
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Warm up a new entity's embedding: gradient steps from a common start, then two meta networks.
 
@@ -60,11 +61,13 @@ def mwuf(
         inner_steps: gradient steps of the cold embedding.
         inner_rate: their size.
         first_order: leave out the second derivatives.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`.
 
     Reference: Zhu et al., Learning to warm up cold item embeddings for cold-start recommendation with meta scaling and
     shifting networks, SIGIR 2021, section 3.
     """
     del spec
+    inner = inner_loop.settled(inner, first_order=first_order, unused=inner_loop.VECTOR)
     content, row = model.widths
 
     def init(key: PRNGKeyArray) -> Params:
@@ -86,10 +89,8 @@ def mwuf(
         def loss(cold: Params) -> Array:
             return objective.loss(score(params, cold, encoding), support.y, support.mask)
 
-        cold, _ = inner.descend(
-            jax.grad(loss), params["embedding"]["start"], steps=inner_steps, rate=inner_rate, depth=depth,
-            truncate=inner.truncation(first_order),
-        )  # fmt: skip
+        start = params["embedding"]["start"]
+        cold, _ = inner_loop.descend(jax.grad(loss), start, inner, steps=inner_steps, rate=inner_rate, depth=depth)
         return Warmed(cold, mean_row(encoding.row, unless_shallow(support, depth).mask), params, context, support)
 
     def predict(fast: Warmed, query: Query) -> Float[Array, "n"]:

@@ -17,7 +17,8 @@ import jax
 from annotated_types import Ge, Gt
 from jaxtyping import Array, PRNGKeyArray
 
-from recmeta.learners.adaptation import adapters, inner, kernels, tables
+from recmeta.learners.adaptation import adapters, tables
+from recmeta.learners.adaptation import inner as inner_loop
 from recmeta.learners.adaptation.episode import Adapted, mean_gradient, pool, score_query, unadapted_loss
 from recmeta.types import Batch, DataSpec, Learner, Model, Objective, Params, Task, Traced
 
@@ -30,9 +31,7 @@ def reptile(
     inner_steps: Annotated[int, Ge(1)],
     inner_rate: Annotated[float, Gt(0), Traced],
     adapts: adapters.Adapts,
-    inner_optimizer: inner.InnerOptimizer = None,
-    clip: Annotated[float, Gt(0), Traced] | None = None,
-    fast_weights: kernels.FastWeights = "auto",
+    inner: inner_loop.Inner = inner_loop.PLAIN,
 ) -> Learner:
     """Learn the initialisation by its mean distance to the adapted parameters, which needs no second derivative.
 
@@ -41,9 +40,7 @@ def reptile(
         inner_steps: gradient steps, each on all rows of the draw.
         inner_rate: their size, and that of the last step on the rest.
         adapts: which part; see `adapters.Adapts`.
-        inner_optimizer: which directions the steps take; see `inner.InnerOptimizer`.
-        clip: the norm above which a step's gradient is made shorter.
-        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`.
+        inner: how the steps go; see `recmeta.learners.adaptation.inner.Inner`.
 
     Reference: Nichol et al., On first-order meta-learning algorithms, 2018, algorithm 2 (the batched version); the
     outer optimizer receives ``params - adapted`` as the gradient. Collins et al., Exploiting shared representations for
@@ -51,17 +48,17 @@ def reptile(
     part).
     """
     del spec
+    inner = inner_loop.settled(inner, unused=inner_loop.NO_DERIVATIVE)
     model, adapting = adapters.fitted(model, adapts)
-    inner.check(fast_weights, inner_optimizer, clip)
 
     def descend(params, context, support, depth=None) -> Params:
-        return inner.adapt(
-            model, objective, params, context, support, adapts=adapting, steps=inner_steps, rate=inner_rate,
-            optimizer=inner_optimizer, fast_weights=fast_weights, clip=clip, depth=depth,
+        return inner_loop.adapt(
+            model, objective, params, context, support, inner, adapts=adapting, steps=inner_steps, rate=inner_rate,
+            depth=depth,
         )  # fmt: skip
 
     def adapt(params, context, support, depth=None) -> Adapted:
-        return Adapted(inner.with_fast(params, descend(params, context, support, depth)), context, support)
+        return Adapted(inner_loop.with_fast(params, descend(params, context, support, depth)), context, support)
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         del key
@@ -71,14 +68,14 @@ def reptile(
             return descend(params, task.context, rows), unadapted_loss(model, objective, params, task.context, rows)
 
         adapted, losses = jax.vmap(end)(batch.task, batch.label)
-        moves = tables.mean_difference(inner.chosen(params, adapting), adapted)
+        moves = tables.mean_difference(inner_loop.chosen(params, adapting), adapted)
 
         def ended(params: Params, task: Task, label: Array, fast: Params) -> Array:
-            return unadapted_loss(model, objective, inner.with_fast(params, fast), task.context, pool(task, label))
+            return unadapted_loss(model, objective, inner_loop.with_fast(params, fast), task.context, pool(task, label))
 
         # The gradient of the adapted part is unused, and so not computed.
         shared, _ = mean_gradient(ended, params, batch, adapted)
         last = jax.tree.map(lambda slope: inner_rate * slope, shared)
-        return inner.with_fast(last, moves), {"loss": losses.mean()}
+        return inner_loop.with_fast(last, moves), {"loss": losses.mean()}
 
     return Learner(model.init, adapt, score_query(model), meta_grad, inner_steps)

@@ -15,8 +15,8 @@ Trained by the negative evidence lower bound, per row: the user's posterior fixe
 gradient step in items, priors and noise (maximisation). B, C, c and k are the parameters ``features``, ``rated``,
 ``centre`` and e to the ``log_doubt`` of ``params["users"]``; k is the number of rows at which the rated items count
 half. No penalty has to be chosen: variances carry the uncertainty of each user and item. It is squared error of labels,
-whatever the objective. A visit trains on the support and up to ``protocol.train_query`` more rows, of which the prior
-reads the support alone; where histories are longer, rows of users with many ratings count for less.
+whatever the objective. A visit trains on the support and up to ``protocol.episodes.train_query`` more rows, of which
+the prior reads the support alone; where histories are longer, rows of users with many ratings count for less.
 
 Changed from the paper: it draws from the posterior of users and items in turn; here the posterior is a product of
 Gaussians, updated by stochastic gradients. A user's bias is one of the factors. The dependence of the prior on the

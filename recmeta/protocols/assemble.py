@@ -16,8 +16,10 @@ from recmeta.features import fitting
 from recmeta.features.transform import make_transform
 from recmeta.protocols import sampling
 from recmeta.protocols.background import make_background
-from recmeta.protocols.candidates import Kind, make_candidates
-from recmeta.protocols.plan import Episodes, Histories, Picks, Plan
+from recmeta.protocols.candidates import QUERY_ROWS, CandidateRule, make_candidates
+from recmeta.protocols.episodes import EpisodePlan, NegativeSampling
+from recmeta.protocols.negatives import catalogue
+from recmeta.protocols.plan import Histories, Picks, Plan
 from recmeta.types import (
     ENTITY,
     Batch,
@@ -39,12 +41,11 @@ MANY_LEVELS = 20
 def assemble(
     data: Interactions,
     plan: Plan,
-    episodes: Episodes,
+    episodes: EpisodePlan,
     *,
     who: str = "users",
     known: bool = False,
-    candidates: Kind = "query",
-    sampled: int | None = None,
+    candidates: CandidateRule = QUERY_ROWS,
     seed: int = 0,
 ) -> Problem:
     """Make a problem of a plan.
@@ -56,27 +57,30 @@ def assemble(
         who: what the entities are called in counts.
         known: whether an entity's own id is an input; of one that meta-train has not seen it is unknown. Where not,
             every task presents its entity as a new one.
-        candidates, sampled, seed: what a query row is ranked among; see `recmeta.protocols.candidates`.
+        candidates, seed: what a query row is ranked among; see `recmeta.protocols.candidates`.
     """
     width = max(episodes.train_query, *(picks.query.shape[1] for picks in plan.test.values()))
     spec, tables, transform, notes = _fit(data, plan.train.row, episodes, width, known)
     # What else decides which numbers may stand in one table; the manifest is of rows alone.
-    rules = f"{data.label_range} {known} {candidates} {sampled}"
+    rules = f"{data.label_range} {known} {candidates.kind} {candidates.number}"
     split = _manifest(data, plan, who, tables["entities"]["id"], rules)
-    split = replace(split, notes=[*notes, *_candidate_note(data, candidates, sampled)])
+    split = replace(split, notes=[*notes, *_candidate_note(data, candidates)])
     batch = partial(_batch, data, tables)
     tested = {"validation": plan.validation, **plan.test}
     known_share = fitting.completeness(spec.context, tables["contexts"])
 
     def ranked(picks: Picks) -> Candidates:
-        return make_candidates(data, plan.train, picks, candidates, number=sampled, seed=seed)
+        return make_candidates(data, plan.train, picks, candidates, seed=seed)
 
-    shapes = {"support": episodes.support, "query": episodes.train_query, "least": episodes.query}
+    shapes = {"support": episodes.support, "query": episodes.train_query, "least": episodes.settings.query}
+    negatives = episodes.settings.negatives
     return Problem(
         spec=spec,
         split=split,
-        train=_tasks(data, plan.train, tables),
-        draw=partial(sampling.draw, order=episodes.order, shots=episodes.train_shots, **shapes),
+        train=_tasks(data, plan.train, tables, negatives),
+        draw=partial(
+            sampling.draw, order=episodes.order, shots=episodes.train_shots, negatives=negatives.number, **shapes
+        ),
         gather=partial(sampling.gather, support=episodes.support),
         validation=batch(plan.validation),
         test={scenario: batch(picks) for scenario, picks in plan.test.items()},
@@ -84,7 +88,7 @@ def assemble(
         shots=episodes.shots,
         headline=episodes.headline,
         about={scenario: _about(data, plan.train, picks, known_share) for scenario, picks in plan.test.items()},
-        candidates={} if candidates == "query" else {name: ranked(picks) for name, picks in tested.items()},
+        candidates={} if candidates.kind == "query" else {name: ranked(picks) for name, picks in tested.items()},
         background=partial(make_background, data, plan.train, tables["entities"]["id"]),
         transform=transform,
     )
@@ -98,7 +102,7 @@ def _seen(data: Interactions, rows: Int[np.ndarray, "m"]) -> tuple[Bool[np.ndarr
     return users, items
 
 
-def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: Episodes, query: int, known: bool):
+def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: EpisodePlan, query: int, known: bool):
     """Vocabularies, scales, the mean: on the meta-train rows, and on the features of whom they are about."""
     users, items = _seen(data, rows)
     context, contexts, user_notes = fitting.fit(data.users, users, ids=known)
@@ -128,12 +132,20 @@ def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: Episodes, que
 # What follows is made on the host and then moved: on the device, each gather would be a program of its own to compile.
 
 
-def _tasks(data: Interactions, train: Histories, tables: Mapping[str, Mapping[str, np.ndarray]]) -> Tasks:
+def _tasks(
+    data: Interactions, train: Histories, tables: Mapping[str, Mapping[str, np.ndarray]], negatives: NegativeSampling
+) -> Tasks:
     """The meta-train tasks."""
+    origin = 0 if data.time is None else data.time.min()
     integers = (train.entity, train.start[:-1], train.size, data.item[train.row])
-    time = None if data.time is None else (data.time - data.time.min())[train.row].astype(np.int32)
+    time = None if data.time is None else (data.time - origin)[train.row].astype(np.int32)
     entity, start, size, row = (values.astype(np.int32) for values in integers)
-    fields = (entity, start, size, row, data.label[train.row], tables["contexts"], tables["entities"], time)
+    weight = None if data.weight is None else data.weight[train.row]
+    drawn_from = catalogue(data, train, negatives, origin)
+    fields = (
+        entity, start, size, row, data.label[train.row], tables["contexts"], tables["entities"], time, weight,
+        drawn_from,
+    )  # fmt: skip
     return Tasks(*jax.device_put(fields))
 
 
@@ -146,7 +158,8 @@ def _batch(data: Interactions, tables: Mapping[str, Mapping[str, np.ndarray]], p
 
     context = jax.device_put({name: values[picks.entity] for name, values in tables["contexts"].items()})
     x, label, there = side(picks.query)
-    return Batch(Task(context, Support(*side(picks.support)), Query(x, there)), label)
+    weight = None if data.weight is None else jax.device_put(np.where(picks.query >= 0, data.weight[picks.query], 0))
+    return Batch(Task(context, Support(*side(picks.support)), Query(x, there)), label, weight=weight)
 
 
 def _about(
@@ -175,14 +188,14 @@ def _about(
 _ROLE, _PART = pl.Enum(["train", "validation", "test"]), pl.Enum(["pool", "support", "query"])
 
 
-def _candidate_note(data: Interactions, candidates: Kind, sampled: int | None) -> list[str]:
+def _candidate_note(data: Interactions, candidates: CandidateRule) -> list[str]:
     """That ranks among a sample are not ranks among all, and how they are related."""
-    if candidates != "sampled":
+    if candidates.kind != "sampled":
         return []
     many = len(data.items.ids)
     return [
-        f"candidates: {sampled} of {many:,}, drawn for each task: a rank r among them is about "
-        f"1 + (r - 1) x {(many - 1) / (sampled or 1):.1f} among all, and methods may come in another order"
+        f"candidates: {candidates.number} of {many:,}, drawn for each task: a rank r among them is about "
+        f"1 + (r - 1) x {(many - 1) / (candidates.number or 1):.1f} among all, and methods may come in another order"
     ]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from recmeta.protocols.episodes import Count
 from recmeta.protocols.plan import Histories, Picks, digest, times
 from recmeta.types import Candidates, Interactions, UserError
 
@@ -16,8 +17,24 @@ Kind = Literal["query", "full", "cold", "available", "sampled"]
 the time of the task's first query row. sampled: some drawn at random, with the query's rows."""
 
 
+class CandidateRule(NamedTuple):
+    """What query rows are ranked among: the block `protocol.candidates`.
+
+    Attributes:
+        kind: see `Kind`.
+        number: of candidates drawn per task beside the query's rows, under "sampled".
+    """
+
+    kind: Kind = "query"
+    number: Count | None = None
+
+
+QUERY_ROWS = CandidateRule()
+"""No catalogue: a task's query rows are ranked among themselves."""
+
+
 def make_candidates(
-    data: Interactions, train: Histories, picks: Picks, kind: Kind, *, number: int | None, seed: int
+    data: Interactions, train: Histories, picks: Picks, rule: CandidateRule, *, seed: int
 ) -> Candidates:
     """The catalogue of a scenario's tasks.
 
@@ -28,21 +45,18 @@ def make_candidates(
         data: the data set.
         train: meta-train.
         picks: the tasks.
-        kind: see `Kind`; not "query".
-        number: of candidates drawn per task beside the query's rows, under "sampled".
-        seed: of that draw; it depends on the task's raw id too.
+        rule: not of the kind "query".
+        seed: of the draw under "sampled"; it depends on the task's raw id too.
 
     Raises:
         UserError: where the data cannot tell, or nothing is left to rank.
     """
     items = np.arange(len(data.items.ids))
     known = np.isin(items, data.item[train.row])
-    listed = items[~known] if kind == "cold" else items
+    listed = items[~known] if rule.kind == "cold" else items
     place = np.full(len(items), -1)
     place[listed] = np.arange(len(listed))
-    allowed = np.broadcast_to(
-        _allowed(data, picks, kind, listed, number, seed), (len(picks.entity), len(listed))
-    ).copy()
+    allowed = np.broadcast_to(_allowed(data, picks, rule, listed, seed), (len(picks.entity), len(listed))).copy()
     task, item = _known_of(data, train, picks)
     there = place[item] >= 0
     allowed[task[there], place[item][there]] = False
@@ -51,28 +65,31 @@ def make_candidates(
     # A query row is a candidate whatever else is said of it: an item may be rated twice.
     allowed[rows[asked >= 0], asked[asked >= 0]] = True
     if not (asked >= 0).any():
-        raise UserError(f"protocol.candidates={kind}: no query row is among them; use protocol.candidates=full")
+        raise UserError(
+            f"protocol.candidates.kind={rule.kind}: no query row is among them; use protocol.candidates.kind=full"
+        )
     position = np.maximum(asked, 0).astype(np.int32)
     seen = np.bincount(data.item[train.row], minlength=len(items))[listed]
     information = self_information(seen, len(train.entity)).astype(np.float32)
     return Candidates(*jax.device_put((listed.astype(np.int32), allowed, position, asked >= 0, information)))
 
 
-def _allowed(
-    data: Interactions, picks: Picks, kind: Kind, listed, number: int | None, seed: int
-) -> Bool[np.ndarray, "T N"]:
+def _allowed(data: Interactions, picks: Picks, rule: CandidateRule, listed, seed: int) -> Bool[np.ndarray, "T N"]:
     """Which of the listed may be ranked at all, before what is known of the task is taken out."""
-    if kind == "available":
+    if rule.kind == "available":
         if data.time is None:
-            raise UserError(f"protocol.candidates=available: {data.name} has no times; use protocol.candidates=full")
+            raise UserError(
+                f"protocol.candidates.kind=available: {data.name} has no times; use protocol.candidates.kind=full"
+            )
         appeared = np.full(len(data.items.ids), np.iinfo(np.int64).max)
         np.minimum.at(appeared, data.item, data.time)
         asked = np.where(picks.query >= 0, times(data)[picks.query], np.iinfo(np.int64).max).min(axis=1)
         return appeared[listed] <= asked[:, None]
-    if kind == "sampled":
+    if rule.kind == "sampled":
+        number = rule.number
         if number is None or number >= len(listed):
             raise UserError(
-                f"protocol.sampled={number}: give how many of the {len(listed)} items to draw for each task, "
+                f"protocol.candidates.number={number}: give how many of the {len(listed)} items to draw for each task, "
                 "fewer than all"
             )
         drawn = np.zeros((len(picks.entity), len(listed)), bool)

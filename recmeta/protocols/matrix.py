@@ -9,31 +9,24 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from recmeta.protocols.assemble import assemble
-from recmeta.protocols.candidates import Kind
+from recmeta.protocols.candidates import CandidateRule
+from recmeta.protocols.episodes import EpisodePlan, Episodes, Order, Share, plan_episodes
 from recmeta.protocols.plan import (
     TEST,
     VALIDATION,
     WARM,
-    Count,
-    Episodes,
     Labels,
-    Order,
     Picks,
     Plan,
-    Share,
-    Shots,
     Side,
-    TrainShots,
     between,
     check_enough,
     histories,
     labelled,
-    make_episodes,
     pick,
     roles_by_hash,
     turned,
 )
-from recmeta.protocols.user_cold import history_limits
 from recmeta.types import Interactions, Problem
 
 State = Literal["w_w", "c_w", "w_c", "c_c"]
@@ -49,23 +42,15 @@ def matrix(
     task: Side,
     seed: int,
     order: Order,
-    shots: Shots,
-    train_shots: TrainShots,
-    query: Count,
-    train_query: Count | None,
-    headline: int | None,
-    min_history: Count | None,
-    max_history: Count | None,
+    labels: Labels,
     test_users: Share,
     validation_users: Share,
     test_items: Share,
     validation_items: Share,
     test_pairs: Share,
     validation_pairs: Share,
-    validation_draws: Count,
-    candidates: Kind,
-    sampled: Count | None,
-    labels: Labels,
+    episodes: Episodes,
+    candidates: CandidateRule,
 ) -> Problem:
     """Split users and items, each by the hash of its id, and the ratings of warm users of warm items by chance.
 
@@ -78,20 +63,16 @@ def matrix(
         scenarios: what to test on: name -> state.
         selection: the state that meta-validation is made of; None for the first scenario's.
         known: whether a user's own id is an input (unknown where the user is cold).
-        task, seed, order, shots, train_shots, query, train_query, headline, validation_draws, candidates, sampled,
-            labels: see `user_cold`.
-        min_history, max_history: the fewest and the most rows of a task in its state. None: as few as the largest
-            support and the query need; no upper limit. Below that, a short task has a short support.
+        task, seed, order, labels, candidates: see `user_cold`.
         test_users, validation_users, test_items, validation_items: the shares of users and of items that are cold.
         test_pairs, validation_pairs: the shares of the warm users' ratings of warm items that are held out.
+        episodes: see `user_cold`; the history limits are of a task's rows in its state.
 
     Raises:
         UserError: where a state that is asked for has too few tasks.
     """
     data = labelled(turned(interactions, task), labels)
-    episodes = make_episodes(
-        data, order=order, shots=shots, train_shots=train_shots, query=query, headline=headline, train_query=train_query
-    )
+    planned = plan_episodes(data, episodes, order)
     users, items = (
         roles_by_hash(side.ids, np.unique(codes), seed=seed, side=name, test=test, validation=validation)
         for side, codes, name, test, validation in (
@@ -100,30 +81,11 @@ def matrix(
         )
     )
     pairs = held_out(data, seed=seed, test=test_pairs, validation=validation_pairs)
-    plan = by_state(
-        data,
-        users,
-        items,
-        pairs,
-        episodes,
-        scenarios=scenarios,
-        selection=selection,
-        seed=seed,
-        least=history_limits(episodes.support + query, query, min_history, max_history),
-        most=max_history,
-        draws=validation_draws,
-    )
+    plan = by_state(data, users, items, pairs, planned, scenarios=scenarios, selection=selection, seed=seed)
     plan = _trained_on(plan, scenarios, selection)
-    hint = "lower protocol.shots, protocol.query or protocol.min_history, or raise the shares of what is cold"
+    hint = "lower the sizes of protocol.episodes (shots, query, min_history), or raise the shares of what is cold"
     return assemble(
-        data,
-        check_enough(data, plan, hint),
-        episodes,
-        who=f"{task}s",
-        known=known,
-        candidates=candidates,
-        sampled=sampled,
-        seed=seed,
+        data, check_enough(data, plan, hint), planned, who=f"{task}s", known=known, candidates=candidates, seed=seed
     )
 
 
@@ -155,14 +117,11 @@ def by_state(
     users: Int[np.ndarray, "U"],
     items: Int[np.ndarray, "I"],
     pairs: Int[np.ndarray, "n"],
-    episodes: Episodes,
+    episodes: EpisodePlan,
     *,
     scenarios: Mapping[str, State],
     selection: State | None,
     seed: int,
-    least: int,
-    most: int | None,
-    draws: int,
 ) -> Plan:
     """The plan of a split into states.
 
@@ -172,10 +131,8 @@ def by_state(
         pairs: the role of each row, of those that are warm on both sides.
         episodes: how rows become supports and queries.
         scenarios, selection, seed: see `matrix`.
-        least, most: rows of a task.
-        draws: supports and queries per meta-validation task.
     """
-    user, item = users[data.user], items[data.item]
+    user, item, settings = users[data.user], items[data.item], episodes.settings
 
     def state(name: State, role: int) -> Bool[np.ndarray, "n"]:
         sides = [role if warmth == "c" else WARM for warmth in name.split("_")]
@@ -183,14 +140,14 @@ def by_state(
         return here & (pairs == role) if name == "w_w" else here
 
     def tasks(name: State, role: int):
-        return between(histories(data, state(name, role)), least, most)
+        return between(histories(data, state(name, role)), episodes.least, settings.max_history)
 
     chosen = selection or next(iter(scenarios.values()))
     warm = histories(data, state("w_w", WARM))
-    train = between(warm, least, most)
+    train = between(warm, episodes.least, settings.max_history)
     return Plan(
         train=train,
-        validation=pick(data, tasks(chosen, VALIDATION), episodes, seed=seed, draws=draws),
+        validation=pick(data, tasks(chosen, VALIDATION), episodes, seed=seed, draws=settings.validation_draws),
         test={name: pick(data, tasks(of, TEST), episodes, seed=seed) for name, of in scenarios.items()},
         counts={
             "warm_rows_dropped_by_history_filter": len(warm.row) - len(train.row),

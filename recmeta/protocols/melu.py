@@ -8,8 +8,9 @@ from importlib import resources
 
 import numpy as np
 
-from recmeta.protocols.plan import TEST, WARM, Count, Part, Shots
-from recmeta.protocols.published import four_states
+from recmeta.protocols.episodes import Part
+from recmeta.protocols.plan import TEST, WARM
+from recmeta.protocols.published import PublishedEpisodes, four_states
 from recmeta.types import Interactions, Problem, UserError
 
 
@@ -17,11 +18,9 @@ def melu(
     interactions: Interactions,
     *,
     seed: int,
-    shots: Shots,
-    query: Count,
     validation: Part,
     held_out_pairs: Part,
-    validation_draws: Count,
+    episodes: PublishedEpisodes,
 ) -> Problem:
     """MeLU's four states of MovieLens 1M: its own cold users and cold items, tasks of 13 to 100 ratings.
 
@@ -33,11 +32,9 @@ def melu(
     Args:
         interactions: MovieLens 1M.
         seed: of the draws, of the pairs held out, and of the meta-validation users.
-        shots: support sizes to evaluate at; the largest is the headline, and stands for all where it is 90.
-        query: rows per query.
         validation: share of the warm users.
         held_out_pairs: share of the warm-warm ratings.
-        validation_draws: supports and queries per meta-validation user.
+        episodes: support and query sizes. The largest support is the headline; 90 stands for all there is.
 
     Raises:
         UserError: for another data set.
@@ -48,8 +45,8 @@ def melu(
     users = _listed(interactions, interactions.users.ids, listed["cold_users"])
     items = _listed(interactions, interactions.items.ids, listed["cold_items"])
     return four_states(
-        interactions, users, items, seed=seed, order="random", shots=shots, query=query, validation=validation,
-        held_out_pairs=held_out_pairs, validation_draws=validation_draws,
+        interactions, users, items, seed=seed, order="random", validation=validation,
+        held_out_pairs=held_out_pairs, episodes=episodes,
     )  # fmt: skip
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from recmeta.features.kinds import kind_of
-from recmeta.protocols.plan import TEST, WARM, Count, Part, Shots, times
-from recmeta.protocols.published import four_states
+from recmeta.protocols.episodes import Part
+from recmeta.protocols.plan import TEST, WARM, times
+from recmeta.protocols.published import PublishedEpisodes, four_states
 from recmeta.types import Interactions, Problem, UserError
 
 
@@ -14,23 +15,21 @@ def metahin(
     interactions: Interactions,
     *,
     seed: int,
-    shots: Shots,
-    query: Count,
     cold_users: Part,
     cold_from_year: int,
     validation: Part,
     held_out_pairs: Part,
-    validation_draws: Count,
+    episodes: PublishedEpisodes,
 ) -> Problem:
     """MetaHIN's states: the users who came last are cold, and so are the items that were released last.
 
     Tasks of 13 to 100 ratings in a state; the query is the last 10, the support what is before. The warm-warm state is
     a tenth of the warm ratings, held out. The filter of its evaluation code, which drops all tasks with more than 5
-    support rows, is not applied: say ``protocol.shots=[5]`` for short supports.
+    support rows, is not applied: say ``protocol.episodes.shots=[5]`` for short supports.
 
     Args:
         interactions: with times and a numeric item feature "year".
-        seed, shots, query, validation, held_out_pairs, validation_draws: see `melu`.
+        seed, validation, held_out_pairs, episodes: see `melu`.
         cold_users: the share of users, by their first rating, who are cold.
         cold_from_year: items released in this year or later are cold.
 
@@ -51,6 +50,6 @@ def metahin(
     users[latest] = TEST
     items = np.where(year.values >= cold_from_year, TEST, WARM)
     return four_states(
-        interactions, users, items, seed=seed, order="time", shots=shots, query=query, validation=validation,
-        held_out_pairs=held_out_pairs, validation_draws=validation_draws,
+        interactions, users, items, seed=seed, order="time", validation=validation,
+        held_out_pairs=held_out_pairs, episodes=episodes,
     )  # fmt: skip

@@ -9,50 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt, MinLen
 from jaxtyping import Bool, Int
 
+from recmeta.protocols.episodes import EpisodePlan, Order
 from recmeta.types import Interactions, UserError
 
-Share = Annotated[float, Ge(0), Lt(1)]
-Part = Annotated[float, Gt(0), Lt(1)]
-Count = Annotated[int, Ge(1)]
-Shots = Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)]
-TrainShots = Annotated[tuple[Count, ...], MinLen(1)] | None
-Order = Literal["random", "time"]
 Labels = Literal["rating", "liked"]
 Side = Literal["user", "item"]
 
 WARM, VALIDATION, TEST = 0, 1, 2
 """Roles: known in training, kept for meta-validation, kept for meta-test."""
-
-
-class Episodes(NamedTuple):
-    """How a task's rows become its support and its query.
-
-    Attributes:
-        order: "random": from anywhere in the history; "time": the first rows are the support, the next ones the query.
-        shots: support sizes to evaluate at, ascending.
-        train_shots: support sizes to train at.
-        query: the most query rows of a task.
-        train_query: the same in training.
-        headline: the support size that summaries are at.
-    """
-
-    order: Order
-    shots: tuple[int, ...]
-    train_shots: tuple[int, ...]
-    query: int
-    train_query: int
-    headline: int
-
-    @property
-    def support(self) -> int:
-        """The most support rows of a task."""
-        return max(*self.shots, 1)
 
 
 class Histories(NamedTuple):
@@ -92,43 +61,8 @@ class Plan(NamedTuple):
     counts: Mapping[str, int]
 
 
-def make_episodes(
-    data: Interactions, *, order: Order, shots: Sequence[int], train_shots: Sequence[int] | None, query: int,
-    headline: int | None, train_query: int | None = None,
-) -> Episodes:  # fmt: skip
-    """Fill in what was left to a default, and check what was said.
-
-    Args:
-        data: the data set.
-        order, shots, query: see `Episodes`.
-        train_shots: None for all of ``shots`` above 0.
-        headline: None for the largest of ``shots``.
-        train_query: None for ``query``.
-
-    Raises:
-        UserError: where they contradict each other or the data.
-    """
-    largest = max(*shots, 1)
-    headline = max(shots) if headline is None else headline
-    train_shots = tuple(k for k in shots if k > 0) or (largest,) if train_shots is None else tuple(train_shots)
-    if order == "time" and data.time is None:
-        raise UserError(
-            f"protocol.order=time: {data.name} has no time column; use protocol.order=random, or name the column "
-            "(dataset.columns.time=...)"
-        )
-    if headline not in shots:
-        raise UserError(f"protocol.headline={headline} is not one of protocol.shots={list(shots)}")
-    if max(train_shots) > largest:
-        raise UserError(
-            f"protocol.train_shots={list(train_shots)}: none may be above the largest of protocol.shots, {largest}"
-        )
-    if train_query is not None and train_query < query:
-        raise UserError(f"protocol.train_query={train_query}: must be no less than protocol.query={query}")
-    return Episodes(order, tuple(sorted(set(shots))), train_shots, query, train_query or query, headline)
-
-
 def turned(data: Interactions, task: Side) -> Interactions:
-    """The data set with the task's entities on the users' side."""
+    """The data set with the task's entities on the users' side; what relations are of changes sides too."""
     if task == "user":
         return data
     other: Mapping[str, Side] = {"user": "item", "item": "user"}
@@ -227,14 +161,14 @@ def turns(data: Interactions, histories: Histories, order: Order, *, seed: int, 
     return found
 
 
-def pick(data: Interactions, histories: Histories, episodes: Episodes, *, seed: int, draws: int = 1) -> Picks:
+def pick(data: Interactions, histories: Histories, episodes: EpisodePlan, *, seed: int, draws: int = 1) -> Picks:
     """Fix supports and queries.
 
     In random order the query is drawn first and does not depend on the support's size. In time order the support is the
     first rows and the query the next ones, or the last ones there are.
     """
     draws = draws if episodes.order == "random" else 1
-    most, query = episodes.support, episodes.query
+    most, query = episodes.support, episodes.settings.query
     rows = turns(data, histories, episodes.order, seed=seed, draws=draws)
     if episodes.order == "random":
         supports, queries = [row[query : query + most] for row in rows], [row[:query] for row in rows]

@@ -13,15 +13,27 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-from recmeta.types import Batch, Query, Support, Task, Tasks
+from recmeta.protocols.negatives import draw_places, had, known_then, log_probability
+from recmeta.types import Batch, Negatives, Query, Support, Task, Tasks
+
+NEGATIVES = 1
+"""Folded into the key that negatives are drawn by."""
 
 
 class Draw(NamedTuple):
-    """Which tasks, which of their rows (support first), and which of these count."""
+    """Which tasks, which of their rows (support first), and which of these count.
+
+    Attributes:
+        task: of the draw.
+        position: of rows within their task.
+        there: which of these count.
+        negatives: places in the catalogue, and how many of its entities there were to draw from; None: no negatives.
+    """
 
     task: Int[Array, "T"]
-    position: Int[Array, "T m"]
-    there: Bool[Array, "T m"]
+    position: Int[Array, "T n"]
+    there: Bool[Array, "T n"]
+    negatives: tuple[Int[Array, "T m"], Int[Array, "T"]] | None = None
 
 
 def distinct(key: PRNGKeyArray, count: Int[Array, ""], number: int) -> Int[Array, "number"]:
@@ -91,9 +103,9 @@ POSITIONS: dict[str, Callable[[PRNGKeyArray, Array, int, int, int], tuple[Array,
 
 def draw(
     key: PRNGKeyArray, tasks: Tasks, number: int, *, order: str, support: int, query: int, least: int,
-    shots: tuple[int, ...],
+    shots: tuple[int, ...], negatives: int = 0,
 ) -> Draw:  # fmt: skip
-    """Draw tasks uniformly, with replacement, and from each its support and query rows.
+    """Draw tasks uniformly, with replacement, and from each its support and query rows; and negatives beside them.
 
     Args:
         key: randomness.
@@ -103,6 +115,7 @@ def draw(
         support, query: the most rows of each; a shorter history has fewer.
         least: how many of them are the query's before the support has any.
         shots: the support sizes to draw from, uniformly; none above ``support``.
+        negatives: how many of them to draw for each task, from ``tasks.catalogue``.
     """
     key_task, key_rows, key_shots = jax.random.split(key, 3)
     task = jax.random.randint(key_task, (number,), 0, tasks.size.shape[0])
@@ -111,7 +124,21 @@ def draw(
     size = jax.random.choice(key_shots, jnp.array(shots), (number,))
     place = jnp.arange(support + query)
     counts = there & ((place >= support) | (place < size[:, None]))
-    return Draw(task, jnp.where(there, position, 0), counts)
+    drawn = Draw(task, jnp.where(there, position, 0), counts)
+    return drawn._replace(negatives=_draw_negatives(key, tasks, drawn, support, negatives)) if negatives else drawn
+
+
+def _draw_negatives(key: PRNGKeyArray, tasks: Tasks, drawn: Draw, support: int, number: int) -> tuple[Array, Array]:
+    """Places in the catalogue, and how many entities each task's are drawn from: those there at its first query row."""
+    assert tasks.catalogue is not None
+    if tasks.catalogue.since is None or tasks.time is None:
+        now = jnp.zeros(drawn.task.shape, jnp.int32)
+    else:
+        query = tasks.start[drawn.task][:, None] + drawn.position[:, support:]
+        now = jnp.where(drawn.there[:, support:], tasks.time[query], jnp.iinfo(jnp.int32).max).min(axis=1)
+    many = known_then(tasks.catalogue, now)
+    # A stream of its own: what else is drawn does not depend on whether negatives are.
+    return draw_places(jax.random.fold_in(key, NEGATIVES), tasks.catalogue, many, number), many
 
 
 def gather(tasks: Tasks, drawn: Draw, *, support: int) -> Batch:
@@ -125,4 +152,17 @@ def gather(tasks: Tasks, drawn: Draw, *, support: int) -> Batch:
     )
     query = Query(rest, drawn.there[:, support:])
     shown = Support(first, label[:, :support], drawn.there[:, :support])
-    return Batch(Task(context, shown, query), label[:, support:])
+    weight = None if tasks.weight is None else tasks.weight[index[:, support:]]
+    negatives = None if drawn.negatives is None else _gather_negatives(tasks, drawn.task, *drawn.negatives)
+    return Batch(Task(context, shown, query), label[:, support:], negatives=negatives, weight=weight)
+
+
+def _gather_negatives(
+    tasks: Tasks, task: Int[Array, "T"], place: Int[Array, "T m"], many: Int[Array, "T"]
+) -> Negatives:
+    """Fetch the features of drawn negatives, with what each was drawn by, and leave out what the task itself has."""
+    assert tasks.catalogue is not None
+    entity = tasks.catalogue.entity[place]
+    mask = ~had(tasks, tasks.catalogue, task, entity) & (many > 0)[:, None]
+    x = {name: values[entity] for name, values in tasks.entities.items()}
+    return Negatives(entity, x, log_probability(tasks.catalogue, many, place), mask)

@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from recmeta.protocols.assemble import assemble
+from recmeta.protocols.episodes import (
+    Count,
+    Episodes,
+    NegativeSampling,
+    Part,
+    Share,
+    Shots,
+    full_support,
+    plan_episodes,
+)
 from recmeta.protocols.plan import (
     TEST,
     VALIDATION,
     WARM,
-    Count,
-    Part,
     Picks,
     Plan,
-    Share,
-    Shots,
     between,
     check_enough,
     histories,
     lay_out,
-    make_episodes,
     only,
     roles_by_hash,
     turns,
-)  # fmt: skip
+)
 from recmeta.types import Interactions, Problem, UserError
+
+
+class TanpEpisodes(NamedTuple):
+    """The settings of episodes that TaNP's protocol leaves open; see `recmeta.protocols.episodes`."""
+
+    shots: Shots
+    min_history: Count
+    max_history: Count
+    validation_draws: Count = 1
+    negatives: NegativeSampling = NegativeSampling()
 
 
 def tanp(
     interactions: Interactions,
     *,
     seed: int,
-    shots: Shots,
-    min_history: Count,
-    max_history: Count,
     test: Part,
     validation: Share,
-    validation_draws: Count,
+    episodes: TanpEpisodes,
 ) -> Problem:
     """TaNP's new users: 20 % of those with 30 to 200 rows; the query is all that is not in the support.
 
@@ -46,32 +60,28 @@ def tanp(
     Args:
         interactions: the clean data set.
         seed: of the split and the draws.
-        shots: support sizes; the largest, 20 as published, is what is taken out of each history.
-        min_history, max_history: rows per user.
         test, validation: shares of the users.
-        validation_draws: supports and queries per meta-validation user.
+        episodes: support sizes, of which the largest, 20 as published, is what is taken out of each history; and how
+            many rows a user must have.
 
     Reference: Lin et al., Task-adaptive neural process for user cold-start recommendation, WWW 2021.
     """
     everyone = histories(interactions)
-    left = between(everyone, min_history, max_history)
+    left = between(everyone, episodes.min_history, episodes.max_history)
     role = roles_by_hash(interactions.users.ids, left.entity, seed=seed, side="user", test=test, validation=validation)[
         left.entity
     ]
     train = only(left, role == WARM)
-    support = max(*shots, 1)
-    if min_history <= support:
-        raise UserError(f"protocol.min_history={min_history}: must be above the largest of protocol.shots, {support}")
+    (support,) = full_support(episodes.shots)
+    if episodes.min_history <= support:
+        raise UserError(
+            f"protocol.episodes.min_history={episodes.min_history}: must be above the largest of "
+            f"protocol.episodes.shots, {support}"
+        )
     known = np.zeros(len(interactions.items.ids), bool)
     known[interactions.item[train.row]] = True
-    episodes = make_episodes(
-        interactions,
-        order="random",
-        shots=shots,
-        train_shots=(support,),
-        query=min_history - support,
-        headline=None,
-    )
+    settings = Episodes(**episodes._asdict(), query=episodes.min_history - support, train_shots=(support,))
+    planned = plan_episodes(interactions, settings, "random")
 
     def all_the_rest(wanted: int, draws: int) -> Picks:
         chosen = only(left, role == wanted)
@@ -91,7 +101,7 @@ def tanp(
     test_rows = only(left, role == TEST).row
     plan = Plan(
         train=train,
-        validation=all_the_rest(VALIDATION, validation_draws),
+        validation=all_the_rest(VALIDATION, episodes.validation_draws),
         test={"user_cold": all_the_rest(TEST, 1)},
         counts={
             "users_dropped_by_history_filter": len(everyone.entity) - len(left.entity),
@@ -99,4 +109,4 @@ def tanp(
             "test_rows_dropped_as_of_unknown_items": int((~known[interactions.item[test_rows]]).sum()),
         },
     )
-    return assemble(interactions, check_enough(interactions, plan, "lower protocol.min_history"), episodes)
+    return assemble(interactions, check_enough(interactions, plan, "lower protocol.episodes.min_history"), planned)

@@ -5,25 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from recmeta.protocols.assemble import assemble
-from recmeta.protocols.candidates import Kind
+from recmeta.protocols.candidates import CandidateRule
+from recmeta.protocols.episodes import Episodes, Part, plan_episodes
 from recmeta.protocols.plan import (
-    Count,
     Labels,
-    Part,
     Plan,
-    Shots,
     Side,
-    TrainShots,
     between,
     check_enough,
     histories,
     labelled,
-    make_episodes,
     only,
     pick,
     turned,
 )
-from recmeta.protocols.user_cold import history_limits
 from recmeta.types import Interactions, Problem, UserError
 
 
@@ -33,16 +28,9 @@ def temporal(
     task: Side,
     cut: Part,
     validation_cut: Part,
-    shots: Shots,
-    train_shots: TrainShots,
-    query: Count,
-    train_query: Count | None,
-    headline: int | None,
-    min_history: Count | None,
-    max_history: Count | None,
-    candidates: Kind,
-    sampled: Count | None,
     labels: Labels,
+    episodes: Episodes,
+    candidates: CandidateRule,
 ) -> Problem:
     """Cut the data set at two moments, the same for all users.
 
@@ -55,8 +43,7 @@ def temporal(
         interactions: the clean data set, with times.
         task: "user", or "item": see `user_cold`.
         cut, validation_cut: the moments, as shares of the rows in time order.
-        shots, train_shots, query, train_query, headline, min_history, max_history, candidates, sampled,
-            labels: see `user_cold`.
+        labels, episodes, candidates: see `user_cold`.
 
     Raises:
         UserError: without times, or where a cut leaves too few tasks.
@@ -64,17 +51,8 @@ def temporal(
     if validation_cut >= cut:
         raise UserError(f"protocol.validation_cut={validation_cut:g}: must be below protocol.cut={cut:g}")
     data = labelled(turned(interactions, task), labels)
-    episodes = make_episodes(
-        data,
-        order="time",
-        shots=shots,
-        train_shots=train_shots,
-        query=query,
-        headline=headline,
-        train_query=train_query,
-    )
-    least = history_limits(episodes.support + query, query, min_history, max_history)
-    # `make_episodes` has refused data without times.
+    planned = plan_episodes(data, episodes, "time")
+    # `plan_episodes` has refused data without times.
     when: np.ndarray = np.asarray(data.time)
     first, second = np.sort(when)[[int(len(when) * share) for share in (validation_cut, cut)]]
     appeared = np.full(len(data.users.ids), np.iinfo(np.int64).max)
@@ -84,20 +62,18 @@ def temporal(
         """Those who appeared within a stretch of time, by what they did in it."""
         found = histories(data, (when >= after) & (when < before))
         new = (appeared[found.entity] >= after) & (appeared[found.entity] < before)
-        return between(only(found, new), least, max_history)
+        return between(only(found, new), planned.least, episodes.max_history)
 
     early = histories(data, when < first)
-    train = between(early, least, max_history)
+    train = between(early, planned.least, episodes.max_history)
     plan = Plan(
         train=train,
-        validation=pick(data, arrivals(first, second), episodes, seed=0),
-        test={"temporal": pick(data, arrivals(second, np.inf), episodes, seed=0)},
+        validation=pick(data, arrivals(first, second), planned, seed=0),
+        test={"temporal": pick(data, arrivals(second, np.inf), planned, seed=0)},
         counts={
             "rows_before_the_first_cut": len(early.row),
             "rows_of_them_dropped_by_history_filter": len(early.row) - len(train.row),
         },
     )
-    hint = "lower protocol.shots, protocol.query or protocol.min_history, or move the cuts apart"
-    return assemble(
-        data, check_enough(data, plan, hint), episodes, who=f"{task}s", candidates=candidates, sampled=sampled, seed=0
-    )
+    hint = "lower the sizes and limits of protocol.episodes (shots, query, min_history), or move the cuts apart"
+    return assemble(data, check_enough(data, plan, hint), planned, who=f"{task}s", candidates=candidates, seed=0)

@@ -8,8 +8,8 @@ from typing import Any
 INCIDENTAL = ("name", "output", "force", "reporter", "hydra", "seeds", "metrics", "baselines")
 """Root keys that do not define a method: names, paths, seeds, and the metrics and baselines beside it."""
 
-TRAINING = ("train_shots", "train_query", "validation_draws", "headline")
-"""Protocol settings read by training or model selection alone.
+TRAINING = ("train_shots", "train_query", "validation_draws", "headline", "negatives")
+"""Settings of protocol.episodes read by training or model selection alone.
 
 The test tasks do not depend on them, so they distinguish methods, not tables.
 """
@@ -33,12 +33,14 @@ def method_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 def table_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that define the data and the test: equal for runs that belong in one table.
 
-    >>> table_settings({"protocol": {"seed": 3, "order": "time", "train_shots": [5]}, "learner": {}})
-    {'dataset': None, 'protocol': {'order': 'time'}}
+    >>> config = {"protocol": {"seed": 3, "episodes": {"query": 5, "train_shots": [5]}}, "learner": {}}
+    >>> table_settings(config)
+    {'dataset': None, 'protocol': {'episodes': {'query': 5}}}
     """
-    protocol = method_settings(config).get("protocol")
-    kept = {key: value for key, value in protocol.items() if key not in TRAINING} if protocol else None
-    return {"dataset": config.get("dataset"), "protocol": kept}
+    protocol = dict(method_settings(config).get("protocol") or {})
+    if episodes := protocol.get("episodes"):
+        protocol["episodes"] = {key: value for key, value in episodes.items() if key not in TRAINING}
+    return {"dataset": config.get("dataset"), "protocol": protocol or None}
 
 
 def at_key(config: Mapping[str, Any], key: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from recmeta.results.labels import labels, method_settings, table_settings
+from recmeta.results.labels import at_key, labels, method_settings, table_settings
 from recmeta.results.runs import Finished
 from recmeta.statistics import KEYS, metric_names, number
 
@@ -98,7 +98,7 @@ def _splits(runs: Sequence[Finished]) -> tuple[list[str], list[str]]:
     splits: list[str] = []
     for run in runs:
         protocol, split = _protocol(run), run.hashes["protocol"]
-        seed, draws = protocol.get("seed"), protocol.get("validation_draws")
+        seed, draws = protocol.get("seed"), at_key(protocol, "episodes.validation_draws")
         tasks = frozenset(run.scores["task"].unique())
         for other_seed, other_draws, others, other in known:
             if other == split or (other_seed == seed and other_draws != draws and others == tasks):

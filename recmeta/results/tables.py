@@ -221,8 +221,9 @@ def _shots(runs: Sequence[Finished], pooled: pl.DataFrame, heading: str, request
 
 
 def _headline(protocol: Mapping[str, Any]) -> int:
-    headline = protocol.get("headline")
-    return int(max(protocol.get("shots") or [USUAL_SHOTS]) if headline is None else headline)
+    episodes = protocol.get("episodes") or {}
+    headline = episodes.get("headline")
+    return int(max(episodes.get("shots") or [USUAL_SHOTS]) if headline is None else headline)
 
 
 def _table(scores: pl.DataFrame, scenario: str, shared: _Shared, how: Judging, goal: str) -> Table:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
 
+from recmeta.config.values import without
 from recmeta.experiment.prepare import PlannedRun
 from recmeta.runs.hashing import config_hash
 
@@ -31,7 +32,7 @@ def structure(run: PlannedRun) -> str:
     """The key of a program: runs that differ only in seeds and traced hyper-parameters share one."""
     config = {key: value for key, value in run.config.items() if key != "seeds"}
     for group, numbers in run.parts.numbers.items():
-        config[group] = {key: value for key, value in config[group].items() if key not in numbers}
+        config[group] = without(config[group], numbers)
         # null in place of a number makes another structure.
         config[group]["numbers"] = sorted(numbers)
     return config_hash(config)

@@ -28,7 +28,7 @@ COMPARED = ("seeds", "metric", "dataset", "cleaning", "protocol")
 UNSEARCHED = (*COMPARED, *WITHOUT_EFFECT)
 """Root keys that cannot be searched: these, and those that change no number."""
 
-EXCEPT = ("protocol.train_shots", "protocol.train_query")
+EXCEPT = tuple(f"protocol.episodes.{name}" for name in ("train_shots", "train_query", "negatives"))
 """Keys below them that can be searched, since only training reads them."""
 
 Value = str | float
@@ -84,7 +84,7 @@ def _check_comparable(override: Override) -> None:
     """Refuse to search settings that make values incomparable, or that change no number."""
     key = override.key_or_group
     root = key.partition(".")[0].partition("/")[0].partition("@")[0]
-    if key in EXCEPT or root not in UNSEARCHED:
+    if root not in UNSEARCHED or any(f"{key}.".startswith(f"{name}.") for name in EXCEPT):
         return
     why = "trials that differ in it can't be compared" if root in COMPARED else "it changes no number"
     raise UserError(f"{override.input_line}: a search can't go over {key}: {why}; give it one value")

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 
 from recmeta.config.parts import choosing_metric, make_metrics
+from recmeta.config.values import without
 from recmeta.experiment import failures
 from recmeta.experiment.block import Prune
 from recmeta.results.labels import at_key
@@ -125,7 +126,7 @@ def check_alike(configs: Sequence[Mapping[str, Any]]) -> None:
     for key in (*COMPARED, "name", "output"):
         left = [name.removeprefix(f"{key}.") for name in EXCEPT]
         blocks = [config[key] for config in configs]
-        kept = [{k: v for k, v in one.items() if k not in left} if isinstance(one, Mapping) else one for one in blocks]
+        kept = [without(one, left) if isinstance(one, Mapping) else one for one in blocks]
         if any(one != kept[0] for one in kept):
             raise UserError(f"what is searched changes {key}: trials that differ in it can't be compared; fix it")
 

@@ -56,19 +56,37 @@ class Task(NamedTuple):
 
 
 class Negatives(NamedTuple):
-    """Rows drawn for each task that nobody rated: what an objective contrasts the query with.
+    """Entities drawn for each task that it has no row about: what an objective contrasts the query with.
 
     Attributes:
-        entity: codes of the drawn entities, into ``Tasks.entities``.
+        entity: codes of the drawn entities, into ``Tasks.entities``; drawn with replacement.
         x: their fields ``[T, m, ...]``.
         log_q: the log-probability with which each was drawn.
-        mask: which of them count: not a task's own rows, nor those beyond what there is to draw.
+        mask: which of them count: none that the task has a meta-train row about, and none where there is none to draw.
     """
 
     entity: Int[Array, "T m"]
     x: Features
     log_q: Float[Array, "T m"]
     mask: Bool[Array, "T m"]
+
+
+class Catalogue(NamedTuple):
+    """The entities that negatives are drawn from, in the order of their first meta-train row.
+
+    Attributes:
+        entity: their codes, into ``Tasks.entities``.
+        upto: the running sum of ``share``.
+        share: of the draws, in whole numbers: proportional to the probability of being drawn.
+        own: the entities of each task's rows, ascending within the task, where ``Tasks`` has the task's rows.
+        since: the time of their first row, as ``Tasks.time`` has it; None: all may be drawn at any time.
+    """
+
+    entity: Int[Array, "N"]
+    upto: Int[Array, "N"]
+    share: Int[Array, "N"]
+    own: Int[Array, "n"]
+    since: Int[Array, "N"] | None = None
 
 
 class Batch(NamedTuple):
@@ -112,7 +130,8 @@ class Tasks(NamedTuple):
 
     The rows of a task stand in time order where there is one. ``contexts`` and ``entities`` are the feature tables
     that ``entity`` and ``row`` index. ``time`` is in seconds from an origin near the data, for they are 32 bits; None
-    where the data has none.
+    where the data has none. ``weight`` is how much each row counts in a loss; None: all alike. ``catalogue`` is what
+    negatives are drawn from; None where none are.
     """
 
     entity: Int[Array, "T"]
@@ -123,6 +142,8 @@ class Tasks(NamedTuple):
     contexts: Features
     entities: Features
     time: Int[Array, "n"] | None = None
+    weight: Float[Array, "n"] | None = None
+    catalogue: Catalogue | None = None
 
 
 @dataclass(frozen=True)

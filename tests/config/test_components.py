@@ -320,13 +320,13 @@ def test_rounded_predictions_need_few_labels(problem, data, cut):
 
 
 def test_what_is_shown_needs_a_catalogue_and_features(problem, data, cut):
-    with pytest.raises(UserError, match=r"^metrics=novelty@3: .* set protocol\.candidates=full"):
+    with pytest.raises(UserError, match=r"^metrics=novelty@3: .* set protocol\.candidates\.kind=full"):
         compatibility.check_problem(parts(["mae", "novelty@3"]), problem, objectives.mse())
     full = cut(data, candidates="full")
     compatibility.check_problem(parts(["mae", "novelty@3", "ild@3"]), full, objectives.mse())
     with pytest.raises(UserError, match=r"^metric=novelty@3: it asks what is shown and not what is liked"):
         compatibility.check_problem(parts(["novelty@3"]), full, objectives.mse())
-    with pytest.raises(UserError, match=r"^metrics=coverage@3: .* set protocol\.candidates=full"):
+    with pytest.raises(UserError, match=r"^metrics=coverage@3: .* set protocol\.candidates\.kind=full"):
         compatibility.check_problem(parts(aggregates=(aggregate("coverage@3"),)), problem, objectives.mse())
     with pytest.raises(UserError, match=r"^metrics=coverage@999: no task has more than"):
         compatibility.check_problem(parts(aggregates=(aggregate("coverage@999"),)), full, objectives.mse())

@@ -1,11 +1,15 @@
 """Every yaml of every group composes, is built, and says everything its component needs."""
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from recmeta.config import schema
 from recmeta.config.parts import make_parts
+from recmeta.learners.adaptation.inner import Inner
+from recmeta.protocols.candidates import CandidateRule
+from recmeta.protocols.episodes import Episodes, NegativeSampling
 
 EVERY = [(group, choice) for group in schema.GROUPS for choice in schema.choices(group)]
 
@@ -17,9 +21,32 @@ def composed(*overrides: str):
 
 
 def test_groups_are_the_folders():
-    assert {path.name for path in schema.CONF.iterdir() if path.is_dir()} - {"experiment", "hydra"} == set(
-        schema.GROUPS
-    )
+    folders = {path.name for path in schema.CONF.iterdir() if path.is_dir()}
+    assert folders - {"experiment", "hydra", "shared"} == set(schema.GROUPS)
+
+
+def test_shared_blocks_are_no_choices():
+    """They are laid into choices of groups, and stand in a folder of their own."""
+    shared = {path.stem for path in (schema.CONF / "shared").iterdir()}
+    assert shared == {"candidates", "episodes", "inner", "negatives"}
+    assert not shared & {choice for _, choice in EVERY}
+
+
+@pytest.mark.parametrize(("block", "kind"), [
+    ("protocol.episodes", Episodes), ("protocol.candidates", CandidateRule), ("learner.inner", Inner),
+    ("protocol.episodes.negatives", NegativeSampling),
+])  # fmt: skip
+def test_a_shared_block_has_the_fields_and_the_defaults_of_its_type(block, kind):
+    """So that a protocol called from Python does what the command line does."""
+    path = schema.CONF / "shared" / f"{block.rpartition('.')[2]}.yaml"
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    written.pop("defaults", None)
+    nested = {"negatives"} & set(kind._fields)
+    assert set(written) | nested == set(kind._fields)
+    own = {"shots", "query", "validation_draws"}  # the protocols' own choice
+    assert {key: value for key, value in written.items() if key not in own} == {
+        key: value for key, value in kind._field_defaults.items() if key not in own | nested
+    }
 
 
 @pytest.mark.parametrize(("group", "choice"), EVERY)

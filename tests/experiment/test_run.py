@@ -362,7 +362,7 @@ def test_the_verdict_names_the_best_simple_baseline(tmp_path):
     schema.register()
     typed = [
         "learner=joint", "encoder=id", "encoder.width=4", "scorer=dot", "scorer.width=4", "steps=2", "eval_every=1",
-        "protocol.shots=[0,20]", "metrics=[mae]", "reporter=quiet", f"output={tmp_path}",
+        "protocol.episodes.shots=[0,20]", "metrics=[mae]", "reporter=quiet", f"output={tmp_path}",
         "baselines=[random,global_mean,item_mean,support_mean,popularity,user_item_bias]",
     ]  # fmt: skip
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
@@ -382,7 +382,7 @@ def test_the_verdict_names_the_best_simple_baseline(tmp_path):
 
 def test_what_is_measured_of_all_tasks_at_once_stands_beside_the_means(settings):
     """A baseline that ranks all alike shows the same items to everybody; each seed of the model counts."""
-    config = settings("seeds=[0,1]", "metrics=[mae,auc,coverage@3]", "protocol.candidates=full")
+    config = settings("seeds=[0,1]", "metrics=[mae,auc,coverage@3]", "protocol.candidates.kind=full")
     summary = experiment.run(config, [])
     scores = summary["scores"]["user_cold"]
     assert 0 < scores["model"]["coverage@3"]["mean"] <= 1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recmeta.encoders.features import features
+from recmeta.learners.adaptation.inner import Inner
 from recmeta.learners.balanced import balanced
 from recmeta.learners.maml import maml
 from recmeta.models.model import make_model
@@ -51,7 +52,7 @@ def test_at_first_it_is_maml_exactly(parts, batch):
 @pytest.mark.parametrize("only", [None, "balance"])
 @pytest.mark.parametrize("fast_weights", ["dense", "factored"])
 def test_it_is_differentiated_in_the_weights_too(parts, batch, derivative_error, only, fast_weights):
-    learner = balanced(**parts, **SETTINGS, fast_weights=fast_weights)
+    learner = balanced(**parts, **SETTINGS, inner=Inner(fast_weights=fast_weights))
     params = learner.init(jax.random.key(0))
     rng = np.random.default_rng(0)
     off = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) / 2, leaf.dtype), params["balance"])
@@ -66,7 +67,9 @@ def step_of(rows, level, growth):
         score=lambda params, encoding: jnp.broadcast_to(params["scorer"]["level"], len(encoding.row)),
         widths=(1, 1),
     )
-    spec = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 5.0), 4, 1, 100)
+    spec = DataSpec(
+        context=(), row=(), low=1, high=5, mean=3.0, like=4, levels=(1.0, 5.0), support=4, query=1, rows=100
+    )
     learner = balanced(spec=spec, model=model, objective=mse(), **SETTINGS | {"inner_steps": 1, "inner_rate": 0.1})
     with jax.enable_x64():
         params = to_double(learner.init(jax.random.key(0)))

@@ -12,7 +12,7 @@ from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Model, Query, Support, Task
 
 W = np.array([0.5, -1.0])
-SPEC = DataSpec((), (), 1, 5, 3.0, 4, (), 6, 3, 100)
+SPEC = DataSpec(context=(), row=(), low=1, high=5, mean=3.0, like=4, levels=(), support=6, query=3, rows=100)
 MODEL = Model(
     init=lambda key: {"scorer": {"w": jnp.array(W)}},
     encode=lambda params, context, support, x: Encoding(jnp.zeros((1, 1)), (support.x if x is None else x)["v"]),

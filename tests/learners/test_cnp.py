@@ -10,7 +10,9 @@ from recmeta.objectives import bce, mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support
 from tests.learners.conftest import network
 
-SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 6, 3, 100)
+SPEC = DataSpec(
+    context=(), row=(), low=1, high=5, mean=3.0, like=4, levels=(1.0, 2.0, 3.0, 4.0, 5.0), support=6, query=3, rows=100
+)
 W = np.array([0.5, -1.0])
 MODEL = Model(
     init=lambda key: {"encoder": {}, "tables": {}, "scorer": {"w": jnp.array(W)}},

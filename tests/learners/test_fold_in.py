@@ -10,7 +10,7 @@ from recmeta.learners.fold_in import fold_in
 from recmeta.objectives import mae, mse
 from recmeta.types import Batch, DataSpec, Encoding, Model, Query, Support, Task
 
-SPEC = DataSpec((), (), 1, 5, 3.4, 4, (), 6, 3, 100)
+SPEC = DataSpec(context=(), row=(), low=1, high=5, mean=3.4, like=4, levels=(), support=6, query=3, rows=100)
 MODEL = Model(
     init=lambda key: {"tables": {}, "encoder": {"scale": jnp.ones(4)}, "scorer": {"w": jnp.ones(4)}},
     encode=lambda params, context, support, x: Encoding(

@@ -12,7 +12,9 @@ from recmeta.objectives import mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support, UserError
 from tests.learners.conftest import network
 
-SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 5, 3, 100)
+SPEC = DataSpec(
+    context=(), row=(), low=1, high=5, mean=3.0, like=4, levels=(1.0, 2.0, 3.0, 4.0, 5.0), support=5, query=3, rows=100
+)
 A, B = 8, 6
 
 

@@ -93,7 +93,18 @@ def test_at_convergence_it_is_the_unrolled_loop(setting):
 def melu_shaped():
     """Model and batch of MeLU's sizes: 32 tasks of 20 support rows, embeddings of 32, two layers of 64."""
     context, row = Field("user", "categorical", 1000), Field("id", "categorical", 1700)
-    spec = DataSpec((context,), (row,), 1, 5, 3.5, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 20, 10, 100)
+    spec = DataSpec(
+        context=(context,),
+        row=(row,),
+        low=1,
+        high=5,
+        mean=3.5,
+        like=4,
+        levels=(1.0, 2.0, 3.0, 4.0, 5.0),
+        support=20,
+        query=10,
+        rows=100,
+    )
     model = make_model(partial(features, width=32), partial(mlp, hidden=(64, 64)), spec, mse())
     support = Support({"id": jnp.zeros((32, 20), int)}, jnp.zeros((32, 20)), jnp.ones((32, 20), bool))
     query = Query({"id": jnp.zeros((32, 10), int)}, jnp.ones((32, 10), bool))

@@ -110,7 +110,18 @@ def test_the_gradient_is_that_of_finite_differences():
 def test_the_learner_fits_what_the_scorer_leaves(key, objective, low, high):
     xs, y, mask, _ = drawn(rows=6, there=5)
     xs, xq = xs[:, :2], np.array([[0.4, 1.0], [-2.0, 0.3]])
-    spec = DataSpec((), (), low, high, low + 0.6 * (high - low), 4, (), 6, 2, 100)
+    spec = DataSpec(
+        context=(),
+        row=(),
+        low=low,
+        high=high,
+        mean=low + 0.6 * (high - low),
+        like=4,
+        levels=(),
+        support=6,
+        query=2,
+        rows=100,
+    )
     with jax.enable_x64():
         learner = logistic(
             spec=spec, model=MODEL, objective=objective, inner_steps=20, level_scale=0.7, weight_scale=0.4

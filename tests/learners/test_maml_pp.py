@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recmeta.encoders.features import features
+from recmeta.learners.adaptation.inner import Inner
 from recmeta.learners.maml import maml
 from recmeta.learners.maml_pp import maml_pp, step_weights
 from recmeta.models.model import make_model
@@ -92,12 +93,15 @@ def test_over_training_it_goes_from_first_order_on_all_losses_to_second_order_on
 
 
 def test_truncated_it_ends_as_truncated_maml(parts, batch):
-    learned = maml_pp(**parts, **ANNEALED, inner_steps=3, truncate=1)
+    learned = maml_pp(**parts, **ANNEALED, inner_steps=3, inner=Inner(truncate=1))
     params = learned.init(jax.random.key(0))
     got = gradient_of(learned, params, at(batch, 0.9))
     model = {name: part for name, part in params.items() if name != "rates"}
     assert got.pop("rates")
-    same(got, gradient_of(maml(**parts, **SETTINGS, first_order=False, inner_steps=3, truncate=1), model, batch))
+    same(
+        got,
+        gradient_of(maml(**parts, **SETTINGS, first_order=False, inner_steps=3, inner=Inner(truncate=1)), model, batch),
+    )
     whole = gradient_of(maml(**parts, **SETTINGS, first_order=False, inner_steps=3), model, batch)
     assert np.abs(whole["scorer"]["row"]["kernel"] - got["scorer"]["row"]["kernel"]).max() > 1e-3
 

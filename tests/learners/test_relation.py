@@ -9,7 +9,9 @@ from recmeta.learners.relation import relate, relation
 from recmeta.objectives import mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support
 
-SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 4.0, 5.0), 6, 3, 100)
+SPEC = DataSpec(
+    context=(), row=(), low=1, high=5, mean=3.0, like=4, levels=(1.0, 2.0, 4.0, 5.0), support=6, query=3, rows=100
+)
 MODEL = Model(
     init=lambda key: {"encoder": {}, "tables": {}, "scorer": {"w": jnp.ones(2)}},
     encode=lambda params, context, support, x: Encoding(context["c"][None], (support.x if x is None else x)["v"]),

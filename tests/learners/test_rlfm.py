@@ -12,7 +12,18 @@ from recmeta.objectives import mse
 from recmeta.types import Batch, DataSpec, Encoding, Field, Model, Query, Support, Task
 
 RANK, NOISE, ROWS = 2, 0.7, 100
-SPEC = DataSpec((), (Field("id", "categorical", 5),), 1, 5, 3.4, 4, (), 4, 3, ROWS)
+SPEC = DataSpec(
+    context=(),
+    row=(Field("id", "categorical", 5),),
+    low=1,
+    high=5,
+    mean=3.4,
+    like=4,
+    levels=(),
+    support=4,
+    query=3,
+    rows=ROWS,
+)
 MODEL = Model(
     init=lambda key: {"tables": {"t": jnp.ones((5, 1))}, "encoder": {}, "scorer": {"w": jnp.ones(4)}},
     # An id that is read would show: every id has a row of its own.

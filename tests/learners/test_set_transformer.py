@@ -11,7 +11,9 @@ from recmeta.learners.set_transformer import init_isab, init_mab, isab, mab, set
 from recmeta.objectives import mse
 from recmeta.types import DataSpec, Encoding, Model, Query, Support
 
-SPEC = DataSpec((), (), 1, 5, 3.0, 4, (1.0, 2.0, 3.0, 4.0, 5.0), 5, 3, 100)
+SPEC = DataSpec(
+    context=(), row=(), low=1, high=5, mean=3.0, like=4, levels=(1.0, 2.0, 3.0, 4.0, 5.0), support=5, query=3, rows=100
+)
 MODEL = Model(
     init=lambda key: {"encoder": {}, "tables": {}, "scorer": {"w": jnp.array([0.5, -1.0])}},
     encode=lambda params, context, support, x: Encoding(jnp.zeros((1, 1)), (support.x if x is None else x)["v"]),

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recmeta.protocols.candidates import CandidateRule
 from recmeta.protocols.matrix import matrix
 from recmeta.types import UserError
 from tests.protocols.test_matrix import SETTINGS
@@ -46,7 +47,7 @@ def test_query_rows_stand_where_they_are_said_to(data, cut):
 
 
 def test_what_a_known_user_has_in_training_is_no_candidate(data):
-    problem = matrix(data, **SETTINGS | {"scenarios": {"warm": "w_w"}, "candidates": "full"})
+    problem = matrix(data, **SETTINGS | {"scenarios": {"warm": "w_w"}, "candidates": CandidateRule("full")})
     trained = items_of(problem, data, role="train")
     shown = items_of(problem, data, role="test", part="support")
     for name, found in candidates_of(problem, "warm").items():
@@ -54,7 +55,7 @@ def test_what_a_known_user_has_in_training_is_no_candidate(data):
 
 
 def test_cold_is_what_training_has_not_seen(data):
-    problem = matrix(data, **SETTINGS | {"scenarios": {"item_cold": "w_c"}, "candidates": "cold"})
+    problem = matrix(data, **SETTINGS | {"scenarios": {"item_cold": "w_c"}, "candidates": CandidateRule("cold")})
     frame = problem.split.frame.filter(role="train")
     seen = set(data.item[frame["row"].to_numpy()].tolist())
     assert set(np.asarray(problem.candidates["item_cold"].entity).tolist()).isdisjoint(seen)
@@ -71,7 +72,7 @@ def test_available_has_appeared_by_the_first_query_row(data, cut):
 
 
 def test_sampled_are_as_many_as_asked_for_and_the_same_again(data, cut):
-    problem, again, other = (cut(data, candidates="sampled", sampled=9, seed=seed) for seed in (0, 0, 1))
+    problem, again, other = (cut(data, candidates="sampled", number=9, seed=seed) for seed in (0, 0, 1))
     shown, asked = (items_of(problem, data, role="test", part=part) for part in ("support", "query"))
     sizes = set()
     for name, found in candidates_of(problem, "user_cold").items():
@@ -86,7 +87,7 @@ def test_sampled_are_as_many_as_asked_for_and_the_same_again(data, cut):
 
 def test_a_sample_is_said_to_be_one_and_each_kind_is_another_protocol(data, cut):
     kinds = {"query": None, "full": None, "available": None, "sampled": 9}
-    problems = {kind: cut(data, candidates=kind, sampled=number) for kind, number in kinds.items()}
+    problems = {kind: cut(data, candidates=kind, number=number) for kind, number in kinds.items()}
     assert len({problem.split.sha256 for problem in problems.values()}) == 4
     notes = {kind: [note for note in problem.split.notes if "candidates" in note] for kind, problem in problems.items()}
     assert "about 1 + (r - 1) x 3.2 among all" in notes.pop("sampled")[0]
@@ -95,7 +96,7 @@ def test_a_sample_is_said_to_be_one_and_each_kind_is_another_protocol(data, cut)
 
 @pytest.mark.parametrize(("settings", "message"), [
     ({"candidates": "sampled"}, "give how many of the 30 items"),
-    ({"candidates": "sampled", "sampled": 30}, "fewer than all"),
+    ({"candidates": "sampled", "number": 30}, "fewer than all"),
     ({"candidates": "cold"}, "no query row is among them"),
 ])  # fmt: skip
 def test_refuses(data, cut, settings, message):

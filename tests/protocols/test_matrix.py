@@ -4,16 +4,17 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recmeta.protocols.candidates import CandidateRule
+from recmeta.protocols.episodes import Episodes
 from recmeta.protocols.matrix import matrix
 from recmeta.types import UserError
 
 STATES = {"w_w": "w_w", "c_w": "c_w", "w_c": "w_c", "c_c": "c_c"}
 SETTINGS = {
     "scenarios": STATES, "selection": None, "known": False, "task": "user", "seed": 0, "order": "random",
-    "shots": (0, 1), "train_shots": None, "query": 1, "train_query": None, "headline": None,
-    "min_history": None, "max_history": None, "test_users": 0.3, "validation_users": 0.2, "test_items": 0.3,
-    "validation_items": 0.2, "test_pairs": 0.2,
-    "validation_pairs": 0.2, "validation_draws": 1, "candidates": "query", "sampled": None, "labels": "rating",
+    "labels": "rating", "test_users": 0.3, "validation_users": 0.2, "test_items": 0.3, "validation_items": 0.2,
+    "test_pairs": 0.2, "validation_pairs": 0.2, "episodes": Episodes(shots=(0, 1), query=1),
+    "candidates": CandidateRule(),
 }  # fmt: skip
 
 

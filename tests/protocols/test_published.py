@@ -11,10 +11,13 @@ from recmeta.evaluation.score import make_scored
 from recmeta.metrics import metric
 from recmeta.protocols.melu import melu
 from recmeta.protocols.metahin import metahin
-from recmeta.protocols.tanp import tanp
+from recmeta.protocols.published import PublishedEpisodes
+from recmeta.protocols.tanp import TanpEpisodes, tanp
 from recmeta.types import UserError
 
-COMMON = {"seed": 0, "query": 10, "validation": 0.1, "held_out_pairs": 0.1, "validation_draws": 1}
+COMMON = {
+    "seed": 0, "validation": 0.1, "held_out_pairs": 0.1, "episodes": PublishedEpisodes(shots=(0, 90), query=10)
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def test_melu_has_its_tasks_and_its_floor(movies, key):
     bias = BASELINES["user_item_bias"]._replace(grid={"item_shrinkage": (10.0,), "user_shrinkage": (5.0,)})
     found = []
     for seed in range(8):
-        problem = melu(movies, shots=(0, 90), **COMMON | {"seed": seed})
+        problem = melu(movies, **COMMON | {"seed": seed})
         assert [len(problem.names[state]) for state in ("c_w", "w_c", "c_c")] == [668, 2863, 723]
         tuned = tune_baselines({"user_item_bias": bias}, problem, [metric("mae")], metric("mae"))
         scores = evaluate_baselines(tuned, problem, key, [metric("mae")], make_scored([metric("mae")], problem.spec))
@@ -49,7 +52,7 @@ def test_melu_has_its_tasks_and_its_floor(movies, key):
 @pytest.mark.real
 @pytest.mark.slow
 def test_melu_holds_warm_ratings_out_and_trains_on_no_cold_one(movies):
-    problem = melu(movies, shots=(0, 90), **COMMON)
+    problem = melu(movies, **COMMON)
     train, held = rows(problem, role="train"), rows(problem, role="test", scenario="w_w")
     assert set(held.tolist()).isdisjoint(train.tolist())
     assert np.isin(movies.item[held], movies.item[train]).mean() > 0.98
@@ -64,7 +67,7 @@ def test_melu_holds_warm_ratings_out_and_trains_on_no_cold_one(movies):
 @pytest.mark.real
 @pytest.mark.slow
 def test_metahin_has_its_ratings_and_its_tasks(movies):
-    problem = metahin(movies, shots=(0, 90), cold_users=0.2, cold_from_year=1998, **COMMON)
+    problem = metahin(movies, cold_users=0.2, cold_from_year=1998, **COMMON)
     counts = problem.split.counts
     assert [counts[f"{state}_rows"] for state in ("c_w", "w_c", "c_c")] == [153_744, 153_696, 42_363]
     assert [len(problem.names[state]) for state in ("c_w", "w_c", "c_c")] == [687, 2855, 731]
@@ -78,12 +81,12 @@ def test_metahin_has_its_ratings_and_its_tasks(movies):
 
 def test_another_data_set_is_refused(data):
     with pytest.raises(UserError, match="has 0 of the 1208 cold ids"):
-        melu(data, shots=(0, 5), **COMMON)
+        melu(data, **COMMON)
 
 
 def test_tanp_asks_all_that_is_not_shown(data):
     problem = tanp(
-        data, seed=0, shots=(0, 5), min_history=9, max_history=15, test=0.25, validation=0.2, validation_draws=1
+        data, seed=0, test=0.25, validation=0.2, episodes=TanpEpisodes(shots=(0, 5), min_history=9, max_history=15)
     )
     history = np.bincount(data.user)
     known = set(data.item[rows(problem, role="train")].tolist())

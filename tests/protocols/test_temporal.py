@@ -7,13 +7,15 @@ import polars as pl
 import pytest
 
 from recmeta.datasets.synthetic import synthetic
+from recmeta.protocols.candidates import CandidateRule
+from recmeta.protocols.episodes import Episodes
 from recmeta.protocols.temporal import temporal
 from recmeta.types import UserError
 
+EPISODES = Episodes(shots=(0, 1, 3), query=2)
 SETTINGS = {
-    "task": "user", "cut": 0.7, "validation_cut": 0.5, "shots": (0, 1, 3), "train_shots": None, "query": 2,
-    "train_query": None, "headline": None, "min_history": None, "max_history": None,
-    "candidates": "query", "sampled": None, "labels": "rating",
+    "task": "user", "cut": 0.7, "validation_cut": 0.5, "labels": "rating", "episodes": EPISODES,
+    "candidates": CandidateRule(),
 }  # fmt: skip
 
 
@@ -65,4 +67,4 @@ def test_refusals(world):
     with pytest.raises(UserError, match=r"must be below protocol\.cut=0\.7"):
         temporal(world, **SETTINGS | {"validation_cut": 0.7})
     with pytest.raises(UserError, match="needs 2 or more"):
-        temporal(world, **SETTINGS | {"shots": (0, 30)})
+        temporal(world, **SETTINGS | {"episodes": EPISODES._replace(shots=(0, 30))})

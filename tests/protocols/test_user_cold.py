@@ -275,11 +275,11 @@ def test_history_limits(data, cut):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"headline": 2}, "protocol.headline=2"),
-        ({"train_shots": (6,)}, "protocol.train_shots"),
-        ({"train_query": 3}, "protocol.train_query"),
-        ({"min_history": 4}, "must be above protocol.query=4"),
-        ({"max_history": 5}, "protocol.max_history=5"),
+        ({"headline": 2}, "protocol.episodes.headline=2"),
+        ({"train_shots": (6,)}, "protocol.episodes.train_shots"),
+        ({"train_query": 3}, "protocol.episodes.train_query"),
+        ({"min_history": 4}, "must be above protocol.episodes.query=4"),
+        ({"max_history": 5}, "protocol.episodes.max_history=5"),
         ({"shots": (0, 13)}, "0 of 42 users"),
         ({"test": 0.01}, "leaves 0 tasks for user_cold"),
         ({"test": 0.6, "validation": 0.39}, "leaves 0 tasks for meta-train"),
@@ -309,3 +309,15 @@ def test_a_value_that_training_has_not_seen_is_not_known():
     fields = (Field("id", "categorical", 2), Field("job", "categorical", 3), Field("tags", "multi", 3))
     values = {"id": np.array([1, 0, 0]), "job": np.array([2, 0, 1]), "tags": np.array([[0, 0], [0, 0], [2, 0]])}
     assert completeness(fields, values).tolist() == [0.5, 0.0, 1.0]
+
+
+def test_weights_stand_beside_the_query_labels(data, cut):
+    """Of every batch, drawn or fixed: each query row's own, found by its label."""
+    weight = (10 * data.label + 1).astype(np.float32)
+    weighted, plain = cut(replace(data, weight=weight)), cut(data)
+    drawn = weighted.gather(weighted.train, weighted.draw(jax.random.key(0), weighted.train, 5))
+    for batch in (drawn, weighted.validation, *weighted.test.values()):
+        mask = np.asarray(batch.task.query.mask)
+        np.testing.assert_array_equal(np.asarray(batch.weight)[mask], 10 * np.asarray(batch.label)[mask] + 1)
+    assert plain.validation.weight is None
+    assert plain.gather(plain.train, plain.draw(jax.random.key(0), plain.train, 5)).weight is None

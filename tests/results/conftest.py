@@ -15,7 +15,11 @@ def _config(learner="ridge", split=0, seeds=(0,), shots=(5, 20), **more):
     block = {"_target_": f"recmeta.learners.{learner}", "_partial_": True} if learner else {"_target_": None}
     return {
         "dataset": {"_target_": "recmeta.datasets.tiny", "like": 4.0},
-        "protocol": {"_target_": "recmeta.protocols.user_cold", "seed": split, "shots": list(shots), "headline": None},
+        "protocol": {
+            "_target_": "recmeta.protocols.user_cold",
+            "seed": split,
+            "episodes": {"shots": list(shots), "headline": None},
+        },
         "learner": block | more.pop("learner_settings", {}),
         "optimizer": {"_target_": "optax.adam", "rate": 0.01},
         "seeds": list(seeds),
@@ -61,8 +65,8 @@ def make(tmp_path):
         for method, values in scores.items():
             values = np.atleast_2d(values)
             seeds = settings["seeds"] if method == "model" else [None]
-            for shots in settings["protocol"]["shots"]:
-                harder = 0.5 * (shots != max(settings["protocol"]["shots"]))
+            for shots in settings["protocol"]["episodes"]["shots"]:
+                harder = 0.5 * (shots != max(settings["protocol"]["episodes"]["shots"]))
                 for seed, row in zip(seeds, values, strict=True):
                     for task, value in zip(tasks or range(len(row)), row, strict=True):
                         more = extra(method, value) if extra else NAN

@@ -10,7 +10,13 @@ from recmeta.results.__main__ import main
 from recmeta.results.status import statuses, sweep_runs
 from recmeta.types import UserError
 
-LINE = ["learner=maml,ridge,joint,reptile,knn", "protocol.shots=[0,5]", "seeds=[0]", "name=study", "reporter=quiet"]
+LINE = [
+    "learner=maml,ridge,joint,reptile,knn",
+    "protocol.episodes.shots=[0,5]",
+    "seeds=[0]",
+    "name=study",
+    "reporter=quiet",
+]
 
 
 @pytest.fixture
@@ -29,10 +35,10 @@ def sweep(make, config, tmp_path):
 
     done = make("study/a", config("maml"), {"model": [1, 2]})
     # Other words for the same point: in another order, under another name, with another reporter.
-    (done / "overrides.yaml").write_text(yaml.safe_dump(["seeds=[0]", "learner=maml", "protocol.shots=[0,5]"]))
+    (done / "overrides.yaml").write_text(yaml.safe_dump(["seeds=[0]", "learner=maml", "protocol.episodes.shots=[0,5]"]))
     failed = study / "b"
     failed.mkdir()
-    typed = ["learner=ridge", "protocol.shots=[0,5]", "seeds=[0]"]
+    typed = ["learner=ridge", "protocol.episodes.shots=[0,5]", "seeds=[0]"]
     (failed / "failure.json").write_text(json.dumps({"error": "out of\nmemory", "overrides": typed}))
     given_up = begin("e", ["learner=protonet", *typed[1:]])
     (given_up / "failure.json").write_text(json.dumps({"error": "given up at step 40", "type": "Pruned"}))

@@ -177,7 +177,7 @@ def test_another_metric_and_support_size(make, config):
 
 def test_the_headline_is_the_protocols(make, config):
     settings = config()
-    settings["protocol"]["headline"] = 5
+    settings["protocol"]["episodes"]["headline"] = 5
     (table,) = tabulate(find([make("a", settings, {"model": BASE, "item_mean": BASE})])[0])
     assert table.heading.endswith("K = 5")
 
@@ -218,21 +218,21 @@ def test_the_best_baseline_is_the_users(make, config):
 def test_what_training_reads_tells_rows_apart_not_tables(make, config):
     """Other training shots, and other meta-validation draws, which change the split's hash: one table, paired."""
     many, draws = config(), config(split=0)
-    many["protocol"] |= {"train_shots": [5], "validation_draws": 4}
-    draws["protocol"] |= {"train_shots": None, "validation_draws": 8}
+    many["protocol"]["episodes"] |= {"train_shots": [5], "validation_draws": 4}
+    draws["protocol"]["episodes"] |= {"train_shots": None, "validation_draws": 8}
     values = {"model": shifted(-0.2), "item_mean": BASE}
     other = {"model": shifted(-0.3), "item_mean": BASE}
     paths = [make("a", many, values, protocol="x"), make("b", draws, other, protocol="y")]
     (table,) = tabulate(find(paths)[0])
     labels = [row.label for row in table.rows]
-    assert labels[:2] == ["protocol.train_shots=null", "protocol.train_shots=[5]"]
+    assert labels[:2] == ["protocol.episodes.train_shots=null", "protocol.episodes.train_shots=[5]"]
     assert [row.splits for row in table.rows] == [1, 1, 1]
     assert [one.comparison.n for one in table.judged] == [20, 20]
     assert not [note for note in table.notes if "splits" in note]
     moved = {"model": shifted(-0.3), "item_mean": BASE + 0.5}
     (table,) = tabulate(find([paths[0], make("c", draws, moved, protocol="z")])[0])
     assert any("disagree, by up to 0.500 mae" in note for note in table.notes)
-    draws["protocol"]["headline"] = 5
+    draws["protocol"]["episodes"]["headline"] = 5
     with pytest.raises(UserError, match="headlines differ \\(5, 20\\): give --shots"):
         tabulate(find([paths[0], make("d", draws, other)])[0])
 

@@ -301,7 +301,7 @@ def test_a_number_that_is_null_is_another_structure(small, monkeypatch, tmp_path
     sizes = []
     together = fused.run_block
     monkeypatch.setattr(fused, "run_block", lambda p, *args: sizes.append(len(p)) or together(p, *args))
-    typed = [*small, "learner=maml", "learner.clip=null,1.0,2.0", f"output={tmp_path}"]
+    typed = [*small, "learner=maml", "learner.inner.clip=null,1.0,2.0", f"output={tmp_path}"]
     assert call(monkeypatch, *FUSED, *typed) == 0
     assert sorted(sizes) == [1, 2]
 

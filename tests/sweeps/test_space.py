@@ -42,7 +42,7 @@ def test_a_range_that_is_none_is_refused(wrong):
     "typed",
     [
         "seeds=[0],[1]", "++seeds=[0],[1]", "metric=mae,rmse", "dataset=ml_100k,ml_1m", "dataset.path=a,b",
-        "cleaning=none,[]", "protocol=warm,user_cold", "protocol.query=range(1,5)",
+        "cleaning=none,[]", "protocol=warm,user_cold", "protocol.episodes.query=range(1,5)",
     ],
 )  # fmt: skip
 def test_what_makes_trials_incomparable_is_not_searched(typed):
@@ -57,7 +57,8 @@ def test_what_changes_no_number_is_not_searched(key):
 
 
 def test_what_training_alone_reads_of_a_protocol_is_searched():
-    assert list(space(["protocol.train_shots=null,[5]"]).searched) == ["protocol.train_shots"]
+    for key, values in {"train_shots": "null,[5]", "negatives.number": "1,5"}.items():
+        assert list(space([f"protocol.episodes.{key}={values}"]).searched) == [f"protocol.episodes.{key}"]
 
 
 def test_nothing_to_search_is_refused():

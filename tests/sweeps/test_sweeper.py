@@ -140,9 +140,13 @@ def test_however_a_job_ends_its_trial_is_told(tmp_path, ended, value, reason, co
 
 def test_presets_that_change_what_is_compared_are_refused():
     one = {"seeds": [0], "metric": "mae", "dataset": {}, "cleaning": None, "name": "a", "output": "b"}
-    trained = [one | {"protocol": {"query": 5, "train_shots": shots}} for shots in (None, [5])]
+    trained = [one | {"protocol": {"episodes": {"query": 5, "train_shots": shots}}} for shots in (None, [5])]
     check_alike(trained)
-    for key, value in (("protocol", {"query": 6, "train_shots": None}), ("dataset", {"users": 3}), ("name", "other")):
+    for key, value in (
+        ("protocol", {"episodes": {"query": 6, "train_shots": None}}),
+        ("dataset", {"users": 3}),
+        ("name", "other"),
+    ):
         with pytest.raises(UserError, match=f"what is searched changes {key}"):
             check_alike([*trained, trained[0] | {key: value}])
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Required, TypedDict, Unpack
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from annotated_types import Ge, Gt
 from jaxtyping import Array
 
 from recmeta.learners.adaptation import kernels, tables
 from recmeta.models.probe import touched
-from recmeta.types import Encoding, Features, Model, Objective, Params, Support, UserError
+from recmeta.types import Encoding, Features, Model, Objective, Params, Support, Traced, UserError
 
 Adapts = Literal["head", "body", "all", "bias", "norm", "film", "lora", "user_embedding", "prompt"]
 """Which parameters the inner loop changes: the scorer; all that comes before it; everything; every bias; the scale and
@@ -49,27 +50,29 @@ Rates = float | Callable[[Array], Params]
 """A step size; or, for each step's number, one per parameter that adapts: a number, or an array of its shape."""
 
 
-class Loop(TypedDict, total=False):
-    """How an inner loop goes.
+class Inner(NamedTuple):
+    """The settings that all inner loops share: the block `learner.inner`.
 
     Attributes:
-        steps: how many; 0: the model stays as it is.
-        rate: their size.
-        depth: how many of them to take; None for all.
+        optimizer: which directions the steps take; see `InnerOptimizer`.
+        clip: the norm above which a step's gradient is scaled down to it; None: never.
+        fast_weights: how a task holds the matrices that adapt; see `kernels.FastWeights`. Factors need plain descent:
+            neither ``optimizer`` nor ``clip``.
         truncate: take second derivatives in so many of the last steps alone; to the outer gradient, the gradients of
             those before are constants. None: in all; 0: in none, which is first order.
-        optimizer: makes a direction of the gradient.
-        clip: the norm above which a step's gradient is made shorter; None: never.
-        remat: keep no step's intermediate values for the derivative, but compute them anew.
+        remat: keep no step's intermediate values for the derivative, but compute them anew: less memory for many steps,
+            more time.
     """
 
-    steps: Required[int]
-    rate: Required[Rates]
-    depth: int | Array | None
-    truncate: int | None
-    optimizer: InnerOptimizer
-    clip: float | None
-    remat: bool
+    optimizer: InnerOptimizer = None
+    clip: Annotated[float, Gt(0), Traced] | None = None
+    fast_weights: kernels.FastWeights = "auto"
+    truncate: Annotated[int, Ge(0)] | None = None
+    remat: bool = False
+
+
+PLAIN = Inner()
+"""Plain descent, differentiated through all steps."""
 
 
 class Descent(NamedTuple):
@@ -89,27 +92,19 @@ class Descent(NamedTuple):
 
 
 def adapt(
-    model: Model,
-    objective: Objective,
-    params: Params,
-    context: Features,
-    support: Support,
-    *,
-    adapts: Adapts,
-    fast_weights: kernels.FastWeights = "dense",
-    path: bool = False,
-    **loop: Unpack[Loop],
-) -> Params:
+    model: Model, objective: Objective, params: Params, context: Features, support: Support, settings: Inner = PLAIN, *,
+    adapts: Adapts, steps: int, rate: Rates, depth: int | Array | None = None, path: bool = False,
+) -> Params:  # fmt: skip
     """Descend the support loss from the meta-parameters.
 
     Args:
         model, objective: what is adapted, and on which loss.
         params: where from.
         context, support: one task.
+        settings: of the loop; fast weights are held in factors in plain descent alone.
         adapts: see `Adapts`.
-        fast_weights: how matrices that adapt are held; other than "dense" for plain descent alone (`check`).
+        steps, rate, depth: see `descend`.
         path: return where each step ends, with a leading axis, and not the last alone.
-        loop: see `descend`.
 
     Returns:
         The parts that adapt, after the descent, with `tables.Changes` in the place of tables, and `kernels.Factors`
@@ -118,41 +113,59 @@ def adapt(
     Reference: Finn et al., Model-agnostic meta-learning, ICML 2017, equation 1.
     """
     loss, start, finish, align = support_descent(model, objective, params, context, support, adapts)
-    if not loop["steps"] and not path:
+    if not steps and not path:
         return finish(start)
-    rate = loop["rate"]
-    if callable(rate):
-        loop["rate"] = lambda number: align(rate(number))
-    plain = loop.get("optimizer") is None and loop.get("clip") is None
+    rates = (lambda number: align(rate(number))) if callable(rate) else rate
+    plain = settings.optimizer is None and settings.clip is None
     gradient, start, place = kernels.factor(
-        loss, start, model.kernels, steps=loop["steps"], constant=constant_steps(loop),
-        choice=fast_weights if plain else "dense",
+        loss, start, model.kernels, steps=steps, constant=constant_steps(settings, steps),
+        choice=settings.fast_weights if plain else "dense",
     )  # fmt: skip
-    end, each = descend(gradient, start, **loop)
+    end, each = descend(gradient, start, settings, steps=steps, rate=rates, depth=depth)
     whole = lambda fast: finish(place(fast))  # noqa: E731
     return jax.vmap(whole)(each) if path else whole(end)
 
 
-def check(fast_weights: kernels.FastWeights, optimizer: InnerOptimizer, clip: float | None) -> None:
-    """Refuse factors where the steps are not plain descent: the change is then of any rank, or its norm is asked for.
+def settled(settings: Inner, *, first_order: bool = False, unused: Mapping[str, str] = MappingProxyType({})) -> Inner:
+    """Check the settings of an inner loop, and make first order what it is: truncation at 0.
+
+    Args:
+        settings: as they are set.
+        first_order: take no second derivatives.
+        unused: settings that a learner has no use for, and why: `VECTOR`, `RATES`, `NO_DERIVATIVE`.
 
     Raises:
-        UserError: naming what stands in the way.
+        UserError: for a setting that changes nothing; for factors where the steps are not plain descent, so that a
+            change is of any rank, or its norm is asked for; where first order leaves nothing to truncate.
     """
-    if fast_weights == "factored" and (optimizer is not None or clip is not None):
-        other = "learner.inner_optimizer" if optimizer is not None else "learner.clip"
-        raise UserError(f"learner.fast_weights=factored needs plain descent: leave {other} null, or take auto or dense")
+    for name, why in unused.items():
+        value, default = getattr(settings, name), getattr(PLAIN, name)
+        if value not in (default, "dense"):
+            left = {None: "null", False: "false"}.get(default, default)
+            raise UserError(f"learner.inner.{name}={value}: {why}; leave it {left}")
+    if settings.fast_weights == "factored" and (settings.optimizer is not None or settings.clip is not None):
+        other = "optimizer" if settings.optimizer is not None else "clip"
+        raise UserError(
+            f"learner.inner.fast_weights=factored needs plain descent: leave learner.inner.{other} null, or take auto "
+            "or dense"
+        )
+    if first_order and settings.truncate is not None:
+        raise UserError(
+            f"learner.inner.truncate={settings.truncate} needs learner.first_order=false: first order is truncate=0"
+        )
+    return settings._replace(truncate=0) if first_order else settings
 
 
-def truncation(first_order: bool, truncate: int | None = None) -> int | None:
-    """`Loop.truncate` of two settings.
-
-    Raises:
-        UserError: where first order leaves nothing to truncate.
-    """
-    if first_order and truncate is not None:
-        raise UserError(f"learner.truncate={truncate} needs learner.first_order=false: first order is truncate=0")
-    return 0 if first_order else truncate
+VECTOR: Mapping[str, str] = MappingProxyType(
+    {"fast_weights": "what adapts is no matrix of the model that could be held in factors"}
+)
+RATES: Mapping[str, str] = MappingProxyType(
+    {"fast_weights": "what each number's gradient is multiplied by leaves no factors"}
+)
+NO_DERIVATIVE: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("truncate", "remat"), "no gradient is taken through this learner's inner loop")
+)
+"""Settings of `Inner` that some learners have no use for, and why."""
 
 
 def support_descent(
@@ -227,7 +240,10 @@ def with_fast(params: Params, fast: Params) -> Params:
     return merged(params, fast)
 
 
-def descend(gradient: Callable[[Params], Params], start: Params, **loop: Unpack[Loop]) -> tuple[Params, Params]:
+def descend(
+    gradient: Callable[[Params], Params], start: Params, settings: Inner = PLAIN, *, steps: int, rate: Rates,
+    depth: int | Array | None = None,
+) -> tuple[Params, Params]:  # fmt: skip
     """Go down a loss by gradient steps; differentiable.
 
     A step whose gradient is a constant hands the derivative on as it is: with ``truncate`` the start of the descent is
@@ -237,18 +253,21 @@ def descend(gradient: Callable[[Params], Params], start: Params, **loop: Unpack[
     Args:
         gradient: the loss's, where the descent is.
         start: where from.
-        loop: see `Loop`.
+        settings: of the loop; its ``fast_weights`` are `adapt`'s affair.
+        steps: how many; 0: the model stays as it is.
+        rate: their size.
+        depth: how many of them to take; None for all.
 
     Returns:
         Where it ends, and where each step ended, ``[steps, ...]``: at no cost to whom makes no use of it.
 
     Reference: Shaban et al., Truncated back-propagation for bilevel optimization, AISTATS 2019.
     """
-    if not loop["steps"]:
+    if not steps:
         return start, jax.tree.map(lambda leaf: leaf[None][:0], start)
-    rate, depth, clip, constant = loop["rate"], loop.get("depth"), loop.get("clip"), constant_steps(loop)
+    clip, constant = settings.clip, constant_steps(settings, steps)
     # Its own step size is left at 1, to be multiplied by the rate, which may be a tree and differs by step.
-    optimizer = (loop.get("optimizer") or _descent)(1.0)
+    optimizer = (settings.optimizer or _descent)(1.0)
     trees = partial(jax.tree.map, is_leaf=kernels.is_factors)
 
     def step(of_first_order: bool, state: tuple[Params, Any], number: Array) -> tuple[tuple[Params, Any], Params]:
@@ -268,10 +287,10 @@ def descend(gradient: Callable[[Params], Params], start: Params, **loop: Unpack[
 
     def walk(of_first_order: bool, state: tuple[Params, Any], numbers: Array) -> tuple[tuple[Params, Any], Params]:
         one = partial(step, of_first_order)
-        return jax.lax.scan(jax.checkpoint(one, prevent_cse=False) if loop.get("remat") else one, state, numbers)
+        return jax.lax.scan(jax.checkpoint(one, prevent_cse=False) if settings.remat else one, state, numbers)
 
-    state, numbers = (start, optimizer.init(start)), jnp.arange(loop["steps"])
-    if constant in (0, loop["steps"]):
+    state, numbers = (start, optimizer.init(start)), jnp.arange(steps)
+    if constant in (0, steps):
         (end, _), each = walk(constant > 0, state, numbers)
         return end, each
     state, early = walk(True, state, numbers[:constant])
@@ -279,10 +298,9 @@ def descend(gradient: Callable[[Params], Params], start: Params, **loop: Unpack[
     return end, jax.tree.map(lambda *parts: jnp.concatenate(parts), early, late)
 
 
-def constant_steps(loop: Loop) -> int:
+def constant_steps(settings: Inner, steps: int) -> int:
     """How many of the first steps' gradients are constants to the outer gradient."""
-    truncate = loop.get("truncate")
-    return 0 if truncate is None else max(loop["steps"] - truncate, 0)
+    return 0 if settings.truncate is None else max(steps - settings.truncate, 0)
 
 
 def _descent(learning_rate: float) -> optax.GradientTransformation:

@@ -141,7 +141,7 @@ SGD, ADAM = None, partial(optax.adam, eps_root=1e-6)
 def test_maml_is_differentiated_through_what_the_model_is_fitted_with(
     problem, batch, derivative_error, adapts, optimizer
 ):
-    settings = {"inner_steps": 2, "inner_rate": 0.05, "first_order": False, "inner_optimizer": optimizer}
+    settings = {"inner_steps": 2, "inner_rate": 0.05, "first_order": False, "inner": inner.Inner(optimizer)}
     learner = maml(spec=problem.spec, model=towers(problem), objective=mse(), adapts=adapts, **settings)
     # A little off the start, where half of what LoRA adapts has no gradient yet.
     params, rng = learner.init(jax.random.key(0)), np.random.default_rng(0)

@@ -10,6 +10,7 @@ import pytest
 
 from recmeta.encoders.features import features
 from recmeta.learners.adaptation import inner
+from recmeta.learners.adaptation.inner import PLAIN, Inner
 from recmeta.learners.maml import maml
 from recmeta.learners.reptile import reptile
 from recmeta.models.model import make_model
@@ -82,7 +83,10 @@ def meta_gradient(learner, point, batch):
 ORDERS = {
     "second": ({"first_order": False}, 3),
     "first": ({"first_order": True}, 0),
-    **{f"truncate {last}": ({"first_order": False, "truncate": last}, min(last, 3)) for last in (0, 1, 2, 3, 7)},
+    **{
+        f"truncate {last}": ({"first_order": False, "inner": Inner(truncate=last)}, min(last, 3))
+        for last in (0, 1, 2, 3, 7)
+    },
 }
 """Settings, and through how many of the last of three steps the derivative goes."""
 
@@ -136,7 +140,7 @@ def test_reptile_of_a_part_ends_with_one_plain_step_on_the_rest(tasks, adapts, c
             end = end - RATE * slope * (1 if clip is None else min(1, clip / np.linalg.norm(slope)))
         end = end - RATE * (np.eye(7) - part) @ (h @ end - b)
         expected.append(point - end)
-    learner = make(reptile, inner_steps=2, inner_rate=RATE, adapts=adapts, clip=clip)
+    learner = make(reptile, inner_steps=2, inner_rate=RATE, adapts=adapts, inner=Inner(clip=clip))
     np.testing.assert_allclose(meta_gradient(learner, point, batch), np.mean(expected, 0), rtol=1e-10)
 
 
@@ -159,7 +163,7 @@ def test_an_inner_optimizer_is_optax_step_by_step(tasks):
         expected.append(through.T @ (hq @ end - bq))
     learner = make(
         maml, inner_steps=3, inner_rate=RATE, first_order=False, adapts="all",
-        inner_optimizer=partial(optax.sgd, momentum=0.9),
+        inner=Inner(optimizer=partial(optax.sgd, momentum=0.9)),
     )  # fmt: skip
     adapt = jax.jit(jax.vmap(lambda task: learner.adapt(params_of(point), task.context, task.support).params))
     fast = adapt(batch.task)
@@ -169,9 +173,9 @@ def test_an_inner_optimizer_is_optax_step_by_step(tasks):
 
 
 LOOPS = {
-    "adam": {"inner_optimizer": partial(optax.adam, eps_root=1e-6)},
-    "clip": {"clip": 0.5},
-    "remat": {"remat": True},
+    "adam": Inner(optimizer=partial(optax.adam, eps_root=1e-6)),
+    "clip": Inner(clip=0.5),
+    "remat": Inner(remat=True),
 }
 
 
@@ -181,7 +185,7 @@ def test_every_loop_is_differentiated(problem, derivative_error, loop):
     settings = {"inner_steps": 3, "inner_rate": 0.05, "first_order": False, "adapts": "all"}
     batch = problem.gather(problem.train, problem.draw(jax.random.key(1), problem.train, 3))
     params = model.init(jax.random.key(0))
-    learner = maml(spec=problem.spec, model=model, objective=mse(), **settings, **LOOPS[loop])
+    learner = maml(spec=problem.spec, model=model, objective=mse(), inner=LOOPS[loop], **settings)
     assert derivative_error(learner, params, batch) < 1e-6
 
 
@@ -194,10 +198,10 @@ def test_truncated_it_is_the_derivative_with_the_first_steps_change_held_constan
     batch = problem.gather(problem.train, problem.draw(jax.random.key(1), problem.train, 3))
     params = to_double(model.init(jax.random.key(0)))
 
-    def learner(steps, fast_weights="dense", **settings):
+    def learner(steps, fast_weights="dense", truncate=None):
         return maml(
             spec=problem.spec, model=model, objective=mse(), inner_steps=steps, inner_rate=0.05, first_order=False,
-            adapts="head", fast_weights=fast_weights, **settings,
+            adapts="head", inner=Inner(fast_weights=fast_weights, truncate=truncate),
         )  # fmt: skip
 
     def held(at, context, support):
@@ -205,7 +209,7 @@ def test_truncated_it_is_the_derivative_with_the_first_steps_change_held_constan
         moved = jax.tree.map(lambda now, start, end: now + (end - start), at["scorer"], params["scorer"], end)
         return learner(2).adapt(at | {"scorer": moved}, context, support)
 
-    truncated = learner(5, fast_weights, truncate=2)
+    truncated = learner(5, fast_weights, 2)
     assert derivative_error(truncated._replace(adapt=held), params, batch) < 1e-6
     assert derivative_error(truncated, params, batch) > 1e-3  # of the whole way it is not
 
@@ -214,21 +218,21 @@ def test_truncated_steps_go_where_all_go_and_their_rates_are_learned():
     """On ``h w^2 / 2``, two steps: ``w - r1 g1``, with ``g1 = h w`` a constant, times ``1 - r2 h``."""
     h, w, rates = 0.7, jnp.array(2.0), jnp.array([0.3, 0.1])
 
-    def descend(start, rates, **loop):
-        return inner.descend(lambda w: h * w, start, steps=2, rate=lambda number: rates[number], **loop)
+    def descend(start, rates, settings=PLAIN):
+        return inner.descend(lambda w: h * w, start, settings, steps=2, rate=lambda number: rates[number])
 
-    end, each = descend(w, rates, truncate=1)
+    end, each = descend(w, rates, Inner(truncate=1))
     for got, wanted in zip((end, each), descend(w, rates), strict=True):
         np.testing.assert_array_equal(got, wanted)
-    by_start, by_rates = jax.grad(lambda *at: descend(*at, truncate=1)[0], (0, 1))(w, rates)
+    by_start, by_rates = jax.grad(lambda *at: descend(*at, Inner(truncate=1))[0], (0, 1))(w, rates)
     last = 1 - rates[1] * h
     np.testing.assert_allclose(by_start, last, rtol=1e-12)
     np.testing.assert_allclose(by_rates, [-last * h * w, -h * each[0]], rtol=1e-12)
 
 
 def test_of_first_order_there_is_nothing_to_truncate():
-    with pytest.raises(UserError, match=r"learner\.truncate=2 needs learner\.first_order=false"):
-        make(maml, inner_steps=3, inner_rate=RATE, first_order=True, truncate=2, adapts="head")
+    with pytest.raises(UserError, match=r"learner\.inner\.truncate=2 needs learner\.first_order=false"):
+        make(maml, inner_steps=3, inner_rate=RATE, first_order=True, inner=Inner(truncate=2), adapts="head")
 
 
 def test_a_task_without_support_does_not_spoil_a_clipped_gradient(tasks):
@@ -236,7 +240,7 @@ def test_a_task_without_support_does_not_spoil_a_clipped_gradient(tasks):
     support = batch.task.support._replace(mask=jnp.zeros((2, 4), bool))
     batch = batch._replace(task=batch.task._replace(support=support))
     settings = {"inner_steps": 2, "inner_rate": RATE, "first_order": False, "adapts": "all"}
-    clipped, plain = (meta_gradient(make(maml, **settings, clip=clip), point, batch) for clip in (1, None))
+    clipped, plain = (meta_gradient(make(maml, **settings, inner=Inner(clip=clip)), point, batch) for clip in (1, None))
     np.testing.assert_allclose(clipped, plain, rtol=1e-12)
 
 
@@ -246,15 +250,15 @@ def test_clipping_is_by_the_norm_of_the_whole():
     np.testing.assert_allclose(inner.clipped(gradient, 6.0)["b"], 4.0)
 
 
-def temporary(steps, **loop):
+def temporary(steps, settings=PLAIN, *, forward=False):
     """Bytes that the compiled meta-gradient of a loop of so many steps sets aside, with a loss of many entries."""
 
     def loss(start):
         fall = lambda fast: jnp.sum(jnp.sin(fast["w"]) ** 2)  # noqa: E731
-        return jnp.sum(inner.descend(jax.grad(fall), start, steps=steps, rate=0.1, **loop)[0]["w"] ** 2)
+        return jnp.sum(inner.descend(jax.grad(fall), start, settings, steps=steps, rate=0.1)[0]["w"] ** 2)
 
     shapes = {"w": jax.ShapeDtypeStruct((1000,), jnp.float64)}
-    analysis = jax.jit(loss if loop.pop("forward", False) else jax.grad(loss)).lower(shapes).compile().memory_analysis()
+    analysis = jax.jit(loss if forward else jax.grad(loss)).lower(shapes).compile().memory_analysis()
     return analysis.temp_size_in_bytes
 
 
@@ -264,12 +268,12 @@ def test_where_each_step_ends_is_not_kept_unless_asked_for():
 
 def test_remat_keeps_the_parameters_of_each_step_alone():
     """8,000 bytes a step, and no more."""
-    grows = [(temporary(200, remat=remat) - temporary(100, remat=remat)) / 100 for remat in (False, True)]
+    grows = [(temporary(200, Inner(remat=remat)) - temporary(100, Inner(remat=remat))) / 100 for remat in (False, True)]
     assert grows[1] < 8_100 < 15_000 < grows[0]
 
 
 def test_of_truncated_steps_nothing_is_kept():
-    assert temporary(200, truncate=20) < 1.1 * temporary(20)
+    assert temporary(200, Inner(truncate=20)) < 1.1 * temporary(20)
 
 
 def test_that_nothing_could_adapt_is_said():

@@ -11,6 +11,7 @@ import pytest
 
 from recmeta.encoders.features import features
 from recmeta.learners.adaptation import inner, kernels
+from recmeta.learners.adaptation.inner import PLAIN, Inner, adapt, descend
 from recmeta.learners.finetune import finetune
 from recmeta.learners.maml import maml
 from recmeta.learners.maml_pp import maml_pp
@@ -47,9 +48,10 @@ def outcome(problem, batch, learner, hidden, **settings):
         return np.asarray(jax.flatten_util.ravel_pytree(both(params, tasks))[0])
 
 
-def check(problem, batch, learner, hidden, **settings):
+def check(problem, batch, learner, hidden, settings=PLAIN, **rest):
     dense, factored = (
-        outcome(problem, batch, learner, hidden, fast_weights=choice, **settings) for choice in ("dense", "factored")
+        outcome(problem, batch, learner, hidden, inner=settings._replace(fast_weights=choice), **rest)
+        for choice in ("dense", "factored")
     )
     assert np.abs(dense[12:]).max() > 0.1
     np.testing.assert_allclose(factored, dense, rtol=1e-10, atol=1e-10)
@@ -80,7 +82,7 @@ def test_maml_of_first_order_is_the_same(problem, batch):
 
 def test_truncated_maml_is_the_same(problem, batch):
     """The first layer's inputs stay: constants in the first two steps, and differentiated in the last."""
-    check(problem, batch, maml, (4, 3), inner_steps=3, first_order=False, truncate=1, adapts="head")
+    check(problem, batch, maml, (4, 3), inner_steps=3, settings=Inner(truncate=1), first_order=False, adapts="head")
 
 
 def test_reptile_and_finetune_are_the_same(problem, batch):
@@ -105,7 +107,7 @@ def test_one_step_by_hand():
     gradient, start, place = kernels.factor(
         loss, {"kernel": kernel}, frozenset({("kernel",)}), steps=1, constant=0, choice="factored"
     )
-    end, _ = inner.descend(gradient, start, steps=1, rate=RATE)
+    end, _ = descend(gradient, start, steps=1, rate=RATE)
     factors = place(end)["kernel"]
     np.testing.assert_array_equal(factors.inputs, rows)
     slopes = 2 / 4 * ((rows @ kernel)[:, 0] - label)
@@ -131,7 +133,18 @@ def test_inputs_that_stay_are_known_from_the_program():
 @pytest.fixture(scope="module")
 def wide():
     """A model of wide layers, and one task's encoding and support of ten rows."""
-    spec = DataSpec((Field("u", "categorical", 5),), (Field("id", "categorical", 9),), 1, 5, 3, 4, (1, 5), 10, 4, 100)
+    spec = DataSpec(
+        context=(Field("u", "categorical", 5),),
+        row=(Field("id", "categorical", 9),),
+        low=1,
+        high=5,
+        mean=3,
+        like=4,
+        levels=(1, 5),
+        support=10,
+        query=4,
+        rows=100,
+    )
 
     def make(width):
         return make_model(partial(features, width=width), partial(mlp, hidden=(width, width)), spec, mse())
@@ -141,9 +154,8 @@ def wide():
 
 
 def adapted(model, params, context, support, steps, choice):
-    return inner.adapt(
-        model, mse(), params, context, support, adapts="head", steps=steps, rate=RATE, fast_weights=choice
-    )
+    settings = Inner(fast_weights=choice)
+    return adapt(model, mse(), params, context, support, settings, adapts="head", steps=steps, rate=RATE)
 
 
 def test_auto_takes_what_is_smaller(wide):
@@ -204,11 +216,11 @@ def test_fifty_steps_are_no_larger_a_program_than_one(wide, choice):
 
 @pytest.mark.parametrize(
     ("setting", "name"),
-    [({"clip": 1.0}, "learner.clip"), ({"inner_optimizer": optax.adam}, "learner.inner_optimizer")],
+    [({"clip": 1.0}, "learner.inner.clip"), ({"optimizer": optax.adam}, "learner.inner.optimizer")],
 )
 def test_only_plain_descent_has_factors(problem, setting, name):
     with pytest.raises(UserError, match=f"leave {name} null"):
         maml(
             spec=problem.spec, model=None, objective=mse(), inner_steps=1, inner_rate=RATE, first_order=False,
-            adapts="head", fast_weights="factored", **setting,
+            adapts="head", inner=Inner(fast_weights="factored", **setting),
         )  # fmt: skip
