@@ -1,4 +1,4 @@
-"""The only run entry point: compose, build, run."""
+"""Run the command line: compose a config, run it, report errors in one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from recmeta.experiment import failures
 
 
 def job(config: DictConfig) -> float | None:
-    """Run one point, and give what a search may look at: the value on meta-validation.
+    """Run one run, and return its value on meta-validation, which a search may look at.
 
     In a sweep what goes wrong is recorded, and the sweep goes on; only an interrupt ends it.
     """
@@ -47,7 +47,7 @@ def job(config: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Run from the command line; exit code 2 for what the user can put right, 1 for what else failed."""
+    """Run from the command line; exit code 2 for errors of the user, 1 for all others."""
     # Hydra then raises instead of printing pages; what it raises is said in one line below.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = cli.overrides_first(sys.argv[1:])

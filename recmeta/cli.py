@@ -1,4 +1,4 @@
-"""What the command line needs beside Hydra: exit codes, checks around a sweep, and JAX's compile cache and devices."""
+"""Help the command line: exit codes, checks around a sweep, JAX's compile cache and devices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from recmeta.types import UserError
 
 
 def conclude(failed: Sequence[Failure]) -> int:
-    """Say what failed, and give the exit code: 0 where nothing did, 2 where nothing but what was typed did, else 1."""
+    """Print the failures, and return the exit code: 0 without any, 2 where all are errors of the user, else 1."""
     if failed:
         say(failed[0].line if len(failed) == 1 else f"{len(failed)} of the sweep's runs failed")
     return min((failure.code for failure in failed), default=0)
@@ -71,14 +71,14 @@ class AroundSweep(Callback):
             sys.exit(2)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """A process's own failures are known; those of others stand in the points' directories."""
+        """Collect the failures of other processes from their run directories; a process knows its own."""
         if not failed:
             for output, name in product(_values(config, "output"), _values(config, "name")):
                 failed.extend(recorded(Path(output) / name, Path(config.hydra.sweep.dir)))
 
 
 def recorded(folder: Path, sweep: Path) -> Iterator[Failure]:
-    """What failed in a folder since a sweep began, by what was written down.
+    """Read the failures that were recorded in a folder since a sweep began.
 
     Not what a search gave up, whose code is 0, nor a run that was killed before its sweep wrote down a code.
 
@@ -105,8 +105,11 @@ def _values(config: DictConfig, key: str) -> list[str]:
 
 
 def configure_jax() -> None:
-    """Keep compiled programs on disk between runs, in the user's cache unless JAX_COMPILATION_CACHE_DIR says where; and
-    make each core of a CPU that this process may use a device, unless JAX_NUM_CPU_DEVICES or XLA_FLAGS say how many."""
+    """Configure JAX: a compile cache on disk, and each core of a CPU as a device.
+
+    The cache is in the user's cache folder unless JAX_COMPILATION_CACHE_DIR names another; devices are those that this
+    process may use, unless JAX_NUM_CPU_DEVICES or XLA_FLAGS give their number.
+    """
     where = os.environ.get("JAX_COMPILATION_CACHE_DIR", platformdirs.user_cache_dir("recmeta/jax"))
     jax.config.update("jax_compilation_cache_dir", where)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -118,7 +121,7 @@ def configure_jax() -> None:
 
 
 def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """How many cores this process may use; all, where a system doesn't say which.
+    """Count the cores that this process may use; all, where a system has no limit.
 
     Args:
         quota: where Linux says what share of the cores a container may use.
@@ -129,7 +132,7 @@ def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 
 def is_refusal(error: BaseException, job: Callable[..., Any]) -> bool:
-    """Whether Hydra refuses what was typed; what comes from within a job is a defect, and so is any other error."""
+    """Whether an error is a refusal of the command line by Hydra; one from within a job is a defect."""
     if any(frame.f_code is job.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
         return False
     return isinstance(error, UserError | HydraException | OmegaConfBaseException | ValueError | OSError)

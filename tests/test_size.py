@@ -15,14 +15,6 @@ MODULE, FUNCTION = 400, 60
 REASON = "# Long: "
 """Begins a comment directly above a longer function, which gives the reason."""
 
-PENDING = {
-    "evaluation/predict.py": {"test_learner"}, "learners/adaptation/kernels.py": {"factor"},
-    "training/chunk.py": {"make_chunk"},
-    "protocols/matrix.py": {"matrix"}, "protocols/tanp.py": {"tanp"}, "protocols/temporal.py": {"temporal"},
-    "protocols/user_cold.py": {"user_cold"},
-}  # fmt: skip
-"""Functions that are still to be split."""
-
 FILES = sorted([*ROOT.rglob("*.py"), *(PROJECT / "scripts").glob("*.py"), *(PROJECT / "hydra_plugins").glob("*.py")])
 
 
@@ -47,7 +39,7 @@ def long_functions(text: str) -> list[str]:
 def test_sizes(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MODULE
-    assert set(long_functions(text)) <= PENDING.get(named(path), set())
+    assert not long_functions(text)
 
 
 def test_longer_functions_are_found():

@@ -10,17 +10,6 @@ import pytest
 import recmeta
 
 ROOT = Path(recmeta.__file__).parent
-ROOMS = (
-    "baselines", "cleaning", "datasets", "features", "hydra_plugins", "learners", "metrics", "numerics", "reporters",
-    "results", "scripts", "statistics", "sweeps",
-)  # fmt: skip
-"""Rooms that hold the rule; add a room once its docstrings are rewritten."""
-
-PENDING = {
-    "baselines/panel.py", "baselines/tuning.py", "learners/adaptation/", "metrics/names.py",
-}  # fmt: skip
-"""Modules of these rooms that are not rewritten yet."""
-
 LINE = 120
 CLAUSES = (
     "What", "That", "Who", "Whom", "Whose", "Which", "How", "Whether", "Where", "When", "Why", "There", "It", "As",
@@ -45,10 +34,9 @@ ALLOWED = {
 
 
 def modules() -> list[Path]:
-    """The files of the rooms, those pending aside."""
-    here = [ROOT.parent / room if (ROOT.parent / room).is_dir() else ROOT / room for room in ROOMS]
-    files = [path for room in here for path in (room.rglob("*.py") if room.is_dir() else [room.with_suffix(".py")])]
-    return sorted(path for path in files if not named(path).startswith(tuple(PENDING)))
+    """All files of the package, of scripts and of plugins."""
+    places = (ROOT, ROOT.parent / "scripts", ROOT.parent / "hydra_plugins")
+    return sorted(path for place in places for path in place.rglob("*.py"))
 
 
 def named(path: Path) -> str:

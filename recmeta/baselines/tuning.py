@@ -22,7 +22,7 @@ from recmeta.types import Baseline, Batch, Candidates, Features, Problem
 
 
 class Tuned(NamedTuple):
-    """A fitted baseline, and what was chosen on meta-validation.
+    """A fitted baseline, and its settings as meta-validation chose them.
 
     Attributes:
         baseline, state: the method, fitted.
@@ -178,7 +178,7 @@ def aggregate_baselines(
 
 
 def settings_report(tuned: Mapping[str, Tuned], shots: Sequence[int]) -> dict[str, dict]:
-    """What was chosen for each baseline that has settings, and from what.
+    """Report the settings chosen for each baseline that has settings, and the grid they were chosen from.
 
     The number tried, the metric, the seconds, the grid, and under its own name each setting's value by shots.
     """

@@ -51,7 +51,7 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
 
 
 def check_objective(objective: Any) -> None:
-    """Refuse what is no objective, and a loss that does not take what a loss is given.
+    """Refuse a part that is no objective, and a loss that does not take all that a loss is given.
 
     Raises:
         UserError: so.
@@ -139,7 +139,7 @@ def _visited(problem: Problem) -> Batch:
 
 
 def _check_shown(parts: Parts, problem: Problem) -> None:
-    """Refuse metrics of what is shown where there is no catalogue to show, or nothing to tell its entities apart by."""
+    """Refuse metrics of recommended items without a catalogue, or without features to compare items by."""
     catalogued = [metric for metric in parts.metrics if metric.shows]
     if (asked := [*catalogued, *parts.aggregates]) and not problem.candidates:
         raise UserError(
@@ -157,7 +157,7 @@ def _check_shown(parts: Parts, problem: Problem) -> None:
 
 
 def _check_room(parts: Parts, problem: Problem) -> None:
-    """Refuse rankings whose candidates leave no room to tell methods apart, and a choice by an undefined metric."""
+    """Refuse rankings that chance saturates, and a choice by a metric that is undefined."""
     batch, candidates = problem.validation, problem.candidates.get("validation")
     ranking = [metric for metric in parts.metrics if metric.reads == "score"]
     room = bounds(ranking, problem.spec, batch, candidates)

@@ -81,7 +81,7 @@ def component(group: str, block: Any, given: tuple[str, ...]) -> Callable[..., A
 
 @lru_cache(KEPT)
 def located(target: str) -> str:
-    """The full name of what a target names: where that is a module, the function of the same name in it.
+    """The full name of a target: where it names a module, the function of the same name in it.
 
     >>> located("recmeta.learners.maml"), located("optax.adam")
     ('recmeta.learners.maml.maml', 'optax.adam')
@@ -96,7 +96,7 @@ def located(target: str) -> str:
 
 @lru_cache(KEPT)
 def _made(group: str, pickled: bytes, given: tuple[str, ...]) -> Callable[..., Any]:
-    """What `component` makes of a block, once for all points of a sweep that have the same.
+    """Make the component of a block, once for all runs of a sweep that have the same.
 
     Same in its bytes: 1, 1.0 and True are equal, and no more than one of them is what a setting takes.
     """
@@ -115,7 +115,7 @@ def _made(group: str, pickled: bytes, given: tuple[str, ...]) -> Callable[..., A
 
 
 def _check_finite(where: str, value: Any) -> None:
-    """Refuse nan and infinity wherever they stand: no comparison with a range refuses nan."""
+    """Refuse nan and infinity, also inside lists and blocks: no comparison with a range refuses nan."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             _check_finite(f"{where}.{key}", inner)
@@ -127,7 +127,7 @@ def _check_finite(where: str, value: Any) -> None:
 
 
 def _instantiated(group: str, block: Mapping[str, Any], given: tuple[str, ...]) -> Any:
-    """The partial that Hydra makes of a block."""
+    """Instantiate a block with Hydra: the partial."""
     if block.get("_partial_") is not True:
         raise UserError(f"{group}._partial_ must be true: recmeta passes {', '.join(given) or 'nothing'} itself")
     if block.get("_convert_") != "all":
@@ -176,7 +176,7 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
 
 
 def _range(key: str, parameter: inspect.Parameter, hint: Any) -> Any:
-    """What an optimizer's setting must be: a number in its range, or a schedule; what is no number has its own hint."""
+    """The type of an optimizer's setting: a number in its range, or a schedule; others have their own annotation."""
     number = OPTIMIZER_RANGES.get(key)
     if number is None and type(parameter.default) in (int, float):
         number = int | float
@@ -221,5 +221,5 @@ def try_optimizer(optimizer: optax.GradientTransformation) -> Any:
 
 
 def _marks(hint: Any) -> list[tuple[Any, ...]]:
-    """What is annotated to a type, or to each of a union's."""
+    """The annotations of a type, or of each type of a union."""
     return [getattr(each, "__metadata__", ()) for each in (hint, *typing.get_args(hint))]

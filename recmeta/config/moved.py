@@ -20,7 +20,7 @@ MOVED: Mapping[str, str] = {
 
 
 def new_name(key: str, there: Collection[str]) -> str | None:
-    """Where a setting that is not taken stands now, in one line; None where it never moved.
+    """The new name of a setting that has moved, in one line; None where it never moved.
 
     Args:
         key: its dotted key.

@@ -158,7 +158,7 @@ def is_block(value: Any) -> bool:
 
 
 def called(block: Any) -> str:
-    """The name of what a block makes: the target's, and the settings; of a name, itself.
+    """The name of a part in tables: its target's, and the settings; of a name, itself.
 
     >>> called({"_target_": "mine.always", "value": 3})
     'always(value=3)'
@@ -171,14 +171,14 @@ def called(block: Any) -> str:
 
 
 def inline(where: str, block: Mapping[str, Any], given: tuple[str, ...] = ()) -> Callable[..., Any]:
-    """The checked partial of a block that stands in a list: it need not say that it is a partial."""
+    """The checked partial of a block in a list, where ``_partial_`` need not be written."""
     made = component(where, {**block, "_partial_": True, "_convert_": "all"}, given)
     assert made is not None  # only a group may lack its target
     return made
 
 
 def supplied(made: Callable[..., T], *given: str) -> Callable[..., T]:
-    """A component that is passed what it asks for by name, of what Python has for it.
+    """Pass a component those of the available arguments that it asks for by name.
 
     Args:
         made: its partial.
@@ -203,7 +203,7 @@ def made_of(kind: type[T] | tuple[type[T], ...], where: str, block: Mapping[str,
 
 @lru_cache(KEPT)
 def _called(made: Callable[..., T]) -> T:
-    """What a partial makes, once: programs are compiled once for one and the same metric."""
+    """Call a partial, once: programs are compiled once for one and the same metric."""
     return made()
 
 

@@ -43,7 +43,7 @@ SEEDS = 2**32
 
 @dataclass
 class Root:
-    """The run's scalars; what each means stands in conf/config.yaml."""
+    """The run's scalars; conf/config.yaml has a comment on each."""
 
     dataset: Any = MISSING
     cleaning: Any = MISSING
@@ -80,7 +80,7 @@ def register() -> None:
 
 
 def kind(key: str) -> str:
-    """What a root key must be, in words; empty for a group, and for what is no root key."""
+    """The type of a root key, in words; empty for a group, and for a key that is unknown."""
     return next((KINDS.get(str(known.type), "") for known in fields(Root) if known.name == key), "")
 
 

@@ -52,7 +52,7 @@ def _targets(value: Any) -> Iterator[str]:
 
 @lru_cache(256)
 def _with_imports(module: str) -> Mapping[str, Path]:
-    """A module's file, and those of what it imports that are in no library folder."""
+    """A module's file, and those of its imports that are in no library folder."""
     found: dict[str, Path] = {}
     left = [module]
     while left:
@@ -70,7 +70,7 @@ def _place(spec: ModuleSpec) -> str:
 
 
 def _imports(spec: ModuleSpec) -> Iterator[str]:
-    """The modules that a module's file names in imports, wherever they stand."""
+    """The modules that a module's file imports, anywhere in it."""
     assert spec.origin is not None
     try:
         tree = ast.parse(Path(spec.origin).read_bytes())
@@ -109,7 +109,7 @@ def _module(target: str) -> ModuleSpec | None:
 
 
 def _spec(module: str) -> ModuleSpec | None:
-    """How a module is found; None where it is none. Its parents are imported, as the component itself was."""
+    """Find a module's spec; None where there is none. Its parents are imported, as the component itself was."""
     try:
         return importlib.util.find_spec(module)
     except (ImportError, ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""Encoders: ids and features to representations. Each is a `flax.nnx` module, called as
+"""Encoders: ids and features to representations, as `flax.nnx` modules.
 
 ``encoder(context, support, x) -> Encoding``
 

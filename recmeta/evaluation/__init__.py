@@ -1,1 +1,1 @@
-"""Adapt on the support, predict the query, and score what was predicted."""
+"""Adapt on the support, predict the query, and score the predictions."""

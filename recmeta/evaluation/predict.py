@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -185,9 +185,43 @@ def test_learner(
         scored: from `make_scored`, of the same metrics.
         constants: of the learner's model.
     """
-    spec, shots = problem.spec, jnp.array(problem.shots)
     ranking = [metric for metric in metrics if metric.reads == "score"]
+    test, ranked, folded = test_programs(learner, objective, problem, ranking, aggregates)
     replicas = (params, numbers), constants
+
+    def tested(scenario: str, batch: Batch, place: Array) -> TestResult:
+        full, error, change = test(replicas, place, batch)
+        scores: Any = scored(full, batch)
+        at_once = {}
+        if candidates := problem.candidates.get(scenario):
+            catalogue = (replicas, place, batch, candidates, problem.train.entities)
+            scores |= ranked(*catalogue) if ranking else {}
+            at_once = folded(*catalogue) if aggregates else {}
+        return jax.device_get(TestResult(scores, error, change, at_once))
+
+    # In turns: memory does not grow with their number, and the tests of one are work enough for a device.
+    places = jnp.arange(len(jax.tree.leaves(params)[0]))
+    return {
+        scenario: jax.tree.map(lambda *each: np.stack(each), *(tested(scenario, batch, place) for place in places))
+        for scenario, batch in problem.test.items()
+    }
+
+
+def test_programs(
+    learner: MakeLearner,
+    objective: Objective,
+    problem: Problem,
+    ranking: Sequence[Metric],
+    aggregates: Sequence[Aggregate],
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """Build the tests of one replica out of several: predictions, rankings of a catalogue, metrics of all tasks.
+
+    Args:
+        learner, objective, problem: as for `test_learner`.
+        ranking: metrics that read scores.
+        aggregates: metrics of all tasks at once.
+    """
+    spec, shots = problem.spec, jnp.array(problem.shots)
 
     def nth(replicas: Replicas, place: Array) -> tuple[Params, Learner]:
         own, constants = replicas
@@ -214,28 +248,13 @@ def test_learner(
         score = lambda task, query: learner_scores(made, params, headline, task, query)[0]  # noqa: E731
         return fold(aggregates, score, batch, candidates, entities)
 
-    def tested(scenario: str, batch: Batch, place: Array) -> TestResult:
-        full, error, change = test(replicas, place, batch)
-        scores: Any = scored(full, batch)
-        at_once = {}
-        if candidates := problem.candidates.get(scenario):
-            catalogue = (replicas, place, batch, candidates, problem.train.entities)
-            scores |= ranked(*catalogue) if ranking else {}
-            at_once = folded(*catalogue) if aggregates else {}
-        return jax.device_get(TestResult(scores, error, change, at_once))
-
-    # In turns: memory does not grow with their number, and the tests of one are work enough for a device.
-    places = jnp.arange(len(jax.tree.leaves(params)[0]))
-    return {
-        scenario: jax.tree.map(lambda *each: np.stack(each), *(tested(scenario, batch, place) for place in places))
-        for scenario, batch in problem.test.items()
-    }
+    return test, ranked, folded
 
 
 def adaptation(
     objective: Objective, predictions: Predictions, batch: Batch
 ) -> tuple[Float[Array, "C D"], Float[Array, "C"]]:
-    """What adaptation does on a batch: see `TestResult.error` and `TestResult.change`.
+    """Measure adaptation on a batch: see `TestResult.error` and `TestResult.change`.
 
     Args:
         objective: says whether scores stand for labels.
@@ -257,8 +276,9 @@ def adaptation(
 def disagreement(
     score: Float[Array, "*D T n"], other: Float[Array, "*#D T n"], pairs: Bool[Array, "T n n"]
 ) -> Float[Array, "*D"]:
-    """The share of a task's pairs of rows that two scores order differently, a tie in one of them being half; the mean
-    over the tasks that have pairs.
+    """The share of a task's pairs of rows that two scores order differently, a tie in one of them being half.
+
+    Of many tasks, the mean over those that have pairs.
 
     >>> score, other = jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[3.0, 1.0, 2.0]])
     >>> f"{disagreement(score, other, jnp.ones((1, 3, 3), bool) & ~jnp.eye(3, dtype=bool)):.3f}"
@@ -283,7 +303,7 @@ def disagreement(
 def learner_report(
     tested: Mapping[str, TestResult], problem: Problem, seeds: Sequence[int], *, rates: bool = True
 ) -> tuple[pl.DataFrame, dict[str, dict]]:
-    """Lay out what tests say of some replicas as one method.
+    """Lay out the test results of some replicas as one method.
 
     Args:
         tested: of these replicas alone.

@@ -1,4 +1,4 @@
-"""What predictions are worth: each metric of each task, and one row per task to keep. Query labels are read here."""
+"""Score predictions: each metric of each task, and one row per task. Query labels are read here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS_AT_ONCE = 1 << 15
 
 
 class Predictions(NamedTuple):
-    """Query scores of many tasks, and the labels they stand for (within the label range)."""
+    """Query scores of many tasks, and their predicted labels (within the label range)."""
 
     score: Float[Array, "... T n"]
     label: Float[Array, "... T n"]
@@ -35,7 +35,7 @@ Scored = Callable[[Predictions, Batch], dict[str, Array]]
 
 
 def jit_undefined(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
-    """Compile a function that returns NaN for what is undefined: JAX_DEBUG_NANS=1 is not to report those."""
+    """Compile a function that returns NaN where it is undefined: JAX_DEBUG_NANS=1 is not to report those."""
     compiled = jax.jit(function)
 
     def call(*arguments: PyTree) -> PyTree:
@@ -167,7 +167,7 @@ def fold(
 
 
 def _scale(spec: DataSpec) -> dict[str, Any]:
-    """What a view must know of labels."""
+    """The label range and levels that a view needs."""
     return {"like": spec.like, "low": spec.low, "high": spec.high, "levels": spec.levels}
 
 
@@ -182,7 +182,7 @@ def _tasks_at_once(candidates: Candidates) -> int:
 
 
 class Bounds(NamedTuple):
-    """What a random order of a task's candidates scores in expectation, and what its own labels score."""
+    """The expected score of a random order of a task's candidates, and the score of its own labels."""
 
     floor: Float[Array, "T"]
     oracle: Float[Array, "T"]
@@ -257,7 +257,7 @@ def task_scores(
     method: str,
     seeds: Sequence[int | None],
 ) -> pl.DataFrame:
-    """Lay scores out as one row per (seed, shots, task), what is known of the task, and a column per metric."""
+    """Lay scores out as one row per (seed, shots, task), with facts about the task and a column per metric."""
     shots, tasks = problem.shots, problem.names[scenario]
     queries = np.asarray(problem.test[scenario].task.query.mask.sum(1)).tolist()
     shape = (len(seeds), len(shots), len(tasks))

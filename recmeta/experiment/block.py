@@ -52,7 +52,7 @@ class Block(NamedTuple):
 
     @property
     def seeds(self) -> int:
-        """How many replicas are seeds of open runs."""
+        """The number of replicas that are seeds of open runs."""
         return sum(one.replicas.stop - one.replicas.start for one in self.open.values())
 
 

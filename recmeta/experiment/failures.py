@@ -1,4 +1,4 @@
-"""Record failures, and explain errors in one line: what, where, and what is allowed instead."""
+"""Record failures, and explain errors in one line: the setting, its value, and the allowed ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_NAME = "Config group override must be"
 
 
 class Failure(NamedTuple):
-    """Why a point could not be run, in one line, and the exit code: 2 for what was typed, 1 for all else."""
+    """A failed run: the reason in one line, and the exit code, 2 for an error of the user, 1 for all others."""
 
     line: str
     code: int
@@ -34,31 +34,31 @@ failed: list[Failure] = []
 
 
 def record(error: Exception, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Note that a point of a sweep failed, say so, and write it down where its run would be."""
+    """Record that a run of a sweep failed: print it, and write it where the run would be."""
     failed.append(failure(error))
     say(f"{' '.join(overrides)}: {failed[-1].line}")
     run_directory.record_failure(config, overrides, error, failed[-1].code)
 
 
 def is_defect(error: BaseException) -> bool:
-    """Whether an error of a job is recmeta's fault, and not what was typed."""
+    """Whether an error of a job is a defect of recmeta, and no error of the user."""
     return not isinstance(error, UserError | OmegaConfBaseException)
 
 
 def failure(error: Exception) -> Failure:
-    """Why a job failed; where a defect is, is shown."""
+    """The failure that an error makes; of a defect, the traceback is printed."""
     if is_defect(error):
         traceback.print_exception(error)
     return Failure(explain(error), 1 if is_defect(error) or isinstance(error, Diverged) else 2)
 
 
 def say(line: str) -> None:
-    """Say a line on standard error."""
+    """Print a line on standard error."""
     print(f"recmeta: {line}", file=sys.stderr)
 
 
 def explain(error: BaseException) -> str:
-    """One line: what, where, and what is allowed instead."""
+    """Explain an error in one line: the setting, its value, and the allowed ones."""
     if isinstance(error, MissingConfigException):
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={choice}: no such choice; there are {_listed(error.options or schema.choices(group))}"
@@ -96,7 +96,7 @@ def _override(error: BaseException) -> str:
 
 
 def _no_key(typed: str, cause: OmegaConfBaseException) -> str:
-    """For a key that does not exist: which ones do."""
+    """Explain a key that does not exist: list those that do."""
     parent = cause.parent_node
     if not re.search(r"not in (struct|'Root')", str(cause)) or not isinstance(parent, DictConfig):
         return ""
@@ -108,14 +108,14 @@ def _no_key(typed: str, cause: OmegaConfBaseException) -> str:
 
 
 def _wrong_type(typed: str) -> str:
-    """For one of the root's own keys: what it must be."""
+    """Explain a root key of a wrong type: name the right one."""
     key, _, value = typed.partition("=")
     kind = schema.kind(key) if value else ""
     return kind and f"{typed}: must be {kind}"
 
 
 def _no_name(typed: list[str]) -> str:
-    """For a group that is set to what is no name, or no group at all."""
+    """Explain a group that is set to no name, or a key that is no group."""
     for text in typed:
         key, equals, _ = text.partition("=")
         if equals and key in ("", *schema.GROUPS, "experiment"):

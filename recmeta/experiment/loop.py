@@ -140,7 +140,7 @@ def train(
 
 
 def values(block: Block, reported: ChunkReport) -> dict[Path, float]:
-    """What a search would be told of each open run were its training to end here; not of those that have stopped."""
+    """The value of each open run for a search, were its training to end here; not of those that have stopped."""
     return {
         one.run.directory: float(reported.best[one.replicas].mean())
         for one in block.open.values()

@@ -72,7 +72,7 @@ class PlannedRun(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What runs share that differ in nothing but seeds and traced hyper-parameters.
+    """The parts that runs share which differ in nothing but seeds and traced hyper-parameters.
 
     Attributes:
         settings, parts: of one of them.
@@ -111,7 +111,7 @@ class Prepared(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What is to be done for a run.
+    """The status of a run: done, to be resumed, or to be started over.
 
     Attributes:
         summary: of a run that is done; None where there is something to do.
@@ -125,7 +125,7 @@ class Status(NamedTuple):
 
 
 def plan(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool) -> PlannedRun:
-    """Make the components of a config, and look what its directory holds.
+    """Make the components of a config, and read its run directory.
 
     Raises:
         UserError: for anything that can be refused before the data are loaded.
@@ -145,7 +145,7 @@ def load(parts: Parts) -> tuple[Interactions, Problem]:
 
 
 def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
-    """Build what is built once, and check all that needs the data but not the seeds.
+    """Build all that is built once, and run the checks that need the data but not the seeds.
 
     Args:
         run: whose components and settings are used.
@@ -218,7 +218,7 @@ def make_learner(parts: Parts, problem: Problem, objective: Objective) -> tuple[
 
 
 def check_batches(parts: Parts, problem: Problem, objective: Objective, shapes: Params) -> list[str]:
-    """Check an augmentation, and what of a batch reaches the loss; see `compatibility.check_batch`."""
+    """Check an augmentation, and the parts of a batch that reach the loss; see `compatibility.check_batch`."""
     if parts.augmentation:
         compatibility.check_augmentation(parts.augmentation(), problem)
 
@@ -288,12 +288,12 @@ def evaluate_baselines(parts: Parts, problem: Problem, scored: score.Scored) -> 
 
 
 def hashes(run: PlannedRun, prepared: Prepared) -> dict[str, str]:
-    """Of config, data, protocol and code, of components that are not recmeta's, and of the start."""
+    """The hashes of config, data, protocol and code, of components from elsewhere, and of the start."""
     return {"config": run.config_hash, **prepared.hashes}
 
 
 def status(run: PlannedRun, prepared: Prepared, previous: Previous) -> Status:
-    """Whether a run is done, to be resumed, or to be started over.
+    """Decide if a run is done, to be resumed, or to be started over.
 
     Args:
         run, prepared: what is asked for.

@@ -157,7 +157,7 @@ def open_runs(runs: Sequence[PlannedRun], prepared: Prepared, block: Block, stac
 
 
 def start(one: OpenRun, prepared: Prepared, step: int) -> None:
-    """Start a run's reporter, and note what the user should know before the numbers."""
+    """Start a run's reporter, and note all that the user should know before the numbers."""
     run, settings = one.run, one.run.settings
     about = Run(
         name=settings.name, directory=run.directory, config=run.config, overrides=run.overrides,
@@ -171,7 +171,7 @@ def start(one: OpenRun, prepared: Prepared, step: int) -> None:
 
 
 def provenance_of(run: PlannedRun, prepared: Prepared) -> dict[str, Any]:
-    """What a run's numbers depend on."""
+    """Collect the provenance of a run: hashes, versions, device, counts of data and split."""
     data, split = prepared.data, prepared.problem.split
     return {
         "hashes": hashes(run, prepared),
@@ -183,7 +183,7 @@ def provenance_of(run: PlannedRun, prepared: Prepared) -> dict[str, Any]:
 
 
 def notes(run: PlannedRun, prepared: Prepared) -> list[str]:
-    """What the user should know before the numbers: the data, what was dropped, what leaks, what is not used."""
+    """List the notes to a run: the data, dropped rows, leaks in time, unused components."""
     data, split = prepared.data, prepared.problem.split
     lines = [*data.notes]
     lines.append(f"{data.name}: " + ", ".join(f"{name} {count:,}" for name, count in data.counts.items()))
@@ -258,13 +258,13 @@ def save_own(progress: Progress, one: OpenRun) -> None:
 
 
 def no_learner(one: OpenRun) -> None:
-    """What `report` gives of the baselines alone."""
+    """Report the baselines alone: nothing."""
 
 
 def report(
     prepared: Prepared, results: Mapping[str, predict.TestResult], best: tuple[np.ndarray, np.ndarray], one: OpenRun
 ) -> Learned:
-    """What a run's learner did."""
+    """Report a run's learner: task scores, adaptation, the value that chose its checkpoints."""
     own, (value, step) = jax.tree.map(lambda values: values[one.replicas], (results, best))
     seeds, rates = one.run.settings.seeds, prepared.objective.rates
     frame, adaptation = predict.learner_report(own, prepared.problem, seeds, rates=rates)
@@ -275,8 +275,10 @@ def report(
 def test(
     prepared: Prepared, training: Training, params: Params, numbers: Numbers
 ) -> tuple[dict[str, predict.TestResult], float]:
-    """Test every replica, and say how many rows of task scores a second: a row is a task adapted to at one support size
-    by one seed; the shallower depths are part of what it costs."""
+    """Test every replica, and measure the rows of task scores per second.
+
+    A row is a task adapted to at one support size by one seed; the shallower depths are part of its cost.
+    """
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
     results = predict.test_learner(
         training.learner,

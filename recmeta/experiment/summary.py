@@ -1,4 +1,4 @@
-"""Summarise a run: what ``summary.json`` says, and its lines for the user."""
+"""Summarise a run: the content of ``summary.json``, and its lines for the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recmeta.types import Interactions, Problem
 
 
 class Reference(NamedTuple):
-    """What does not depend on the learner: worked out once, also where many runs share a problem.
+    """The results that do not depend on the learner: worked out once, also where many runs share a problem.
 
     Attributes:
         frame: the baselines' task scores; None without any.
@@ -32,7 +32,7 @@ class Reference(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What is said of the learner alone.
+    """The results of the learner alone.
 
     Attributes:
         frame: its task scores.
@@ -72,7 +72,7 @@ def summarise(
     *,
     rates: bool = True,
 ) -> tuple[Summary, pl.DataFrame]:
-    """The summary of a run, but for what it cost, and the task scores of all methods.
+    """Summarise a run, its cost aside, and join the task scores of all methods.
 
     Args:
         name, hashes: of the run.
@@ -113,12 +113,12 @@ def summarise(
 
 
 def goals(parts: Parts) -> dict[str, Goal]:
-    """Of every metric that a run reports, whether lower or higher is better."""
+    """The goal of every metric that a run reports: lower or higher is better."""
     return {metric.name: metric.goal for metric in (*parts.metrics, *parts.aggregates)}
 
 
 def validation(value: np.ndarray, step: np.ndarray, metric: Metric) -> Validation:
-    """What chose the checkpoints that were tested: the mean over seeds of the best meta-validation, and each seed's.
+    """The value that chose the checkpoints: the mean over seeds of the best meta-validation, and each seed's.
 
     This is what a search may look at; the test tasks' value is not.
     """
@@ -142,7 +142,7 @@ def attainable(data: Interactions, problem: Problem) -> dict[str, float]:
 
 
 def baseline_lines(settings: Mapping[str, Any], headline: int) -> list[str]:
-    """What was chosen for each baseline at the headline support size, out of how many."""
+    """List the settings chosen for each baseline at the headline support size, out of how many."""
     lines = []
     for name, chosen in settings.items():
         place = chosen["shots"].index(headline)

@@ -1,4 +1,4 @@
-"""Metrics by name, what each may be asked of, and the range that a task leaves to it."""
+"""Find metrics by name, refuse those that do not fit, and compute the range that a task leaves to each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Metric(NamedTuple):
     def value(
         self, values: Float[Array, "q"], label: Float[Array, "q"], mask: Bool[Array, "q"], like: float | Array
     ) -> Float[Array, ""]:
-        """The metric of query rows alone, ``values`` being what it reads; where it matters, labels are from 0 to 1."""
+        """The metric of query rows alone, ``values`` being scores or predictions; labels are from 0 to 1."""
         return self.of(query_view(values, values, label, mask, like=like))
 
 
@@ -85,7 +85,7 @@ def aggregate(name: str) -> Aggregate | None:
 
 
 def random_floor(metric: Metric, view: View) -> Float[Array, ""]:
-    """What a random order of the candidates scores in expectation, exactly: the value of a constant scorer.
+    """The exact expected score of a random order of the candidates: the value of a constant scorer.
 
     Args:
         metric: one that reads scores.
@@ -106,7 +106,7 @@ def random_floor(metric: Metric, view: View) -> Float[Array, ""]:
 
 
 def oracle(metric: Metric, view: View) -> Float[Array, ""]:
-    """What the labels themselves score as predictions and scores: the best value that there is.
+    """The score of the labels themselves as predictions and scores: the best value that there is.
 
     Args:
         metric: any.
@@ -164,7 +164,7 @@ def check_cutoff(metric: Metric | Aggregate, candidates: Int[np.ndarray, "T"]) -
 
 
 def check_floor(metric: Metric, floor: Float[np.ndarray, "T"]) -> None:
-    """Refuse a metric that barely tells methods apart, since the candidates are so few or so often liked.
+    """Refuse a metric that barely separates methods, since the candidates are so few or so often liked.
 
     Args:
         metric: one that reads scores.

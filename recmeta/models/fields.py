@@ -1,4 +1,4 @@
-"""One side's fields to one vector: what every encoder begins with."""
+"""Embed one side's fields into one vector: the first step of every encoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Table(nnx.Param):
 
 
 class Side(Protocol):
-    """What encodes one side by itself, and how wide that is."""
+    """A module that encodes one side by itself, and its width."""
 
     width: int
 

@@ -37,7 +37,7 @@ class Linear(nnx.Linear):
 
 
 class Rectifier(nnx.Module):
-    """What stands between dense layers: ReLU, with ``norm`` of its input normalised over the layer.
+    """ReLU between dense layers, with ``norm`` of its input normalised over the layer.
 
     "norm" is its name among the parameters too, by which ``adapts: norm`` finds it.
 

@@ -140,7 +140,7 @@ def with_constants(model: Model, constants: Constants) -> Model:
 
 
 def hash_constants(constants: Constants) -> str:
-    """The sha256 of a model's constants: where they stand, their types, shapes and values."""
+    """Hash a model's constants by sha256: their paths, types, shapes and values."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(constants):
         values = np.asarray(leaf)

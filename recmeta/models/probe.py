@@ -42,7 +42,7 @@ class Recorder:
 
 
 def touched(model: Model, params: Params, context: Features, support: Support) -> Params:
-    """For each table, the rows that encoding the support looks up, in the order and as often as it does.
+    """The rows of each table that encoding the support looks up, in the order and as often as it does.
 
     An encoder must index its tables outside of any loop of its own.
 
@@ -90,7 +90,7 @@ def probe(model: Model, tasks: Task) -> Model:
 
 
 def check_widths(model: Model, params: Params, task: Task) -> None:
-    """Refuse an encoder whose representations are not as wide or as many as it must say.
+    """Refuse an encoder whose representations differ in width or number from its contract.
 
     Raises:
         UserError: saying what they are.

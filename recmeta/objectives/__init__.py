@@ -1,4 +1,4 @@
-"""Objectives: what is minimised, and in which units a score is."""
+"""Objectives: the loss that is minimised, and the units of a score."""
 
 from recmeta.objectives.pointwise import bce, mae, masked_mean, mse
 

@@ -1,4 +1,4 @@
-"""What is minimised, and in which units a score is."""
+"""Pointwise losses, mean over rows: squared error, absolute error, binary cross entropy."""
 
 from __future__ import annotations
 

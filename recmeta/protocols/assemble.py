@@ -103,7 +103,7 @@ def _seen(data: Interactions, rows: Int[np.ndarray, "m"]) -> tuple[Bool[np.ndarr
 
 
 def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: EpisodePlan, query: int, known: bool):
-    """Vocabularies, scales, the mean: on the meta-train rows, and on the features of whom they are about."""
+    """Fit vocabularies, scales and the mean: on meta-train rows, and on features of their users and items."""
     users, items = _seen(data, rows)
     context, contexts, user_notes = fitting.fit(data.users, users, ids=known)
     row, entities, item_notes = fitting.fit(data.items, items, ids=True)
@@ -165,7 +165,7 @@ def _batch(data: Interactions, tables: Mapping[str, Mapping[str, np.ndarray]], p
 def _about(
     data: Interactions, train: Histories, picks: Picks, complete: Float[np.ndarray, "U"] | None
 ) -> dict[str, np.ndarray]:
-    """What is known of each test task.
+    """Compute facts about each test task.
 
     How long its history is, how often its query is rated, how much of it is new; and how much is known of its entity,
     where there are features to know.
@@ -189,7 +189,7 @@ _ROLE, _PART = pl.Enum(["train", "validation", "test"]), pl.Enum(["pool", "suppo
 
 
 def _candidate_note(data: Interactions, candidates: CandidateRule) -> list[str]:
-    """That ranks among a sample are not ranks among all, and how they are related."""
+    """Note that ranks among a sample are not ranks among all, and how they are related."""
     if candidates.kind != "sampled":
         return []
     many = len(data.items.ids)

@@ -1,4 +1,4 @@
-"""What a query row is ranked among: the query itself, or a catalogue."""
+"""Choose the candidates that a query row is ranked among: the query itself, or a catalogue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ the time of the task's first query row. sampled: some drawn at random, with the 
 
 
 class CandidateRule(NamedTuple):
-    """What query rows are ranked among: the block `protocol.candidates`.
+    """The rule for candidates of query rows: the block `protocol.candidates`.
 
     Attributes:
         kind: see `Kind`.
@@ -75,7 +75,7 @@ def make_candidates(
 
 
 def _allowed(data: Interactions, picks: Picks, rule: CandidateRule, listed, seed: int) -> Bool[np.ndarray, "T N"]:
-    """Which of the listed may be ranked at all, before what is known of the task is taken out."""
+    """The listed items that may be ranked at all, before those that the task already has are removed."""
     if rule.kind == "available":
         if data.time is None:
             raise UserError(
@@ -101,7 +101,7 @@ def _allowed(data: Interactions, picks: Picks, rule: CandidateRule, listed, seed
 
 
 def _known_of(data: Interactions, train: Histories, picks: Picks) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
-    """What each task is known to have: pairs of a task and an item."""
+    """Pairs of a task and an item that it already has."""
     task, column = np.nonzero(picks.support >= 0)
     shown = data.item[picks.support[task, column]]
     where = np.full(len(data.users.ids), -1)
@@ -116,7 +116,7 @@ def _known_of(data: Interactions, train: Histories, picks: Picks) -> tuple[Int[n
 
 
 def self_information(counts: Float[np.ndarray, "N"], entities: int) -> Float[np.ndarray, "N"]:
-    """How surprising each item is, in bits: ``-log2`` of the share of meta-train's entities that have it.
+    """Self-information of each item, in bits: ``-log2`` of the share of meta-train's entities that have it.
 
     One is added to both counts, so that an item that meta-train has not seen is the most surprising, not infinitely so.
 

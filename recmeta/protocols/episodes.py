@@ -18,7 +18,7 @@ Order = Literal["random", "time"]
 
 
 class NegativeSampling(NamedTuple):
-    """How negatives are drawn for each task at each visit in training (`protocol.episodes.negatives`).
+    """Sampling of negatives for each task at each visit in training (`protocol.episodes.negatives`).
 
     Attributes:
         number: of negatives per task; 0: none.
@@ -36,7 +36,7 @@ class NegativeSampling(NamedTuple):
 
 
 class Episodes(NamedTuple):
-    """How a task's rows become its support and its query: the block `protocol.episodes`.
+    """Sizes of a task's support and query, in training and at test: the block `protocol.episodes`.
 
     Attributes:
         shots: support sizes to evaluate at; supports are nested, the query is the same for all.
@@ -124,7 +124,7 @@ def plan_episodes(data: Interactions, episodes: Episodes, order: Order) -> Episo
 
 
 def _check_times(data: Interactions, episodes: Episodes, order: Order) -> None:
-    """Refuse what needs the times of rows where there are none."""
+    """Refuse a setting that needs the times of rows where there are none."""
     if data.time is not None:
         return
     lacks = f"{data.name} has no time column"

@@ -90,7 +90,7 @@ def matrix(
 
 
 def _trained_on(plan: Plan, scenarios: Mapping[str, State], selection: State | None) -> Plan:
-    """Leave out the tasks of warm users whom the history filter keeps from meta-train: nobody knows them."""
+    """Leave out the tasks of warm users that the history filter keeps from meta-train: nobody is trained on them."""
 
     def kept(picks: Picks, state: State) -> Picks:
         there = np.isin(picks.entity, plan.train.entity) if state.startswith("w") else slice(None)

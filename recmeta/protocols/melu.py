@@ -1,4 +1,4 @@
-"""melu: MeLU's own cold users and cold items of MovieLens 1M. `docs/protocols.md` says where this differs."""
+"""melu: MeLU's own cold users and cold items of MovieLens 1M. `docs/protocols.md` lists the differences."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def shares(count: Int[np.ndarray, "N"], sampling: NegativeSampling) -> Int[np.nd
 
 
 def known_then(catalogue: Catalogue, time: Int[Array, "T"]) -> Int[Array, "T"]:
-    """How many of the catalogue's first items had appeared by a time; all, where the catalogue has no times."""
+    """Count the catalogue's first items that had appeared by a time; all, where the catalogue has no times."""
     if catalogue.since is None:
         return jnp.full(time.shape, len(catalogue.entity))
     return jnp.searchsorted(catalogue.since, time, side="right")

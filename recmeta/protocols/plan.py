@@ -1,4 +1,4 @@
-"""What a protocol decides, in rows of the data: who is trained on, who is tested on, and what each of them shows.
+"""Plan a split in rows of the data: users to train on, users to test on, and the rows that each of them has.
 
 A protocol is a function that makes a `Plan`; `recmeta.protocols.assemble` makes a `Problem` of it. The *entity* of a
 task is a user here; where an item is the task, the data set is turned about first (`turned`).
@@ -33,7 +33,7 @@ class Histories(NamedTuple):
 
     @property
     def size(self) -> Int[np.ndarray, "T"]:
-        """How many rows each entity has."""
+        """The number of rows of each entity."""
         return np.diff(self.start)
 
 
@@ -46,7 +46,7 @@ class Picks(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a protocol decides.
+    """The decisions of a protocol: meta-train, meta-validation, meta-test.
 
     Attributes:
         train: meta-train; supports and queries are drawn from it at each visit, and all that is fitted is fitted to it.
@@ -62,7 +62,7 @@ class Plan(NamedTuple):
 
 
 def turned(data: Interactions, task: Side) -> Interactions:
-    """The data set with the task's entities on the users' side; what relations are of changes sides too."""
+    """The data set with the task's entities on the users' side; relations change sides too."""
     if task == "user":
         return data
     other: Mapping[str, Side] = {"user": "item", "item": "user"}
@@ -82,7 +82,7 @@ def labelled(data: Interactions, labels: Labels) -> Interactions:
 
 
 def times(data: Interactions) -> Int[np.ndarray, "n"]:
-    """When each row was; all the same where that is not known."""
+    """The time of each row; all the same where it is not known."""
     return np.zeros(len(data.user), np.int64) if data.time is None else data.time
 
 
@@ -90,7 +90,7 @@ def times(data: Interactions) -> Int[np.ndarray, "n"]:
 
 
 def digest(*parts) -> bytes:
-    """A hash that depends on nothing but what is said."""
+    """A hash that depends on nothing but its arguments."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
 
 

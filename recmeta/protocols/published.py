@@ -1,4 +1,4 @@
-"""Split warm and cold users by warm and cold items as MeLU and MetaHIN did: what the two published protocols share."""
+"""Split warm and cold users by warm and cold items, for the published protocols of MeLU and MetaHIN."""
 
 from __future__ import annotations
 

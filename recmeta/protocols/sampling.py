@@ -21,7 +21,7 @@ NEGATIVES = 1
 
 
 class Draw(NamedTuple):
-    """Which tasks, which of their rows (support first), and which of these count.
+    """Drawn tasks, their drawn rows (support first), and a mask of the rows that count.
 
     Attributes:
         task: of the draw.
@@ -160,7 +160,7 @@ def gather(tasks: Tasks, drawn: Draw, *, support: int) -> Batch:
 def _gather_negatives(
     tasks: Tasks, task: Int[Array, "T"], place: Int[Array, "T m"], many: Int[Array, "T"]
 ) -> Negatives:
-    """Fetch the features of drawn negatives, with what each was drawn by, and leave out what the task itself has."""
+    """Fetch the features and log-probabilities of drawn negatives, and mask those that the task itself has."""
     assert tasks.catalogue is not None
     entity = tasks.catalogue.entity[place]
     mask = ~had(tasks, tasks.catalogue, task, entity) & (many > 0)[:, None]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from recmeta.protocols.assemble import assemble
 from recmeta.protocols.episodes import (
@@ -21,6 +23,7 @@ from recmeta.protocols.plan import (
     TEST,
     VALIDATION,
     WARM,
+    Histories,
     Picks,
     Plan,
     between,
@@ -85,17 +88,8 @@ def tanp(
 
     def all_the_rest(wanted: int, draws: int) -> Picks:
         chosen = only(left, role == wanted)
-        rows = [
-            row[known[interactions.item[row]]] for row in turns(interactions, chosen, "random", seed=seed, draws=draws)
-        ]
-        entities = np.repeat(chosen.entity, draws)
-        enough = np.array([len(row) > support for row in rows], bool)
-        kept = [row for row, there in zip(rows, enough, strict=True) if there]
-        width = max((len(row) - support for row in kept), default=1)
-        return Picks(
-            entities[enough],
-            lay_out([row[:support] for row in kept], support),
-            lay_out([row[support:] for row in kept], width),
+        return rest_as_query(
+            interactions, chosen, known, support, turns(interactions, chosen, "random", seed=seed, draws=draws)
         )
 
     test_rows = only(left, role == TEST).row
@@ -110,3 +104,24 @@ def tanp(
         },
     )
     return assemble(interactions, check_enough(interactions, plan, "lower protocol.episodes.min_history"), planned)
+
+
+def rest_as_query(
+    data: Interactions, chosen: Histories, known: Bool[np.ndarray, "I"], support: int, rows: Sequence[np.ndarray]
+) -> Picks:
+    """Take the first rows of each history as the support, and all others as the query.
+
+    Args:
+        data: the data set.
+        chosen: whose histories.
+        known: items that meta-train has; rows of others are left out.
+        support: how many rows the support has; a history without more has no task.
+        rows: each history's rows in the order of a draw, for all draws of an entity one after the other.
+    """
+    kept = [row[known[data.item[row]]] for row in rows]
+    entities = np.repeat(chosen.entity, len(rows) // max(len(chosen.entity), 1))
+    enough = np.array([len(row) > support for row in kept], bool)
+    kept = [row for row, there in zip(kept, enough, strict=True) if there]
+    width = max((len(row) - support for row in kept), default=1)
+    first, rest = [row[:support] for row in kept], [row[support:] for row in kept]
+    return Picks(entities[enough], lay_out(first, support), lay_out(rest, width))

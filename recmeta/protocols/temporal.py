@@ -1,4 +1,4 @@
-"""temporal: what was known at one moment trains; whoever appears after it is tested on."""
+"""temporal: all rows before one moment train; users who appear after it are tested on."""
 
 from __future__ import annotations
 

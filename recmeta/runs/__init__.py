@@ -1,1 +1,1 @@
-"""A run's directory: what lies in it, who holds it, and what its numbers depend on."""
+"""A run's directory: its files, its lock, and the provenance of its numbers."""

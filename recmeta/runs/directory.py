@@ -26,7 +26,7 @@ class Occupied(UserError):
 
 
 class Previous(NamedTuple):
-    """What a run directory holds of an earlier run.
+    """The content of a run directory from an earlier run.
 
     Attributes:
         summary: of a run that is complete; None where there is none.
@@ -42,7 +42,7 @@ class Previous(NamedTuple):
 
 
 def place(config: Config, digest: str | None = None) -> Path:
-    """Where the run of a config is written: one directory per config.
+    """The directory of a config's run: one per config.
 
     Args:
         config: resolved.
@@ -62,7 +62,7 @@ def check_name(name: str) -> None:
 
 
 def read(directory: Path, digest: str) -> Previous:
-    """Read what a run directory holds already.
+    """Read the content of a run directory.
 
     Args:
         directory: of the run.
@@ -105,7 +105,7 @@ def starts_over(previous: Previous, hashes: Mapping[str, str], *, force: bool) -
 
 
 def check_same(previous: Previous, hashes: Mapping[str, str], directory: Path) -> list[str]:
-    """Compare what a directory's run was made from with what it would be made from now.
+    """Compare the data, split, start and code of a directory's run with those of now.
 
     The config holds a file's name, not its content, so that the same config may have other data.
 
@@ -134,7 +134,7 @@ def check_same(previous: Previous, hashes: Mapping[str, str], directory: Path) -
 
 
 def edited(previous: Previous, components: Mapping[str, str]) -> list[str]:
-    """The source files of components that are not what a directory's run was made with.
+    """List source files of components that were edited since a directory's run.
 
     recmeta's own code is no part of it: that has changed is a message (`check_same`), an edited component another run.
 

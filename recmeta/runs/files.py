@@ -1,4 +1,4 @@
-"""Read and write files of a run's directory: atomic writes, valid JSON, one line for what a disk refuses."""
+"""Read and write files of a run's directory: atomic writes, valid JSON, one line for errors of the disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @contextmanager
 def disk_errors(directory: Path) -> Iterator[None]:
-    """Turn what the disk refuses into one line.
+    """Turn errors of the disk into one line.
 
     Raises:
         UserError: for any `OSError` inside.
@@ -68,7 +68,7 @@ def to_yaml(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Plain values of arrays, numpy scalars, tuples, mappings and paths; what is not finite becomes None.
+    """Plain values of arrays, numpy scalars, tuples, mappings and paths; None for a number that is not finite.
 
     >>> plain({"a": (np.float32(0.5), float("nan")), 1: np.arange(2)})
     {'a': [0.5, None], '1': [0, 1]}

@@ -1,4 +1,4 @@
-"""Hash what makes a run the same run: its config, less what cannot change a number, and the code."""
+"""Hash the identity of a run: its config, less the keys that cannot change a number, and the code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Hash a resolved config, less what cannot change a number. Numbers are hashed by value: 1 and 1.0 are the same."""
+    """Hash a resolved config, less the keys that cannot change a number.
+
+    Numbers are hashed by value: 1 and 1.0 are the same.
+    """
     without = WITHOUT_EFFECT + (OF_TRAINING if config.get("learner") == NO_LEARNER else ())
     effective = {key: _by_value(value) for key, value in config.items() if key not in without}
     return hashlib.sha256(json.dumps(effective, sort_keys=True).encode()).hexdigest()
@@ -42,7 +45,7 @@ def _by_value(value: Any) -> Any:
 
 @cache
 def code_hash() -> str:
-    """Hash recmeta's own source files, once: what a process imported does not change under it."""
+    """Hash recmeta's own source files, once: imported code does not change under a process."""
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -51,12 +54,12 @@ def code_hash() -> str:
 
 @cache
 def file_hash(path: Path) -> str:
-    """Hash a source file, once: what a process imported does not change under it."""
+    """Hash a source file, once: imported code does not change under a process."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def components_hash(files: Mapping[str, str]) -> str:
-    """Hash what components are made of that are not recmeta's.
+    """Hash the source files of components that are not recmeta's.
 
     Args:
         files: `file_hash` of each, by its name.

@@ -77,7 +77,7 @@ class Headline(TypedDict):
 
 
 class Validation(TypedDict):
-    """What chose the checkpoints: the mean over seeds of the best meta-validation, each seed's, and its step."""
+    """The value that chose the checkpoints: the mean over seeds of the best meta-validation; each seed's; its step."""
 
     name: str
     goal: Goal
@@ -87,7 +87,7 @@ class Validation(TypedDict):
 
 
 class Speed(TypedDict):
-    """What a run cost. Seconds, tasks per second, MB; None where nothing was trained."""
+    """The cost of a run. Seconds, tasks per second, MB; None where nothing was trained."""
 
     train_tasks_per_s: float | None
     eval_tasks_per_s: float | None
@@ -98,7 +98,7 @@ class Speed(TypedDict):
 
 
 class Summary(TypedDict):
-    """What ``summary.json`` holds.
+    """The content of ``summary.json``.
 
     Keys:
         schema: the version of this layout.
@@ -135,7 +135,7 @@ class Summary(TypedDict):
 
 
 class Failure(TypedDict):
-    """What ``failure.json`` holds: why a run ended, in one line; exit code and overrides where they are known."""
+    """The content of ``failure.json``: the reason in one line; exit code and overrides where they are known."""
 
     error: str
     type: str

@@ -1,4 +1,4 @@
-"""Record versions, device, flags, seconds, compilations and memory: what a run's numbers and speed depend on."""
+"""Record versions, device, flags, seconds, compilations and memory: the provenance of numbers and speed."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def peak_mb() -> float:
 
 
 class Compilations(NamedTuple):
-    """How many programs were compiled (or loaded from the cache), and the seconds that lowering and compiling took."""
+    """The number of programs compiled (or loaded from the cache), and the seconds of lowering and compiling."""
 
     number: int
     seconds: float
 
 
 def count_compilations() -> Callable[[], Compilations]:
-    """Start counting; the function returned says what has been compiled since."""
+    """Start counting compilations; call the returned function for the count since."""
     backend, lowering = _compile_seconds()
     done, lowered = len(backend), len(lowering)
     return lambda: Compilations(len(backend) - done, sum(backend[done:]) + sum(lowering[lowered:]))
@@ -74,13 +74,13 @@ def _compile_seconds() -> tuple[list[float], list[float]]:
 
 
 def stopwatch() -> Callable[[], float]:
-    """Start a clock; the function returned says how many seconds have passed."""
+    """Start a clock; call the returned function for the seconds since."""
     began = time.perf_counter()
     return lambda: time.perf_counter() - began
 
 
 def cost(clock: Callable[[], float], compiled: Callable[[], Compilations]) -> dict[str, Any]:
-    """What a run cost so far.
+    """The cost of a run so far.
 
     Args:
         clock: from `stopwatch`, at the start of the run.

@@ -1,2 +1,4 @@
-"""Scorers: representations to scores. Each is a `flax.nnx` module, called as ``scorer(encoding) -> [n]``, and is what
-``adapts: head`` adapts. Scores are relative: `recmeta.models.model` adds the mean label."""
+"""Scorers: representations to scores, as `flax.nnx` modules ``scorer(encoding) -> [n]``.
+
+They are the part that ``adapts: head`` adapts. Scores are relative: `recmeta.models.model` adds the mean label.
+"""

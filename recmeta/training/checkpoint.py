@@ -115,7 +115,10 @@ def _save(manager: Any, step: int, state: PyTree) -> None:
 
 @contextmanager
 def _disk(directory: Any) -> Iterator[None]:
-    """One line for what the disk refuses. Tensorstore reports that as a ValueError which quotes the system's number."""
+    """Turn errors of the disk into one line.
+
+    Tensorstore reports them as a ValueError which quotes the system's number.
+    """
     try:
         yield
     except (OSError, ValueError) as error:
@@ -130,7 +133,7 @@ def _disk(directory: Any) -> Iterator[None]:
 
 
 def _short(error: BaseException) -> str:
-    """A message in one line: orbax and tensorstore quote what they were doing at length."""
+    """Shorten a message to one line: orbax and tensorstore quote their context at length."""
     return textwrap.shorten(str(error), 200, placeholder=" …")
 
 
@@ -176,7 +179,7 @@ def _leaves(tree: PyTree) -> list[tuple[str, Any]]:
 
 
 def _stored(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are written: orbax refuses arrays without elements, which say nothing but their shape."""
+    """The leaves that are written: orbax refuses arrays without elements, which have nothing but a shape."""
     return {name: leaf for name, leaf in leaves.items() if 0 not in leaf.shape}
 
 

@@ -71,8 +71,11 @@ class Progress(NamedTuple):
 
 
 class ChunkReport(NamedTuple):
-    """What a chunk reports of each replica: mean training metrics, meta-validation metrics, the best value so far of
-    the metric that chooses, and whether it has stopped early."""
+    """The report of a chunk, of each replica.
+
+    Mean training metrics, meta-validation metrics, the best value so far of the metric that chooses, and whether it has
+    stopped early.
+    """
 
     step: int
     train: dict[str, Float[Array, "R"]]
@@ -159,40 +162,7 @@ def make_chunk(
     """
     sign = 1 if metric.goal == "min" else -1
     everything = {measured.name: measured for measured in (*metrics, metric)}
-    # A score that only ranks has no metric that reads ratings.
-    everything = [each for each in everything.values() if objective.rates or each.reads == "score"]
-    ranking = [measured for measured in everything if measured.reads == "score"]
-    candidates = problem.candidates.get("validation")
-
-    def outer_step(
-        learner: Learner,
-        optimizer: optax.GradientTransformation,
-        tasks: Tasks,
-        state: TrainState,
-        visit: tuple[PyTree, Array],
-    ) -> tuple[TrainState, dict[str, Array]]:
-        drawn, share = visit
-        key = jax.random.fold_in(state.key, 2 * state.step + 1)
-        visited = problem.gather(tasks, drawn)._replace(progress=share)
-        if augmentation:
-            visited = augmentation(jax.random.fold_in(jax.random.fold_in(state.key, AUGMENTS), state.step), visited)
-        visited = with_keys(visited, key)
-        gradient, reported = learner.meta_grad(state.params, visited, key)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return TrainState(params, opt_state, state.key, state.step + 1), reported
-
-    def validate(learner: Learner, params: Params, tasks: Tasks, validation: Batch) -> dict[str, Array]:
-        shots, depths = jnp.array([problem.headline]), jnp.array([learner.steps])
-        predictions = learner_predictions(learner, objective, problem.spec, params, validation, shots, depths)
-        full = jax.tree.map(lambda values: values[:, 0], predictions)
-        scores = measure(everything, problem.spec, full, validation)
-        if ranking and candidates:
-            score = partial(learner_scores, learner, params, shots)
-            scores |= rank(ranking, problem.spec, score, validation, candidates, tasks.entities)
-        # A metric may be undefined for a task, which is then left out; a prediction that is no number may not.
-        sound = (jnp.isfinite(predictions.score) | ~validation.task.query.mask).all()
-        return {name: jnp.where(sound, jnp.nanmean(values), jnp.nan) for name, values in scores.items()}
+    validate = make_validation(objective, problem, list(everything.values()))
 
     def one(replica: tuple[Progress, Numbers], shares: Array, tasks: Tasks, validation: Batch, constants: Constants):
         (state, best), numbers = replica
@@ -201,7 +171,7 @@ def make_chunk(
         keys = jax.vmap(partial(jax.random.fold_in, state.key))(even)
         # Drawn for the whole chunk at once: row positions are drawn one after the other, and that is paid once here.
         drawn = jax.vmap(lambda key: problem.draw(key, tasks, batch))(keys)
-        step = partial(outer_step, learned, optimizer(numbers), tasks)
+        step = partial(outer_step, learned, optimizer(numbers), partial(problem.gather, tasks), augmentation)
         state, reported = jax.lax.scan(step, state, (drawn, shares))
         scores = validate(learned, state.params, tasks, validation)
         best = choose(best, state, scores[metric.name], sign, None if patience is None else patience * steps)
@@ -217,6 +187,64 @@ def make_chunk(
         return over_devices(on_device, (progress, numbers), tasks, validation, constants)
 
     return jax.jit(chunk, donate_argnums=0)
+
+
+def outer_step(
+    learner: Learner,
+    optimizer: optax.GradientTransformation,
+    gather: Callable[[PyTree], Batch],
+    augmentation: Augmentation | None,
+    state: TrainState,
+    visit: tuple[PyTree, Array],
+) -> tuple[TrainState, dict[str, Array]]:
+    """Take one outer step of one replica: fetch the drawn tasks, augment them, update the parameters.
+
+    Args:
+        learner, optimizer: made of the replica's hyper-parameters.
+        gather: fetches drawn tasks.
+        augmentation: changes the batch; None: nothing does.
+        state: before the step.
+        visit: a draw of tasks, and the share of training that is done.
+
+    Returns:
+        The state after the step, and the training metrics.
+    """
+    drawn, share = visit
+    key = jax.random.fold_in(state.key, 2 * state.step + 1)
+    visited = gather(drawn)._replace(progress=share)
+    if augmentation:
+        visited = augmentation(jax.random.fold_in(jax.random.fold_in(state.key, AUGMENTS), state.step), visited)
+    visited = with_keys(visited, key)
+    gradient, reported = learner.meta_grad(state.params, visited, key)
+    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return TrainState(params, opt_state, state.key, state.step + 1), reported
+
+
+def make_validation(
+    objective: Objective, problem: Problem, metrics: Sequence[Metric]
+) -> Callable[[Learner, Params, Tasks, Batch], dict[str, Array]]:
+    """Build the meta-validation of one replica: the mean of each metric at the headline support size.
+
+    A metric may be undefined for a task, which is then left out; a prediction that is not finite makes all NaN.
+    """
+    # A score that only ranks has no metric that reads ratings.
+    metrics = [metric for metric in metrics if objective.rates or metric.reads == "score"]
+    ranking = [metric for metric in metrics if metric.reads == "score"]
+    candidates = problem.candidates.get("validation")
+
+    def validate(learner: Learner, params: Params, tasks: Tasks, validation: Batch) -> dict[str, Array]:
+        shots, depths = jnp.array([problem.headline]), jnp.array([learner.steps])
+        predictions = learner_predictions(learner, objective, problem.spec, params, validation, shots, depths)
+        full = jax.tree.map(lambda values: values[:, 0], predictions)
+        scores = measure(metrics, problem.spec, full, validation)
+        if ranking and candidates:
+            score = partial(learner_scores, learner, params, shots)
+            scores |= rank(ranking, problem.spec, score, validation, candidates, tasks.entities)
+        finite = (jnp.isfinite(predictions.score) | ~validation.task.query.mask).all()
+        return {name: jnp.where(finite, jnp.nanmean(values), jnp.nan) for name, values in scores.items()}
+
+    return validate
 
 
 def with_keys(batch: Batch, key: PRNGKeyArray) -> Batch:
@@ -247,7 +275,7 @@ def check_memory(program: Any, replicas: int) -> None:
 
 
 def free_memory() -> int | None:
-    """Bytes that are free on the device, or on the host where that is the device; None where nobody says."""
+    """Bytes that are free on the device, or on the host where that is the device; None where it is not known."""
     if stats := jax.devices()[0].memory_stats():
         return stats["bytes_limit"] - stats["bytes_in_use"]
     try:

@@ -14,7 +14,7 @@ AXIS = "replica"
 
 
 def chosen(number: int) -> Sequence[Any]:
-    """As many devices as can have the same number of replicas each."""
+    """The largest number of devices that can have the same number of replicas each."""
     there = jax.local_devices()
     most = min(number, len(there))
     return there[: next(count for count in range(most, 0, -1) if number % count == 0)]
@@ -37,7 +37,7 @@ def shard(replicas: PyTree) -> PyTree:
 
 
 def replicate(values: PyTree, number: int) -> PyTree:
-    """Copy what all of ``number`` replicas read to every device that has some."""
+    """Copy arrays that all of ``number`` replicas read to every device that has some."""
     return jax.device_put(values, NamedSharding(_mesh(number), PartitionSpec()))
 
 

@@ -1,4 +1,4 @@
-"""Clip gradients, schedule the learning rate and freeze parameters: what stands around the outer optimizer."""
+"""Clip gradients, schedule the learning rate and freeze parameters, around any outer optimizer."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def outer_optimizer(
 
 
 def _check(freeze: Sequence[str], there: Sequence[str]) -> None:
-    """Refuse a name that is none, and say which there are beside it."""
+    """Refuse a frozen part that is not there, and list those that are."""
     for name in freeze:
         if name not in there:
             outside = name.rpartition(".")[0]

@@ -39,7 +39,7 @@ class Start(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """A hash of what the run was made from: another start is another run."""
+        """A hash of the hashes of the run: another start makes another run."""
         return hashlib.sha256(json.dumps(dict(self.hashes), sort_keys=True).encode()).hexdigest()
 
 
@@ -139,7 +139,7 @@ def replace_params(start: Start, fresh: Params, seeds: Sequence[int]) -> Params:
 
 
 def _left(names: Iterable[str], taken: Sequence[str]) -> list[str]:
-    """What of the names is not taken; where nothing of a part is, that part alone."""
+    """The names that are not taken over; where nothing of a part is, that part alone."""
     parts = {_dotted(name).partition(".")[0] for name in taken}
     left = [_dotted(name) for name in names if name not in taken]
     return list(dict.fromkeys(name if name.partition(".")[0] in parts else name.partition(".")[0] for name in left))

@@ -1,4 +1,4 @@
-"""Data on the host: raw columns, entities, interactions, and what a model must know of them."""
+"""Data on the host: raw columns, entities, interactions, and the sizes that a model needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Column:
 
 
 class Fitted(NamedTuple):
-    """What a preparation has fitted: all that ``apply`` needs, counts for the user, and what was fitted, in words.
+    """The result of fitting a preparation on meta-train.
 
     ``state`` is saved with the run: plain values and numpy arrays.
     """
@@ -38,7 +38,7 @@ class Fitted(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """How a column becomes another, by what meta-train has seen of it: buckets of a number, topics of a text.
+    """A preparation of a column, fitted on the entities that meta-train has seen.
 
     Attributes:
         name: of the step and the feature, as "bucket item.year".
@@ -133,7 +133,7 @@ class Interactions:
 
 @dataclass(frozen=True, order=True)
 class Field:
-    """What a model must know of one feature: its kind, and its size: how many columns a linear model has for it.
+    """One feature as a model reads it: its kind, and its size.
 
     Of a vocabulary that is its values and 0, the unknown one; of numbers, these and one that says what is missing.
     Fields have an order so that they may be keys of a pytree.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can put right: one line that says what, where, and what would be right. Exit code 2."""
+    """An error that the user can put right: one line with the setting, its value, and the allowed ones. Exit code 2."""
 
 
 class Diverged(UserError):

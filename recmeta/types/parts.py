@@ -82,12 +82,12 @@ class ScoredNegatives(NamedTuple):
 
 
 def identity(value: Array) -> Array:
-    """The value itself: scores that are labels, or that stand for none."""
+    """Scores are labels already."""
     return value
 
 
 class Objective(NamedTuple):
-    """What is minimised, and in which units a score is.
+    """A loss, and the units of a score.
 
     Attributes:
         loss: ``(scores [n], labels [n], where [n], weights=None, key=None) -> scalar``: the mean over the rows that are
@@ -115,7 +115,7 @@ Augmentation = Callable[[PRNGKeyArray, Batch], Batch]
 
 
 class Learner(NamedTuple):
-    """How a task is adapted to: pure functions of ONE task; everything else is added from outside.
+    """Adaptation to a task: pure functions of ONE task; everything else is added from outside.
 
     Attributes:
         init: ``key -> params``.

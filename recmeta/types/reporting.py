@@ -1,4 +1,4 @@
-"""Reporting on the host: what a reporter is told, and the calls it answers."""
+"""Reporting on the host: the facts of a run, and the calls that a reporter answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class Run:
-    """What a reporter may know of a run when it starts.
+    """The facts that a reporter may know of a run when it starts.
 
     Attributes:
         name: the experiment's name; the folder and the W&B group.
@@ -42,7 +42,7 @@ class Run:
 
 
 class Reporter(NamedTuple):
-    """Where a run is reported to. Host only; never seen by compiled code. The calls come in this order.
+    """A destination of a run's progress and results. Host only; never seen by compiled code. Calls come in this order.
 
     Attributes:
         start: ``(run)``.

@@ -41,7 +41,7 @@ class Support(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What is to be scored. It holds no labels: these travel beside it, to the objective and the metrics only."""
+    """The rows to be scored. No labels: these travel beside it, to the objective and the metrics only."""
 
     x: Features
     mask: Bool[Array, "*T n"]
@@ -56,7 +56,7 @@ class Task(NamedTuple):
 
 
 class Negatives(NamedTuple):
-    """Entities drawn for each task that it has no row about: what an objective contrasts the query with.
+    """Rows drawn for each task that nobody rated, to contrast the query with.
 
     Attributes:
         entity: codes of the drawn entities, into ``Tasks.entities``; drawn with replacement.
@@ -108,7 +108,7 @@ class Batch(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What the query rows of many tasks are ranked among: one catalogue, and who may be ranked for whom.
+    """The candidates that query rows of many tasks are ranked among: one catalogue, and a mask per task.
 
     Attributes:
         entity: codes of the catalogue's entities, into ``Tasks.entities``.
@@ -203,7 +203,7 @@ class Background(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What a protocol makes of a data set.
+    """A data set, split and encoded by a protocol.
 
     Attributes:
         spec: sizes and ranges.

@@ -1,1 +1,1 @@
-"""What learners share to adapt to a task: inner loops, adapters, fast weights, rows of tables, episodes."""
+"""Adapt to a task: inner loops, adapters, fast weights, rows of tables, episodes."""

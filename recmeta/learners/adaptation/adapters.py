@@ -1,4 +1,4 @@
-"""What a model is fitted with to be adapted by few numbers: a change of each dense layer, or a vector for the entity.
+"""Parameter-efficient adapters: LoRA, FiLM, user embedding.
 
 Fitted, it is a model like any other, with more parameters: those that adapt. They stand beside the parameters of the
 part that they change, under "adapters", and are at first without effect.
@@ -27,7 +27,7 @@ RANK = 4
 
 
 class Adapter(NamedTuple):
-    """What a dense layer may be fitted with.
+    """An adapter of a dense layer.
 
     Attributes:
         init: ``(key, kernel [a, b]) -> params``, a dict of arrays.
@@ -55,7 +55,7 @@ class Fitted:
 
 
 def fitted(model: Model, adapts: Adapts) -> tuple[Model, inner.Adapts]:
-    """Fit a model with what is to adapt.
+    """Add adapters to a model, so that they adapt.
 
     With the same key its own parameters start as they do without.
 

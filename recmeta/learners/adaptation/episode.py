@@ -1,4 +1,4 @@
-"""What learners share: an adapted model, the episode (adapt on the support, score the query), and its gradient."""
+"""The episode that learners share: adapt on the support, score the query, and its gradient."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def score_query(model: Model) -> Callable[[Adapted, Query], Float[Array, "n"]]:
 
 
 class Visit(NamedTuple):
-    """What the loss of a task's query may read beside scores and labels; with a leading axis ``T``, of a batch.
+    """The arguments of a query loss beside scores and labels; with a leading axis ``T``, of a batch.
 
     Attributes:
         weight: how much each query row counts; None: all alike.
@@ -60,7 +60,7 @@ class Visit(NamedTuple):
 
 
 def visits(batch: Batch, key: PRNGKeyArray) -> Visit:
-    """What a batch gives to the losses of its queries.
+    """The arguments of the query losses of a batch.
 
     Args:
         batch: T tasks.
@@ -129,7 +129,7 @@ def mean_gradient(
 
 
 def unless_shallow(support: Support, depth: int | Array | None) -> Support:
-    """The support at depth 1, nothing at depth 0: what "adaptation steps" are to a learner that takes but one."""
+    """The support at depth 1, nothing at depth 0: adaptation steps of a learner that takes but one."""
     return support if depth is None else support._replace(mask=support.mask & (jnp.asarray(depth) > 0))
 
 
@@ -144,7 +144,7 @@ def unadapted_loss(model: Model, objective: Objective, params: Params, context: 
 
 
 def pool(task: Task, label: Float[Array, "n"]) -> Support:
-    """All labelled rows of a meta-train task as one support, for learners that do not tell support from query."""
+    """All labelled rows of a meta-train task as one support, for learners that do not separate support and query."""
     support, query = task.support, task.query
     x = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), dict(support.x), dict(query.x))
     return support._replace(

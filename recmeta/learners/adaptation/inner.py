@@ -1,4 +1,4 @@
-"""The inner loop of every gradient-based learner: what adapts, on which loss, by how many steps."""
+"""The inner loop of every gradient-based learner: which parameters adapt, on which loss, by how many steps."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ PLAIN = Inner()
 
 
 class Descent(NamedTuple):
-    """What an inner loop goes down, and from where.
+    """The loss and the start of an inner loop.
 
     Attributes:
         loss: of what adapts, on the support; all else is closed over.
@@ -127,7 +127,7 @@ def adapt(
 
 
 def settled(settings: Inner, *, first_order: bool = False, unused: Mapping[str, str] = MappingProxyType({})) -> Inner:
-    """Check the settings of an inner loop, and make first order what it is: truncation at 0.
+    """Check the settings of an inner loop, and set first order as truncation at 0.
 
     Args:
         settings: as they are set.
@@ -299,7 +299,7 @@ def descend(
 
 
 def constant_steps(settings: Inner, steps: int) -> int:
-    """How many of the first steps' gradients are constants to the outer gradient."""
+    """Count the first steps whose gradients are constants to the outer gradient."""
     return 0 if settings.truncate is None else max(steps - settings.truncate, 0)
 
 

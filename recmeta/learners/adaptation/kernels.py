@@ -27,7 +27,7 @@ Path = tuple[Any, ...]
 
 
 class Factors(NamedTuple):
-    """What a task changed in one kernel: ``inputs.T @ change``. Rows of inputs that are zeros are not filled yet."""
+    """One task's change of a kernel: ``inputs.T @ change``. Rows of inputs that are zeros are not filled yet."""
 
     inputs: Float[Array, "*T P a"]
     change: Float[Array, "*T P b"]
@@ -88,6 +88,7 @@ class _Stand:
         return jnp.concatenate(self.seen)
 
 
+# Long: four closures over one descent's shapes, each used by the next.
 def factor(
     loss: Callable[[Params], Array],
     start: Params,
@@ -155,12 +156,12 @@ def factor(
 
 
 def scaled(leaf: Any, size: float | Array) -> Any:
-    """A change times a number; of `Factors`, the product they stand for."""
+    """A change times a number; of `Factors`, of their product."""
     return leaf._replace(change=size * leaf.change) if isinstance(leaf, Factors) else size * leaf
 
 
 def plus(leaf: Any, change: Any, number: Array) -> Any:
-    """What adapts after the step of a number: the sum; of `Factors`, the rows of this step put in their place."""
+    """Add a step to the adapted parameters; of `Factors`, put the rows of this step in their place."""
     if not isinstance(leaf, Factors):
         return leaf + change
     begin = number * len(change.inputs)
@@ -199,7 +200,7 @@ def _product(kernel: Array, rows: Array, at: slice) -> Array:
 
 
 def _constant(function: Callable[[Params], Any], argument: Params) -> Sequence[bool]:
-    """For each value of a function, whether it is the same whatever the argument."""
+    """Whether each value of a function is the same whatever the argument."""
     program = jax.make_jaxpr(function)(argument).jaxpr
     depends = set(program.invars)
     for line in program.eqns:

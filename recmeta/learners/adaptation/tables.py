@@ -18,7 +18,7 @@ from recmeta.types import Params
 
 
 class Changes(NamedTuple):
-    """What a task changed in one table. Where a row is named more than once, its first place holds the change."""
+    """One task's changes of a table. Where a row is named more than once, its first place holds the change."""
 
     rows: Int[Array, "*T P"]
     change: Float[Array, "*T P d"]
