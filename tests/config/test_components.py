@@ -247,7 +247,7 @@ def drawing(problem, **more):
     return problem._replace(gather=lambda tasks, drawn: problem.gather(tasks, drawn)._replace(**more))
 
 
-NEGATIVES = Negatives(jax.numpy.zeros((2, 1), int), {}, jax.numpy.zeros((2, 1)), jax.numpy.ones((2, 1), bool))
+NEGATIVES = Negatives(np.zeros((2, 1), int), {}, np.zeros((2, 1)), np.ones((2, 1), bool))
 
 
 def test_negatives_must_be_drawn_and_passed_on(problem):

@@ -35,7 +35,7 @@ def test_a_targets_file_and_what_it_imports_of_ones_own(folder):
 
 def test_targets_are_found_however_deep():
     config = {
-        "learner": {"_target_": "recmeta.learners.maml", "inner_optimizer": {"_target_": "mine_other.made"}},
+        "learner": {"_target_": "recmeta.learners.maml", "inner": {"optimizer": {"_target_": "mine_other.made"}}},
         "metrics": ["mae", {"_target_": "mine_own.made", "k": 5}],
     }
     assert {"mine_other.py", "mine_own.py"} <= set(sources.component_files(config))

@@ -287,7 +287,9 @@ def test_no_steps_is_the_unadapted_model(problem, adapts, fast_weights):
     """The first row of an ablation of inner steps: trained by the query loss of the parameters as they are."""
     model = make_model(partial(features, width=2), partial(mlp, hidden=(3,)), problem.spec, mse())
     settings = {"spec": problem.spec, "model": model, "objective": mse(), "inner_rate": 0.1, "first_order": False}
-    none, two = (maml(inner_steps=steps, adapts=adapts, fast_weights=fast_weights, **settings) for steps in (0, 2))
+    none, two = (
+        maml(inner_steps=steps, adapts=adapts, inner=Inner(fast_weights=fast_weights), **settings) for steps in (0, 2)
+    )
     batch = to_double(problem.test["user_cold"]._replace(progress=np.float32(1)))
     params, task = to_double(two.init(jax.random.key(0))), jax.tree.map(lambda leaf: leaf[0], batch.task)
     assert none.steps == 0
