@@ -1,4 +1,4 @@
-"""Help the command line: exit codes, checks around a sweep, JAX's compile cache and devices."""
+"""Set up and end a command: exit codes, checks around a sweep, JAX's compile cache and devices."""
 
 from __future__ import annotations
 

@@ -41,9 +41,10 @@ def run(tmp_path_factory, small):
     rest = [text for text in small if not text.startswith("learner=")]
     paths = os.pathsep.join(filter(None, (str(PACKAGE), os.environ.get("PYTHONPATH"))))
 
-    def call(*overrides):
+    def call(*overrides, without=()):
+        kept = [text for text in rest if not text.startswith(without)] if without else rest
         return subprocess.run(
-            [sys.executable, "-m", "recmeta", *typed, *rest, *overrides],
+            [sys.executable, "-m", "recmeta", *typed, *kept, *overrides],
             cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths},
         ), folder  # fmt: skip
 
@@ -74,7 +75,8 @@ def test_a_metric_a_baseline_an_objective_an_augmentation_and_a_schedule(run):
     page = PAGE.read_text(encoding="utf-8")
     sections = page[page.index("## A metric") : page.index("## An encoder")]
     blocks = re.findall(r"^```(\w*)\n(.*?)\n```$", sections, re.MULTILINE | re.DOTALL)
-    typed = [text for language, block in blocks if not language for text in shlex.split(block)]
+    lines = [block for language, block in blocks if not language and "bpr" not in block]
+    typed = [text for line in lines for text in shlex.split(line)]
     assert {text.partition("=")[0] for text in typed} == {
         "metrics", "metric", "baselines", "objective._target_", "augmentation", "schedule"
     }  # fmt: skip
@@ -97,6 +99,30 @@ def test_a_metric_a_baseline_an_objective_an_augmentation_and_a_schedule(run):
     assert again.returncode == 0, again.stderr
     assert "simple.py changed since" in again.stdout.replace("\n", " ")
     assert "already done" not in again.stdout
+
+
+def test_an_encoder_a_scorer_a_data_set_and_an_objective_over_negatives(run):
+    """In one run, which is made again once the data set is edited."""
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n((?:encoder|scorer|dataset|objective)\S*=.*)\n```$", page, re.MULTILINE)
+    typed = [text for line in blocks if "pairs" not in line for text in shlex.split(line)]
+    typed += ["metrics=[auc]", "learner=maml", "name=parts"]
+    others = ("dataset", "encoder", "scorer", "metrics")  # settings of small components that these replace
+    ended, folder = run(*typed, without=others)
+    assert ended.returncode == 0, ended.stderr
+    (path,) = (folder / "outputs" / "parts").rglob("summary.json")
+    summary = json.loads(path.read_text())
+    assert 0 <= summary["scores"]["user_cold"]["model"]["auc"]["mean"] <= 1
+    provenance = json.loads((path.parent / "provenance.json").read_text())
+    assert set(provenance["components"]) == {"frozen.py", "bilinear.py", "shop.py", "bpr.py"}
+    assert provenance["hashes"]["constants"]
+    assert any(
+        "title" in note and "text" in note for note in provenance["split"]["notes"] + provenance["data"]["notes"]
+    )
+    assert "embedding" in json.dumps(json.loads(next((path.parent / "features").glob("*.json")).read_text()))
+    (folder / "shop.py").write_text(files()["shop.py"] + "\n# edited\n", encoding="utf-8")
+    again, _ = run(*typed, "reporter=console", without=others)
+    assert "shop.py changed since" in again.stdout.replace("\n", " ")
 
 
 def test_the_pages_objective_over_negatives():

@@ -1,4 +1,4 @@
-"""Negative sampling: rows of label 0 about items without an interaction, for likes alone."""
+"""Add rows of label 0 about items without an interaction to data of likes, once (negative sampling of the data)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ best. Called after each meta-validation but the last; and without values where a
 
 
 def keep_all(step: int, values: Mapping[Path, float]) -> Mapping[Path, Pruned]:
-    """Stop no run early."""
+    """Prune no run."""
     return {}
 
 

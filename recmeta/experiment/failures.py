@@ -1,4 +1,4 @@
-"""Record failures, and explain errors in one line: the setting, its value, and the allowed ones."""
+"""Turn any error into the one line that the user reads (mistyped key, wrong type, unknown name), and record it."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def train(
     places, warm = np.arange(len(everyone.best.stopped)), []
     programs: dict[int, Any] = {}  # by their size
     on, problem, constants = (), prepared.problem, prepared.constants
-    stop_early(block, training.step, {}, prune)
+    close_pruned(block, training.step, {}, prune)
     for_each(block, partial(check_in_step, training))
     while block.open:
         clock, there = provenance.stopwatch(), len(block.open)
@@ -128,7 +128,7 @@ def train(
             # Logged first: what was logged after the checkpoint that a run resumes from is dropped, and logged again.
             for_each(block, partial(log, reported, stopped, visited / seconds))
             if reported.step < settings.steps:
-                stop_early(block, reported.step, values(block, reported), prune)
+                close_pruned(block, reported.step, values(block, reported), prune)
             update_open(everyone, block, places, progress)
             training.save(reported.step, everyone)
             stopped, clock, cold = reported.stopped, provenance.stopwatch(), False
@@ -148,7 +148,7 @@ def values(block: Block, reported: ChunkReport) -> dict[Path, float]:
     }
 
 
-def stop_early(block: Block, step: int, values: Mapping[Path, float], prune: Prune) -> None:
+def close_pruned(block: Block, step: int, values: Mapping[Path, float], prune: Prune) -> None:
     """Close the runs that are pruned at a step; each has that as its outcome."""
     pruned = prune(step, values)
 

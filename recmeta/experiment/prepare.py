@@ -174,7 +174,7 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
             start = warm_start.read(settings.start, settings.output)
             hashes["start"] = start.identity
     scored = score.make_scored(parts.metrics, problem.spec)
-    reference = cache(partial(evaluate_baselines, parts, problem, scored))
+    reference = cache(partial(tune_and_test_baselines, parts, problem, scored))
     notes = check_batches(parts, problem, objective, shapes) if learner else []
     return Prepared(
         settings, parts, data, problem, objective, learner, optimizer, constants, hashes, scored, reference, unused,
@@ -271,7 +271,7 @@ def check_schedule(schedule: Schedule, steps: int) -> None:
         raise UserError(f"schedule: it must give one number for a step, and gives {list(shape)}")
 
 
-def evaluate_baselines(parts: Parts, problem: Problem, scored: score.Scored) -> Reference:
+def tune_and_test_baselines(parts: Parts, problem: Problem, scored: score.Scored) -> Reference:
     """Tune the baselines on meta-validation, and test them."""
     bounds = score.mean_bounds(parts.metrics, problem)
     if not parts.baselines:

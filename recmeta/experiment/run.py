@@ -258,7 +258,7 @@ def save_own(progress: Progress, one: OpenRun) -> None:
 
 
 def no_learner(one: OpenRun) -> None:
-    """Report the baselines alone: nothing."""
+    """Report no learner, where baselines alone are run."""
 
 
 def report(

@@ -1,4 +1,4 @@
-"""Summarise a run: the content of ``summary.json``, and its lines for the user."""
+"""Assemble ``summary.json``; the tests and the verdict's words come from `recmeta.statistics`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encode raw features of users and items that training never saw; save and load the fitted transform."""
+"""Encode a new user's or item's raw features, without the data set; save and load the fitted transform."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def encode_one(name: str, side: Side, features: Mapping[str, Any], id: str | Non
 
     Args:
         name: of the side, for messages.
-        side: what was fitted.
+        side: the fitted transform.
         features: name -> plain value: text, a number, a list; None or not there: missing.
         id: whose features these are; None, or one that meta-train has not: unknown. Not read where ids are no field.
 

@@ -1,4 +1,4 @@
-"""Support and query drawn afresh at each visit, on the device.
+"""Draw tasks, each with its support and query, afresh at every visit, inside the compiled program.
 
 A draw is two steps, so that the sequential one can be done for many training steps at once: `draw` picks tasks and row
 positions (randomness, integers only), `gather` fetches what stands there.

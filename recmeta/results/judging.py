@@ -51,7 +51,7 @@ class Judging(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A method compare with a reference, the best baseline by default, within a family of comparisons.
+    """A method compared with a reference, the best baseline by default, within a family of comparisons.
 
     Attributes:
         row, reference: their labels.

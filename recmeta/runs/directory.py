@@ -1,4 +1,4 @@
-"""Decide where a run is written, whether it is done, to be resumed or to be started over, and lock its directory."""
+"""Name, read and lock a run's directory, and check that it holds the same run: of equal data, split and code."""
 
 from __future__ import annotations
 

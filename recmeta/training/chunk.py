@@ -1,4 +1,4 @@
-"""Compile and run the training chunk: outer steps, meta-validation, and the choice of the best parameters."""
+"""Compile and run the training chunk: outer steps, meta-validation, the best parameters, early stopping."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def check_reached(model: Model, name: str) -> None:
 
 
 def low_rank(rank: int) -> Adapter:
-    """Add ``inputs @ down @ up``; that is, ``down @ up`` to the kernel.
+    """LoRA: add ``inputs @ down @ up``; that is, ``down @ up`` to the kernel.
 
     ``up`` starts at zero, ``down`` with ``E[down @ down.T] = I``: the first step on ``up`` then changes the layer, in
     expectation, as the same step on its kernel would, so that one rate fits all ranks.

@@ -1,4 +1,4 @@
-"""Dense layers as one task adapts them under plain descent: the shared matrix, and a product of two thin ones.
+"""Hold one task's exact change of a dense matrix under gradient descent as two thin factors; no approximation.
 
 A descent step changes a matrix by minus the rate times ``inputs.T @ slopes``, with the inputs of its layer on the
 support and the loss's slopes at its outputs: a matrix of no higher rank than the support has rows. Held as these two, a
