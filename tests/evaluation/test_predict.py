@@ -229,7 +229,7 @@ def test_scores_that_only_rank_are_judged_as_rankings(problem, scored):
     turned = disagreeing((-1 + 2 * y[:, :shots].sum(1, keepdims=True)) * ids, -ids, pairs)
     assert report["pairs_changed"] == pytest.approx(turned / 2, rel=1e-5)
     assert not report["no_op"]
-    shifted = predict.test_learner(lambda _: LEARNER, only_ranks, problem, params, {}, METRICS, [], scored)
+    shifted = predict.test_learner(lambda *_: LEARNER, only_ranks, problem, params, {}, METRICS, [], scored, {})
     report = predict.learner_report(shifted, problem, SEEDS, rates=False)[1]["user_cold"]
     assert report["pairs_changed"] == 0
     assert report["no_op"], "a constant that is added to all scores changes no ranking"
