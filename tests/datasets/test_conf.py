@@ -14,7 +14,7 @@ NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 # What a loader's signature leaves at None, and its yaml spells out.
 SPELLED = {
-    "table": {"user": "user", "item": "item", "label": "label", "time": None},
+    "table": {"user": "user", "item": "item", "label": "label", "time": None, "weight": None, "propensity": None},
     "recbole": {"user": "user_id", "item": "item_id", "label": "rating", "time": "timestamp"},
 }
 

@@ -5,7 +5,7 @@ from recmeta.types import Run
 
 
 def run(name, *overrides):
-    return Run(name, Path(name), {"metric": "mae"}, overrides, {}, [0, 1], 4, 0, {}, True)
+    return Run(name, Path(name), {}, overrides, {}, [0, 1], 4, 0, {}, True, {"mae": "min"}, "mae")
 
 
 def test_a_line_for_all_points_at_a_step_and_one_for_each_at_its_end():
