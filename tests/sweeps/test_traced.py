@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from recmeta.config import components, schema
+from recmeta.config.values import replaced
 from recmeta.encoders.features import features
 from recmeta.models.model import make_model
 from recmeta.objectives import mse
@@ -26,18 +27,19 @@ def composed(*overrides):
 @pytest.mark.parametrize("name", NAMES)
 def test_learners(problem, name):
     block = composed(f"learner={name}")["learner"]
-    if "clip" in block:
-        block["clip"] = 1.0
+    if "clip" in block.get("inner", {}):
+        block["inner"]["clip"] = 1.0
     made = components.component("learner", block, components.SUPPLIED["learner"])
     numbers = components.traceable("learner", made)
-    assert {"inner_rate", "clip"} & set(block) <= set(numbers)
+    assert {"inner_rate"} & set(block) <= set(numbers)
+    assert ("inner.clip" in numbers) == ("clip" in block.get("inner", {}))
     model = make_model(partial(features, width=4), partial(dot, width=4), problem.spec, mse())
     drawn = problem.draw(jax.random.key(0), problem.train, 2)
     batch = problem.gather(problem.train, drawn)._replace(progress=jnp.float32(0.5))
     one = jax.tree.map(lambda values: values[0], batch.task)
 
     def program(numbers, key):
-        learner = made(spec=problem.spec, model=model, objective=mse(), **numbers)
+        learner = replaced(made, numbers)(spec=problem.spec, model=model, objective=mse())
         params = learner.init(key)
         fast = learner.adapt(params, one.context, one.support, jnp.int32(1))
         return learner.meta_grad(params, batch, key), learner.predict(fast, one.query)
