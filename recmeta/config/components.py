@@ -20,6 +20,7 @@ from hydra.errors import InstantiationException
 from recmeta.config import versions
 from recmeta.config.moved import new_name
 from recmeta.config.values import checked, fields
+from recmeta.runs.files import one_line
 from recmeta.types import Traced, UserError
 
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
@@ -136,7 +137,7 @@ def _instantiated(group: str, block: Mapping[str, Any], given: tuple[str, ...]) 
         made = versions.make({**block, "_target_": located(str(block["_target_"]))})
     except (InstantiationException, TypeError) as error:
         cause = error.__cause__ or error
-        raise UserError(f"{group}._target_={block['_target_']}: {_line(cause)}") from error
+        raise UserError(f"{group}._target_={block['_target_']}: {one_line(cause)}") from error
     if made.args:
         raise UserError(f"{group}._args_: name each setting instead")
     return made
@@ -185,10 +186,6 @@ def _range(key: str, parameter: inspect.Parameter, hint: Any) -> Any:
     # The number first: a message is about the first that did not fit.
     allowed = number | Callable[..., Any]
     return allowed | None if parameter.default is None else allowed
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 @lru_cache(KEPT)
