@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import math
 import pickle
@@ -20,6 +19,7 @@ from hydra.errors import InstantiationException
 from recmeta.config import versions
 from recmeta.config.moved import new_name
 from recmeta.config.values import checked, fields
+from recmeta.features.kinds import place
 from recmeta.runs.files import one_line
 from recmeta.types import Traced, UserError
 
@@ -87,12 +87,7 @@ def located(target: str) -> str:
     >>> located("recmeta.learners.maml"), located("optax.adam")
     ('recmeta.learners.maml.maml', 'optax.adam')
     """
-    package, _, name = target.rpartition(".")
-    try:
-        found = importlib.util.find_spec(target) if package else None
-    except ImportError:  # a parent is no package, or is not there: instantiate says so
-        return target
-    return target if found is None else f"{target}.{name}"
+    return ".".join(place(target)) if "." in target else target
 
 
 @lru_cache(KEPT)

@@ -72,7 +72,7 @@ def sources(data: Interactions) -> list[Path]:
     """List the source files of a data set's kinds from outside the package, which are part of a run's code."""
     columns = (*data.users.features.values(), *data.items.features.values())
     outside = {column.kind for column in columns} - set(_BY_NAME)
-    return [Path(inspect.getfile(importlib.import_module(_place(name)[0]))) for name in sorted(outside)]
+    return [Path(inspect.getfile(importlib.import_module(place(name)[0]))) for name in sorted(outside)]
 
 
 def located(address: str) -> Any:
@@ -81,7 +81,7 @@ def located(address: str) -> Any:
     Raises:
         UserError: there is nothing.
     """
-    module, attribute = _place(address)
+    module, attribute = place(address)
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
@@ -100,7 +100,7 @@ def address_of(function: Callable[..., Any]) -> str:
     return address
 
 
-def _place(address: str) -> Sequence[str]:
+def place(address: str) -> Sequence[str]:
     """Split a dotted name into module and attribute."""
     package, _, name = address.rpartition(".")
     try:
