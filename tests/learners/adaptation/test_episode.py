@@ -27,7 +27,7 @@ def batch():
     return Batch(task, rows(T, N), negatives=negatives, weight=jnp.abs(rows(T, N)))
 
 
-PARAMS = {"scorer": {"level": jnp.array(3.0)}}
+PARAMS = {"scorer": {"level": np.float32(3.0)}}
 
 
 def adapt(params, context, support, depth=None):
