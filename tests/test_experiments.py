@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from recmeta.config import parts, schema
+from recmeta.config import parts, schema, versions
 from recmeta.sweeps.space import each_once, space, typed
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -36,7 +36,7 @@ def test_every_value_of_a_wandb_sweep_makes_a_run(path):
     first = {key: some[0] for key, some in space.items()}
     points = [first | {key: value} for key, some in space.items() for value in some]
     schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         for point in points:
             config = compose("config", [f"{key}={value}" for key, value in point.items()])
             parts.make_parts(OmegaConf.to_container(config, resolve=True))
@@ -92,7 +92,7 @@ def test_every_line_of_what_survives_makes_a_run(table):
     """Of every learner of a table, and of the baselines."""
     lines = script(REBUILD)
     schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         for learner in PLAN["tables"][table]["learners"]:
             typed_there = point(lines.search_line(PLAN, EFFORT, table, learner, Path("out")))
             parts.make_parts(OmegaConf.to_container(compose("config", typed_there), resolve=True))
@@ -155,7 +155,7 @@ def test_every_line_of_a_readme_makes_a_run(name, line):
     parsed = OverridesParser.create().parse_overrides(settings(typed_there))
     values = {one.get_key_element(): choices(one) for one in parsed}
     schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         for place in range(max(map(len, values.values()))):
             point = [
                 some[0] if some[0].startswith(f"{key}=") else f"{key}={some[min(place, len(some) - 1)]}"

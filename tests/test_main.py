@@ -11,18 +11,8 @@ import pytest
 
 import recmeta
 from recmeta import cli
-from recmeta.__main__ import main
 from recmeta.experiment import run as experiment
-
-
-def call(monkeypatch, *typed: str) -> int:
-    """The exit code of a command, in this process."""
-    monkeypatch.setattr(sys, "argv", ["recmeta", *typed])
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
+from tests.command import call
 
 
 @pytest.mark.parametrize(("typed", "said"), [("--help", "learner: anil, "), ("--cfg job", "inner_steps: 5")])

@@ -26,7 +26,7 @@ from recmeta.types import Traced, UserError
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "dataset": (),
     "protocol": ("interactions",),
-    "encoder": ("spec", "rngs", "background"),
+    "encoder": ("spec", "rngs", "background", "transform"),
     "scorer": ("widths", "rngs"),
     "learner": ("spec", "model", "objective"),
     "objective": ("spec",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -175,7 +176,7 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
             hashes["start"] = start.identity
     scored = score.make_scored(parts.metrics, problem.spec)
     reference = cache(partial(tune_and_test_baselines, parts, problem, scored))
-    notes = check_batches(parts, problem, objective, shapes) if learner else []
+    notes = check_batches(parts, problem, objective, shapes) + left_out(parts, problem) if learner else []
     return Prepared(
         settings, parts, data, problem, objective, learner, optimizer, constants, hashes, scored, reference, unused,
         notes, components, provenance.environment(), start, shapes,
@@ -206,7 +207,7 @@ def make_learner(parts: Parts, problem: Problem, objective: Objective) -> tuple[
     build = parts.learner
     if build is None:
         return None, ()
-    made = make_model(parts.encoder, parts.scorer, problem.spec, objective, problem.background)
+    made = make_model(parts.encoder, parts.scorer, problem.spec, objective, problem.background, problem.transform)
     model = probe.probe(made, problem.validation.task)
 
     def make(numbers: Numbers, constants: Constants) -> Learner:
@@ -228,6 +229,18 @@ def check_batches(parts: Parts, problem: Problem, objective: Objective, shapes: 
         return learner(parts.numbers, constants)
 
     return compatibility.check_batch(make, objective, problem, shapes)
+
+
+def left_out(parts: Parts, problem: Problem) -> list[str]:
+    """Count the pairs of each relation that an encoder of the background does not see, a line each."""
+    if problem.background is None or "background" not in inspect.signature(parts.encoder).parameters:
+        return []
+    dropped = problem.background().dropped
+    return [
+        f"relation {name}: {count:,} pairs left out, with an item that meta-train has not seen"
+        for name, count in dropped.items()
+        if count
+    ]
 
 
 def make_optimizer(parts: Parts, settings: schema.Root, shapes: Params) -> MakeOptimizer:

@@ -26,6 +26,7 @@ from recmeta.types import (
     Objective,
     Params,
     Support,
+    Transform,
     UserError,
 )
 
@@ -54,6 +55,7 @@ def make_model(
     spec: DataSpec,
     objective: Objective,
     background: Callable[[], Background] | None = None,
+    transform: Transform | None = None,
 ) -> Model:
     """Join an encoder and a scorer.
 
@@ -61,20 +63,22 @@ def make_model(
     such as tracers.
 
     Args:
-        encoder: ``(spec=, rngs=) -> module``, or with ``background=`` too; see `recmeta.encoders`.
+        encoder: ``(spec=, rngs=) -> module``, or with ``background=`` or ``transform=`` too; see `recmeta.encoders`.
         scorer: ``(widths=, rngs=) -> module``; see `recmeta.scorers`.
         spec: sizes; its mean label is where scores start from.
         objective: says in which units a score is.
         background: makes what is known beyond one task, where the encoder asks for it.
+        transform: the fitted features, where the encoder asks for them.
 
     Raises:
         UserError: where a module holds what is neither trained nor constant, or asks for what is not there.
     """
     given: dict[str, Any] = {"spec": spec}
-    if "background" in inspect.signature(encoder).parameters:
-        if background is None:
-            raise UserError("encoder: it asks for the background, and this problem has none")
-        given["background"] = background()
+    known = {"background": background, "transform": transform and (lambda: transform)}
+    for name in known.keys() & inspect.signature(encoder).parameters:
+        if (make := known[name]) is None:
+            raise UserError(f"encoder: it asks for the {name}, and this problem has none")
+        given[name] = make()
 
     def make_encoder(key: PRNGKeyArray) -> Any:
         return encoder(**given, rngs=nnx.Rngs(key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import jax
 import numpy as np
@@ -89,7 +89,7 @@ def assemble(
         headline=episodes.headline,
         about={scenario: _about(data, plan.train, picks, known_share) for scenario, picks in plan.test.items()},
         candidates={} if candidates.kind == "query" else {name: ranked(picks) for name, picks in tested.items()},
-        background=partial(make_background, data, plan.train, tables["entities"]["id"]),
+        background=cache(partial(make_background, data, plan.train, tables["entities"]["id"])),
         transform=transform,
     )
 

@@ -48,7 +48,7 @@ class Composer:
             return self.loader.load_sweep_config(master_config, typed)
         try:
             return self._compose(typed)
-        except (HydraException, OmegaConfBaseException):
+        except (HydraException, OmegaConfBaseException, NotImplementedError):
             return self.loader.load_sweep_config(master_config, typed)
 
     def _compose(self, typed: list[str]) -> DictConfig:

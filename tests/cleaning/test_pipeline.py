@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from recmeta import cleaning
 from recmeta.cleaning import activity, binarise, blocks, bucket, clean, clip, kcore, negatives, window
-from recmeta.config import parts, schema
+from recmeta.config import parts, schema, versions
 from recmeta.experiment import run as experiment
 from recmeta.types import UserError
 
@@ -100,7 +100,7 @@ def test_a_refusal_says_which_step(data):
 
 def composed(*overrides: str) -> Any:
     schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         return OmegaConf.to_container(compose("config", list(overrides)), resolve=True, throw_on_missing=True)
 
 

@@ -5,7 +5,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta.config import schema
+from recmeta.config import schema, versions
 from recmeta.config.parts import make_parts
 from recmeta.learners.adaptation.inner import Inner
 from recmeta.protocols.candidates import CandidateRule
@@ -16,7 +16,7 @@ EVERY = [(group, choice) for group in schema.GROUPS for choice in schema.choices
 
 def composed(*overrides: str):
     schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         return OmegaConf.to_container(compose("config", list(overrides)), resolve=True, throw_on_missing=True)
 
 

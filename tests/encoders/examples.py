@@ -1,4 +1,4 @@
-"""Encoders that need dropout, a frozen vector, other users' rows or relations; and two that can't be adapted."""
+"""Encoders that need dropout, a frozen vector, others' rows, relations, or words; and two that can't be adapted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flax import nnx
 
 from recmeta.models.fields import Fields, Table
 from recmeta.models.layers import Constant
-from recmeta.types import ENTITY, Background, DataSpec, Encoding
+from recmeta.types import ENTITY, Background, DataSpec, Encoding, Transform
 
 SIZE = 3
 """The width of a frozen vector."""
@@ -112,6 +112,24 @@ class Propagates(Both):
         return (total / jnp.maximum(mass, 1e-6)[:, None])[x["id"]]
 
 
+def letters(word: str) -> list[float]:
+    """How often a, e and o are in a word: as if a pretrained model had read it."""
+    return [float(word.count(letter)) for letter in "aeo"]
+
+
+class Worded(nnx.Module):
+    """A frozen vector for each word of a categorical feature of the task's entity, made from the word itself."""
+
+    def __init__(self, spec: DataSpec, transform: Transform, *, feature: str, width: int, rngs: nnx.Rngs):
+        self.row = Fields(spec.row, width=width, rngs=rngs)
+        self.feature, self.widths = feature, (3, self.row.width)
+        (fitted,) = [fitted for fitted in transform.state["context"] if fitted.name == feature]
+        self.words = Constant(np.array([[0.0] * 3, *map(letters, fitted.state["vocabulary"])], np.float32))
+
+    def __call__(self, context, support, x):
+        return Encoding(self.words[...][context[self.feature]][None], self.row(support.x if x is None else x))
+
+
 class Taken(Both):
     """A table that is looked up in a way that can't be followed."""
 
@@ -157,6 +175,13 @@ def propagates(
 ) -> Propagates:
     """Build a `Propagates`."""
     return Propagates(spec, background, relation=relation, width=width, rngs=rngs)
+
+
+def worded(
+    *, spec: DataSpec, rngs: nnx.Rngs, transform: Transform, width: Annotated[int, Ge(1)], feature: str
+) -> Worded:
+    """Build a `Worded`."""
+    return Worded(spec, transform, feature=feature, width=width, rngs=rngs)
 
 
 def taken(*, spec: DataSpec, rngs: nnx.Rngs, width: Annotated[int, Ge(1)]) -> Taken:

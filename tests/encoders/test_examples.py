@@ -30,6 +30,7 @@ ENCODERS = {
     "frozen": partial(examples.frozen, width=WIDTH),
     "remembers": partial(examples.remembers, width=WIDTH),
     "propagates": partial(examples.propagates, width=WIDTH, relation="similar"),
+    "worded": partial(examples.worded, width=WIDTH, feature="job"),
 }
 LEARNERS = {
     "maml": partial(maml, inner_steps=1, inner_rate=0.1, first_order=False, adapts="all"),
@@ -50,8 +51,9 @@ def known(data, cut):
 
 def model_of(problem, name, **changed):
     made = make_model(
-        partial(ENCODERS[name], **changed), partial(dot, width=2), problem.spec, mse(), problem.background
-    )
+        partial(ENCODERS[name], **changed), partial(dot, width=2), problem.spec, mse(),
+        problem.background, problem.transform,
+    )  # fmt: skip
     return probe(made, problem.validation.task)
 
 
@@ -166,6 +168,13 @@ def test_one_hop_is_the_weighted_mean_of_the_neighbours(known, task):
         near = edges.target == code
         wanted = np.average(table[edges.source[near]], axis=0, weights=edges.weight[near]) if near.any() else 0
         np.testing.assert_allclose(row[-WIDTH:], wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_the_words_behind_the_codes_come_from_the_fitted_transform(frames, data, known, task):
+    users = frames[1]
+    job = dict(zip(users["id"], users["job"], strict=True))[str(data.users.ids[int(task.context[ENTITY])])]
+    _, encoding = encoded(model_of(known, "worded"), task)
+    np.testing.assert_array_equal(encoding.context[0], examples.letters(job))
 
 
 @pytest.mark.parametrize("name", ["dropped", "noisy"])

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta.config import schema
+from recmeta.config import schema, versions
 from recmeta.experiment import loop, prepare
 from recmeta.experiment import run as experiment
 from recmeta.runs import provenance
@@ -25,7 +25,7 @@ def points(small, tmp_path):
     def make(folder):
         common = [*small, "optimizer=sgd", "seeds=[0,1]", "steps=12", f"output={tmp_path / folder}"]
         planned = []
-        with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        with initialize_config_dir(str(schema.CONF), **versions.BASE):
             for rate in RATES:
                 composed = compose("config", [*common, f"optimizer.learning_rate={rate}"])
                 planned.append(prepare.plan(OmegaConf.to_container(composed, resolve=True), [], multirun=True))

@@ -13,7 +13,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta.config import components, schema, sources
+from recmeta.config import components, schema, sources, versions
 from recmeta.config import parts as config_parts
 from recmeta.experiment import prepare
 from recmeta.experiment import run as experiment
@@ -32,7 +32,7 @@ def settings(small, tmp_path):
 
     def make(*overrides: str) -> dict:
         schema.register()
-        with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        with initialize_config_dir(str(schema.CONF), **versions.BASE):
             # What is set of the synthetic data set is no setting of another.
             base = [text for text in small if "dataset=table" not in overrides or not text.startswith("dataset")]
             composed = compose("config", [*base, "metrics=[mae,auc]", f"output={tmp_path}", *overrides])
@@ -365,7 +365,7 @@ def test_the_verdict_names_the_best_simple_baseline(tmp_path):
         "protocol.episodes.shots=[0,20]", "metrics=[mae]", "reporter=quiet", f"output={tmp_path}",
         "baselines=[random,global_mean,item_mean,support_mean,popularity,user_item_bias]",
     ]  # fmt: skip
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         config = OmegaConf.to_container(compose("config", typed), resolve=True)
     assert isinstance(config, dict)
     summary = experiment.run({str(key): value for key, value in config.items()}, typed)

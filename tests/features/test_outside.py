@@ -1,5 +1,6 @@
 """A kind of feature from a folder outside of the package: declared, read, fitted, embedded, saved."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from recmeta.datasets.table import table
 from recmeta.features import transform as transforms
 from recmeta.features.kinds import kind_of, sources
 from recmeta.models.fields import Fields
+from recmeta.runs.hashing import file_hash
 from recmeta.types import UserError
+from tests.command import call
 
 DOCS = Path(__file__).parents[2] / "docs" / "add-a-component.md"
 MINE = DOCS.read_text(encoding="utf-8").partition("`mine_angle.py`:\n\n```python\n")[2].partition("```")[0]
@@ -66,3 +69,20 @@ def test_its_file_is_part_of_what_a_run_is_made_of(mine, tmp_path):
     """Edited, it is run again: see tests/experiment/test_run.py."""
     data = mine(kind="mine_angle.angle", period=24)
     assert sources(data) == [tmp_path / "mine_angle.py"]
+
+
+def test_a_run_trains_on_it_and_is_run_again_once_it_is_edited(mine, small, tmp_path, monkeypatch, capfd):
+    """By the page's command, in the folder of the file."""
+    mine(kind="mine_angle.angle", period=24)
+    monkeypatch.chdir(tmp_path)
+    command = DOCS.read_text(encoding="utf-8").partition("-m recmeta dataset=table")[2].partition("```")[0]
+    typed = ["dataset=table", *command.replace("\\", "").split(), "encoder=features", "encoder.width=4"]
+    typed = [*(text for text in small if not text.startswith(("dataset", "encoder", "reporter"))), *typed]
+    assert call(monkeypatch, *typed) == 0
+    (folder,) = tmp_path.glob("outputs/main/*")
+    saved = json.loads((folder / "features" / "transform.json").read_text())
+    assert [feature["kind"] for feature in saved["context"]] == ["mine_angle.angle"]
+    (tmp_path / "mine_angle.py").write_text(MINE + "\n# edited\n")
+    file_hash.cache_clear()  # as in another process
+    assert call(monkeypatch, *typed) == 0
+    assert "mine_angle.py changed since" in capfd.readouterr().out.replace("\n", " ")

@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta.config import components, schema
+from recmeta.config import components, schema, versions
 from recmeta.datasets.synthetic import synthetic
 from recmeta.encoders.features import features
 from recmeta.evaluation.predict import learner_predictions
@@ -59,7 +59,7 @@ AS_THEY_COME = [name for name in schema.choices("learner") if name not in (*LEAR
 
 def as_it_comes(name):
     schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         block = OmegaConf.to_container(compose("config", [f"learner={name}"])["learner"])
     return components.component("learner", block, components.SUPPLIED["learner"])
 

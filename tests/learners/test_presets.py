@@ -4,12 +4,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta.config import schema
+from recmeta.config import schema, versions
 
 
 def composed(*typed):
     schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         return OmegaConf.to_container(compose("config", list(typed)), resolve=True)
 
 

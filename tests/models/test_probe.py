@@ -192,6 +192,8 @@ def test_a_scorer_that_draws_is_refused(problem):
         make_model(OWN["ids"], lambda *, widths, rngs: Drops(widths, rngs), problem.spec, mse())
 
 
-def test_one_that_asks_for_the_background_is_refused_where_there_is_none(problem):
+def test_one_that_asks_for_what_the_problem_lacks_is_refused(problem):
     with pytest.raises(UserError, match=r"^encoder: it asks for the background"):
         make_model(lambda *, spec, rngs, background: None, SCORERS["dot"], problem.spec, mse())
+    with pytest.raises(UserError, match=r"^encoder: it asks for the transform"):
+        make_model(lambda *, spec, rngs, transform: None, SCORERS["dot"], problem.spec, mse())

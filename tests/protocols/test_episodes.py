@@ -32,13 +32,13 @@ USE = """
 import sys
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from recmeta.config import components, schema
+from recmeta.config import components, schema, versions
 from recmeta.datasets.synthetic import synthetic
 from recmeta.types import UserError
 schema.register()
 data = synthetic(users=600, items=60, rank=2, per_user=(20, 24), seed=1)
 for protocol in sys.argv[1:]:
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         for floor in (1, 7, 0):
             typed = [f"protocol={protocol}", f"protocol.episodes.floor={floor}", "protocol.episodes.query=1",
                      "protocol.episodes.shots=[0,1]"]

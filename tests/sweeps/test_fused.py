@@ -12,25 +12,15 @@ import pytest
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
-from recmeta.__main__ import main
 from recmeta.experiment import loop
 from recmeta.experiment import run as experiment
 from recmeta.runs import directory as run_directory
 from recmeta.runs import provenance
 from recmeta.sweeps import fused, groups
+from tests.command import call
 
 SLOW = pytest.mark.slow
 FUSED = ("-m", "hydra/launcher=fused")
-
-
-def call(monkeypatch, *typed: str) -> int:
-    """The exit code of a command, in this process."""
-    monkeypatch.setattr(sys, "argv", ["recmeta", *typed])
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
 
 
 def runs(folder: Path) -> dict[str, Path]:

@@ -1,31 +1,20 @@
 """`hydra/sweeper=optuna`, from what is typed to what is found."""
 
 import json
-import sys
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
-from recmeta.__main__ import main
 from recmeta.results import status
 from recmeta.sweeps.fused import Composed
 from recmeta.sweeps.search import RECORD
 from recmeta.sweeps.sweeper import check_alike, checked, trial_result
 from recmeta.types import Diverged, UserError
+from tests.command import call
 
 SEARCH = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.trials=4", "hydra.sweeper.batch=4")
 SPACE = ("learner=maml", "learner.inner_rate=tag(log,interval(0.001,1))")
-
-
-def call(monkeypatch, *typed: str) -> int:
-    """The exit code of a command, in this process."""
-    monkeypatch.setattr(sys, "argv", ["recmeta", *typed])
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
 
 
 @pytest.mark.parametrize("launcher", ["fused", pytest.param("basic", marks=pytest.mark.slow)])

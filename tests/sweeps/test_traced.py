@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta.config import components, schema
+from recmeta.config import components, schema, versions
 from recmeta.config.values import replaced
 from recmeta.encoders.features import features
 from recmeta.models.model import make_model
@@ -20,7 +20,7 @@ NAMES = [name for name in schema.choices("learner") if name != "none"]
 
 def composed(*overrides):
     schema.register()
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
         return OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from recmeta.config import schema
+from recmeta.config import schema, versions
 from recmeta.experiment import run as experiment
 from recmeta.runs import directory as run_directory
 from recmeta.runs import layout
@@ -31,7 +31,7 @@ def runs(small, tmp_path_factory):
 
     def make(*overrides):
         schema.register()
-        with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        with initialize_config_dir(str(schema.CONF), **versions.BASE):
             composed = compose("config", [*small, f"output={output}", "optimizer.learning_rate=0.1", *overrides])
         return OmegaConf.to_container(composed, resolve=True)
 
