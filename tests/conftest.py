@@ -1,5 +1,6 @@
 """What every test shares. The environment is set before anything imports jax or wandb."""
 
+import gc
 import importlib
 import os
 
@@ -23,6 +24,9 @@ from tests.compile_cache import (  # noqa: F401 (hooks)
     pytest_sessionfinish,
     pytest_unconfigure,
 )
+
+# Tracing makes many objects and little garbage: a tenth of the suite's time was spent in looking for it.
+gc.set_threshold(100_000, 50, 100)
 
 
 def _skip_without_system_library(item):

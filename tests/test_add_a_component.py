@@ -15,7 +15,9 @@ import pytest
 
 import recmeta
 from recmeta.config import compatibility
+from recmeta.runs.hashing import file_hash
 from recmeta.types import ScoredNegatives
+from tests.command import call
 
 PACKAGE = Path(recmeta.__file__).parents[1]
 PAGE = PACKAGE / "docs" / "add-a-component.md"
@@ -28,8 +30,8 @@ def files() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, small):
-    """``run(*overrides)``: the page's command in its folder, with the settings of a small run."""
+def elsewhere(tmp_path_factory):
+    """A folder with the page's files, and what its command types."""
     folder = tmp_path_factory.mktemp("elsewhere")
     page = PAGE.read_text(encoding="utf-8")
     for path, content in files().items():
@@ -37,24 +39,39 @@ def run(tmp_path_factory, small):
         (folder / path).write_text(content, encoding="utf-8")
     command = re.search(r"^python -m recmeta (.*)$", page, re.MULTILINE)
     assert command
-    typed = command[1].replace("$PWD", str(folder)).split()
+    return folder, command[1].replace("$PWD", str(folder)).split()
+
+
+@pytest.fixture
+def run(elsewhere, small, monkeypatch):
+    """``run(*overrides)``: the page's command with the settings of a small run, and its exit code; in this process, but
+    as in one that finds the page's folder on its path and has read no file of it."""
+    folder, typed = elsewhere
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    rest = [text for text in small if not text.startswith("learner=")]
+
+    def run(*overrides, without=()):
+        file_hash.cache_clear()
+        kept = [text for text in rest if not text.startswith(without)] if without else rest
+        return call(monkeypatch, *typed, *kept, *overrides)
+
+    yield run
+    for path in folder.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def test_it_trains_and_is_judged(elsewhere, small):
+    """As it is typed, in a process of its own."""
+    folder, typed = elsewhere
     rest = [text for text in small if not text.startswith("learner=")]
     paths = os.pathsep.join(filter(None, (str(PACKAGE), os.environ.get("PYTHONPATH"))))
-
-    def call(*overrides, without=()):
-        kept = [text for text in rest if not text.startswith(without)] if without else rest
-        return subprocess.run(
-            [sys.executable, "-m", "recmeta", *typed, *kept, *overrides],
-            cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths},
-        ), folder  # fmt: skip
-
-    return call
-
-
-def test_it_trains_and_is_judged(run):
-    ended, folder = run()
+    ended = subprocess.run(
+        [sys.executable, "-m", "recmeta", *typed, *rest], cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    (path,) = (folder / "outputs").rglob("summary.json")
+    (path,) = (folder / "outputs" / "main").rglob("summary.json")
     summary = json.loads(path.read_text())
     assert set(summary["scores"]["user_cold"]) == {"model", "global_mean"}
     adaptation = summary["adaptation"]["user_cold"]
@@ -64,13 +81,12 @@ def test_it_trains_and_is_judged(run):
     assert adapted[-1] < unadapted[-1]
 
 
-def test_its_settings_are_checked(run):
-    ended, _ = run("learner.rows=-1")
-    assert ended.returncode == 2
-    assert ended.stderr.strip() == "recmeta: learner.rows=-1: input should be greater than 0"
+def test_its_settings_are_checked(run, capfd):
+    assert run("learner.rows=-1") == 2
+    assert capfd.readouterr().err.strip() == "recmeta: learner.rows=-1: input should be greater than 0"
 
 
-def test_a_metric_a_baseline_an_objective_an_augmentation_and_a_schedule(run):
+def test_a_metric_a_baseline_an_objective_an_augmentation_and_a_schedule(run, elsewhere, capfd):
     """All that the page shows besides, in one run, which is made again once one of them is edited."""
     page = PAGE.read_text(encoding="utf-8")
     sections = page[page.index("## A metric") : page.index("## An encoder")]
@@ -82,8 +98,8 @@ def test_a_metric_a_baseline_an_objective_an_augmentation_and_a_schedule(run):
     }  # fmt: skip
     typed = [text for text in typed if text not in ("metric=sure_hit@2",)]
     typed = [text.replace("metrics=[mae,", "metrics=[mae,auc,") for text in typed]
-    ended, folder = run(*typed, "name=all")
-    assert ended.returncode == 0, ended.stderr
+    assert run(*typed, "name=all") == 0
+    folder, _ = elsewhere
     (path,) = (folder / "outputs" / "all").rglob("summary.json")
     summary = json.loads(path.read_text())
     assert set(summary["goals"]) == {"mae", "auc", "sure_hit@2"}
@@ -95,21 +111,21 @@ def test_a_metric_a_baseline_an_objective_an_augmentation_and_a_schedule(run):
         "mine.py", "measures.py", "simple.py", "pairs.py", "noise.py", "warm.py"
     }  # fmt: skip
     (folder / "simple.py").write_text(files()["simple.py"] + "\n# edited\n", encoding="utf-8")
-    again, _ = run(*typed, "name=all", "reporter=console")
-    assert again.returncode == 0, again.stderr
-    assert "simple.py changed since" in again.stdout.replace("\n", " ")
-    assert "already done" not in again.stdout
+    assert run(*typed, "name=all", "reporter=console") == 0
+    said = capfd.readouterr().out.replace("\n", " ")
+    assert "simple.py changed since" in said
+    assert "already done" not in said
 
 
-def test_an_encoder_a_scorer_a_data_set_and_an_objective_over_negatives(run):
+def test_an_encoder_a_scorer_a_data_set_and_an_objective_over_negatives(run, elsewhere, capfd):
     """In one run, which is made again once the data set is edited."""
     page = PAGE.read_text(encoding="utf-8")
     blocks = re.findall(r"^```\n((?:encoder|scorer|dataset|objective)\S*=.*)\n```$", page, re.MULTILINE)
     typed = [text for line in blocks if "pairs" not in line for text in shlex.split(line)]
     typed += ["metrics=[auc]", "learner=maml", "name=parts"]
     others = ("dataset", "encoder", "scorer", "metrics")  # settings of small components that these replace
-    ended, folder = run(*typed, without=others)
-    assert ended.returncode == 0, ended.stderr
+    assert run(*typed, without=others) == 0
+    folder, _ = elsewhere
     (path,) = (folder / "outputs" / "parts").rglob("summary.json")
     summary = json.loads(path.read_text())
     assert 0 <= summary["scores"]["user_cold"]["model"]["auc"]["mean"] <= 1
@@ -121,8 +137,8 @@ def test_an_encoder_a_scorer_a_data_set_and_an_objective_over_negatives(run):
     )
     assert "embedding" in json.dumps(json.loads(next((path.parent / "features").glob("*.json")).read_text()))
     (folder / "shop.py").write_text(files()["shop.py"] + "\n# edited\n", encoding="utf-8")
-    again, _ = run(*typed, "reporter=console", without=others)
-    assert "shop.py changed since" in again.stdout.replace("\n", " ")
+    assert run(*typed, "reporter=console", without=others) == 0
+    assert "shop.py changed since" in capfd.readouterr().out.replace("\n", " ")
 
 
 def test_the_pages_objective_over_negatives():

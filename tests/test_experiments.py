@@ -27,7 +27,10 @@ def values(parameter):
     return parameter.get("values") or [parameter["min"], parameter["max"]]
 
 
-@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=() if path.stem == "maml" else pytest.mark.slow, id=path.stem) for path in SWEEPS],
+)
 def test_every_value_of_a_wandb_sweep_makes_a_run(path):
     sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert sweep["command"] == ["${env}", "python", "-m", "recmeta", "${args_no_hyphens}"]
@@ -87,7 +90,13 @@ def point(line):
     return [*found.fixed, *typed(each_once(found)[0])]
 
 
-@pytest.mark.parametrize("table", PLAN["tables"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param(table, marks=() if table == next(iter(PLAN["tables"])) else pytest.mark.slow)
+        for table in PLAN["tables"]
+    ],
+)
 def test_every_line_of_what_survives_makes_a_run(table):
     """Of every learner of a table, and of the baselines."""
     lines = script(REBUILD)
@@ -199,6 +208,7 @@ def test_tables_and_figures_from_committed_results_alone(tmp_path, monkeypatch):
     assert r"ridge & $-$0.050 [$-$0.090, $-$0.010] & 0.040 \\" in said
 
 
+@pytest.mark.slow
 def test_what_is_committed_is_drawn(tmp_path):
     """All of it: a file of another schema would stop the rest."""
     paper = script(EXPERIMENTS / "paper.py")

@@ -87,7 +87,7 @@ def paths(tree):
     return {jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("learner", ["maml", pytest.param("ridge", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["dropped", "frozen", "remembers", "propagates"])
 def test_trained_and_none_of_its_constants_is_in_what_a_checkpoint_holds(known, name, learner):
     model = model_of(known, name)

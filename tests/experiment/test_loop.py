@@ -1,6 +1,7 @@
 """Points that leave a program: the others are as if they had never been there, and the program becomes smaller."""
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -17,35 +18,43 @@ RATES = (0.003, 0.01, 0.03, 0.1, 0.2)
 AT = {0: 2, 2: 4, 1: 6, 4: 6}
 
 
+def made(small, folder):
+    """Five runs of five rates, two seeds each, at six chunks; and what they work with."""
+    schema.register()
+    common = [*small, "optimizer=sgd", "seeds=[0,1]", "steps=12", f"output={folder}"]
+    planned = []
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
+        for rate in RATES:
+            composed = compose("config", [*common, f"optimizer.learning_rate={rate}"])
+            planned.append(prepare.plan(OmegaConf.to_container(composed, resolve=True), [], multirun=True))
+    return planned, prepare.prepare(planned[0], *prepare.load(planned[0].parts))
+
+
 @pytest.fixture
 def points(small, tmp_path):
-    """``points(folder)``: of five rates, two seeds each, at six chunks; and what they work with."""
-    schema.register()
-
-    def make(folder):
-        common = [*small, "optimizer=sgd", "seeds=[0,1]", "steps=12", f"output={tmp_path / folder}"]
-        planned = []
-        with initialize_config_dir(str(schema.CONF), **versions.BASE):
-            for rate in RATES:
-                composed = compose("config", [*common, f"optimizer.learning_rate={rate}"])
-                planned.append(prepare.plan(OmegaConf.to_container(composed, resolve=True), [], multirun=True))
-        return planned, prepare.prepare(planned[0], *prepare.load(planned[0].parts))
-
-    return make
+    """``points()``: as `made` has them, in one folder."""
+    return lambda: made(small, tmp_path / "some")
 
 
-@pytest.fixture
-def sizes(monkeypatch):
+@contextmanager
+def counted():
     """Of each chunk that is run, how many members its program has."""
     seen, go_on = [], loop.run_chunks
 
-    def counted(progress, *args, **how):
+    def counting(progress, *args, **how):
         for progress, reported in go_on(progress, *args, **how):  # noqa: B020
             seen.append((reported.step, len(reported.stopped)))
             yield progress, reported
 
-    monkeypatch.setattr(loop, "run_chunks", counted)
-    return seen
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "run_chunks", counting)
+        yield seen
+
+
+@pytest.fixture
+def sizes():
+    with counted() as seen:
+        yield seen
 
 
 def run(points, made, where, prune=lambda step, values: {}):
@@ -62,29 +71,42 @@ def given_up(points):
     return prune
 
 
+@pytest.fixture(scope="module")
+def whole(small, tmp_path_factory):
+    """What becomes of the runs where none is given up, and the sizes of their chunks."""
+    folder = tmp_path_factory.mktemp("whole")
+    with counted() as seen:
+        return run(*made(small, folder), folder / "checkpoints"), seen
+
+
+@pytest.fixture(scope="module")
+def left(small, tmp_path_factory):
+    """The runs of which four are given up, what becomes of them, and the sizes of their chunks."""
+    folder = tmp_path_factory.mktemp("left")
+    some, with_them = made(small, folder)
+    with counted() as seen:
+        return some, run(some, with_them, folder / "checkpoints", given_up(some)), seen
+
+
 def close(one, other):
     """Two summaries, to what programs of other shapes make of the same numbers."""
     np.testing.assert_allclose(one["validation"]["value"], other["validation"]["value"], rtol=1e-4)
     np.testing.assert_allclose(one["metric"]["value"], other["metric"]["value"], rtol=1e-4)
 
 
-def test_points_that_are_given_up_leave_and_the_others_are_as_they_would_be(points, sizes, tmp_path):
-    everyone, made = points("whole")
-    whole = run(everyone, made, tmp_path / "checkpoints" / "whole")
-    assert {size for _, size in sizes} == {10}
-    sizes.clear()
-    some, made = points("some")
-    found = run(some, made, tmp_path / "checkpoints" / "some", given_up(some))
+def test_points_that_are_given_up_leave_and_the_others_are_as_they_would_be(whole, left):
+    (everyone, sizes_of_all), (some, found, sizes) = whole, left
+    assert {size for _, size in sizes_of_all} == {10}
     # Of ten members eight are left, six, and two: in a program of three, and one more for the second device.
     assert sizes == [(2, 10), (4, 10), (6, 10), (8, 4), (10, 4), (12, 4)]
-    close(found[3], whole[3])
+    close(found[3], everyone[3])
     assert [(found[place].step, str(found[place])) for place in (0, 4)] == [
         (step, f"given up at step {step}, with 0.5000 on meta-validation") for step in (2, 6)
     ]
     told = [(point.directory / "metrics.jsonl").read_text().splitlines() for point in some]
     assert [json.loads(lines[-1])["step"] for lines in told] == [2, 6, 4, 12, 6]
     # Who leaves early pays for what there was of it, and who stays for the rest.
-    assert found[3]["speed"]["wall_s"] > whole[3]["speed"]["wall_s"] / 5
+    assert found[3]["speed"]["wall_s"] > everyone[3]["speed"]["wall_s"] / 5
 
 
 def test_what_is_told_is_the_mean_of_the_bests_so_far(points, tmp_path):
@@ -94,8 +116,8 @@ def test_what_is_told_is_the_mean_of_the_bests_so_far(points, tmp_path):
         told[step] = dict(values)
         return {}
 
-    some, made = points("some")
-    found = run(some, made, tmp_path / "checkpoints", prune)
+    some, with_them = points()
+    found = run(some, with_them, tmp_path / "checkpoints", prune)
     assert sorted(told) == [0, 2, 4, 6, 8, 10], "not at the end, when there is nothing to give up"
     assert told[0] == {}
     for point, summary in zip(some, found, strict=True):
@@ -107,14 +129,11 @@ def test_what_is_told_is_the_mean_of_the_bests_so_far(points, tmp_path):
 
 
 @pytest.mark.parametrize("end", [3, pytest.param(4, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
-def test_interrupted_it_goes_on_with_those_that_are_left(points, sizes, monkeypatch, tmp_path, end):
+def test_interrupted_it_goes_on_with_those_that_are_left(left, points, sizes, tmp_path, end):
     """Interrupted before it is saved that two more are gone, after it, and in the smaller program."""
-    whole, made = points("whole")
-    expected = run(whole, made, tmp_path / "checkpoints" / "whole", given_up(whole))
-    chunks = list(sizes)
-    sizes.clear()
-    some, made = points("some")
-    prune, where = given_up(some), tmp_path / "checkpoints" / "some"
+    _, expected, chunks = left
+    some, with_them = points()
+    prune, where = given_up(some), tmp_path / "checkpoints"
 
     def interrupted(step, values):
         if values and len(sizes) == end:
@@ -122,19 +141,18 @@ def test_interrupted_it_goes_on_with_those_that_are_left(points, sizes, monkeypa
         return prune(step, values)
 
     with pytest.raises(KeyboardInterrupt):
-        run(some, made, where, interrupted)
-    some, made = points("some")
-    found = run(some, made, where, prune)
+        run(some, with_them, where, interrupted)
+    some, with_them = points()
+    found = run(some, with_them, where, prune)
     assert sizes == [*chunks[:end], *chunks[end - 1 :]], "the chunk that was not saved is run again"
     assert found[3]["scores"] == expected[3]["scores"], "to the last digit"
 
 
-def test_who_had_left_does_not_go_on_with_a_block_that_did(points, tmp_path):
+def test_who_had_left_does_not_go_on_with_a_block_that_did(whole, points, tmp_path):
     """Interrupted after four of five were given up, and gone on with by a line that gives none up."""
-    whole, made = points("whole")
-    expected = run(whole, made, tmp_path / "checkpoints" / "whole")
-    some, made = points("some")
-    prune, where = given_up(some), tmp_path / "checkpoints" / "some"
+    expected, _ = whole
+    some, with_them = points()
+    prune, where = given_up(some), tmp_path / "checkpoints"
 
     def interrupted(step, values):
         if step == 8:
@@ -142,9 +160,9 @@ def test_who_had_left_does_not_go_on_with_a_block_that_did(points, tmp_path):
         return prune(step, values)
 
     with pytest.raises(KeyboardInterrupt):
-        run(some, made, where, interrupted)
-    some, made = points("some")
-    found = run(some, made, where)
+        run(some, with_them, where, interrupted)
+    some, with_them = points()
+    found = run(some, with_them, where)
     close(found[3], expected[3])
     for place in AT:
         assert isinstance(found[place], UserError)

@@ -144,6 +144,9 @@ PAIRS = [
     (learner, encoder) for encoder in ENCODERS for learner in LEARNERS if encoder != "gru" or learner in READS_SUPPORT
 ]
 
+IN_DOUBLE = [(learner, "features") for learner in ("maml", "imaml", "ridge", "bayes", "rlfm", "tanp")]
+"""In the quick suite: those that differentiate steps, that solve equations, and a network."""
+
 
 def test_every_learner_is_listed():
     made = {getattr(maker, "func", maker).__name__ for maker in LEARNERS.values()}
@@ -195,8 +198,14 @@ def test_at_a_rate_of_zero_nothing_adapts(built, batch):
         close(score, score[:, :1].repeat(len(built.depths), 1))
 
 
+@pytest.mark.parametrize(
+    "built",
+    [pytest.param(pair, marks=() if pair in IN_DOUBLE else pytest.mark.slow) for pair in PAIRS],
+    indirect=True,
+    ids="-".join,
+)
 def test_single_precision_is_near_double(built, batch):
-    """Predictions, and the gradient in its direction and length."""
+    """Predictions, and the gradient in its direction and length; both programs are traced anew."""
     task = jax.tree.map(lambda values: values[1], batch.task)  # three support rows
     with jax.enable_x64():
         learner = built.make()

@@ -59,6 +59,32 @@ def mixed(weights, trees):
     return jax.tree.map(lambda *leaves: sum(w * leaf for w, leaf in zip(weights, leaves, strict=True)), *trees)
 
 
+@pytest.fixture(scope="module")
+def annealed_gradient(parts):
+    """Of a batch, at its progress: one program for all."""
+    annealed = maml_pp(**parts, **ANNEALED, inner_steps=3)
+    params, gradient = annealed.init(jax.random.key(0)), jax.jit(annealed.meta_grad)
+
+    def of(batch):
+        slopes, reported = gradient(params, batch, jax.random.key(0))
+        return slopes | {"loss": reported["loss"]}
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def of_maml(parts, batch):
+    """First order or not -> the gradients of MAML of one, two and three steps."""
+    params = parts["model"].init(jax.random.key(0))
+    return {
+        first: [
+            gradient_of(maml(**parts, **SETTINGS, first_order=first, inner_steps=steps), params, batch)
+            for steps in (1, 2, 3)
+        ]
+        for first in (True, False)
+    }
+
+
 @pytest.mark.parametrize(
     ("progress", "weights"),
     [
@@ -70,25 +96,14 @@ def mixed(weights, trees):
     ],
 )
 def test_over_training_it_goes_from_first_order_on_all_losses_to_second_order_on_the_last(
-    parts, batch, progress, weights
+    annealed_gradient, of_maml, batch, progress, weights
 ):
     """Rates being alike, the gradient is what MAML's of one, two and three steps are, weighted."""
-    annealed = maml_pp(**parts, **ANNEALED, inner_steps=3)
-    params = annealed.init(jax.random.key(0))
-    got = gradient_of(annealed, params, at(batch, progress))
+    got = annealed_gradient(at(batch, progress))
     del got["rates"]
-    model = {name: part for name, part in params.items() if name != "rates"}
     first = progress < 0.25
-    each = [
-        gradient_of(maml(**parts, **SETTINGS, first_order=first, inner_steps=steps), model, batch)
-        for steps in (1, 2, 3)
-    ]
-    same(got, mixed(weights, each))
-    other = [
-        gradient_of(maml(**parts, **SETTINGS, first_order=not first, inner_steps=steps), model, batch)
-        for steps in (1, 2, 3)
-    ]
-    wrong = mixed(weights, other)["scorer"]["row"]["kernel"] - got["scorer"]["row"]["kernel"]
+    same(got, mixed(weights, of_maml[first]))
+    wrong = mixed(weights, of_maml[not first])["scorer"]["row"]["kernel"] - got["scorer"]["row"]["kernel"]
     assert np.abs(wrong).max() > 1e-3  # the two orders differ
 
 

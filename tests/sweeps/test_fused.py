@@ -1,8 +1,6 @@
 """The fused launcher: points equal their lone runs, structures are compiled once, what fails or is interrupted."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +15,7 @@ from recmeta.experiment import run as experiment
 from recmeta.runs import directory as run_directory
 from recmeta.runs import provenance
 from recmeta.sweeps import fused, groups
+from recmeta.types import UserError
 from tests.command import call
 
 SLOW = pytest.mark.slow
@@ -60,7 +59,11 @@ def close(said, wanted) -> None:
 @pytest.mark.parametrize(
     "varied",
     [
-        ("learner=maml", "learner.inner_rate=0.01,0.1", "optimizer.learning_rate=0.001,0.1", "seeds=[0],[1,2]"),
+        ("learner=maml", "learner.inner_rate=0.01,0.1", "seeds=[0],[1,2]"),
+        pytest.param(
+            ("learner=maml", "learner.inner_rate=0.01,0.1", "optimizer.learning_rate=0.001,0.1"),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             ("learner=ridge", "learner.level_scale=0.1,1.0", "optimizer=adamw", "optimizer.weight_decay=0.0,0.5"),
             marks=pytest.mark.slow,
@@ -139,6 +142,7 @@ def test_structures_are_grouped(small, monkeypatch, tmp_path):
     assert loaded == [1], "one data set, one split"
 
 
+@pytest.mark.slow  # how runs are dealt out to blocks is test_blocks
 def test_blocks_hold_so_many_seeds(small, monkeypatch, tmp_path):
     sizes = []
     together = fused.run_block
@@ -158,9 +162,9 @@ def test_what_does_not_fit_is_halved(small, monkeypatch, capfd, tmp_path):
             raise MemoryError("no room")
 
     monkeypatch.setattr(loop, "check_memory", check)
-    assert call(monkeypatch, *FUSED, *small, "seeds=[0],[1],[2]", f"output={tmp_path}") == 0
-    assert "3 runs do not fit into memory" in capfd.readouterr().err
-    assert len(runs(tmp_path)) == 3
+    assert call(monkeypatch, *FUSED, *small, "seeds=[0],[1]", f"output={tmp_path}") == 0
+    assert "2 runs do not fit into memory" in capfd.readouterr().err
+    assert len(runs(tmp_path)) == 2
     assert not list(tmp_path.rglob("failure.json"))
 
 
@@ -194,8 +198,8 @@ def test_points_that_fail_are_recorded_and_the_others_go_on(small, monkeypatch, 
     ("error", "reason", "points"),
     [
         (RuntimeError("no such thing"), "no such thing", "eval_every=1,2"),
-        (MemoryError("no room"), "no room", "eval_every=1,2"),
-        (None, "training diverged", "optimizer.learning_rate=0.1,1e30"),
+        pytest.param(MemoryError("no room"), "no room", "eval_every=1,2", marks=SLOW),
+        pytest.param(None, "training diverged", "optimizer.learning_rate=0.1,1e30", marks=SLOW),
     ],
 )
 def test_a_failed_point_ends_a_sweep_with_1_after_all_others(
@@ -245,17 +249,14 @@ def test_what_is_done_is_not_done_again(small, monkeypatch, capfd, tmp_path):
 
 
 def test_what_another_process_runs_is_skipped(small, monkeypatch, capfd, tmp_path):
-    typed = [*small, f"output={tmp_path}", "seeds=[0],[1]"]
+    typed = [*small, "learner=none", f"output={tmp_path}", "protocol.seed=0,1"]
     assert call(monkeypatch, *FUSED, *typed) == 0
     one, other = sorted(runs(tmp_path).values())
     summary, wanted = one / "summary.json", (one / "summary.json").read_text()
     summary.unlink()
     with run_directory.locked(one):
-        child = subprocess.run(
-            [sys.executable, "-m", "recmeta", *FUSED, *typed], capture_output=True, text=True, check=False
-        )
-        assert child.returncode == 0
-        assert f"skipped: {one} is in progress" in child.stderr
+        assert call(monkeypatch, *FUSED, *typed) == 0
+        assert f"skipped: {one} is in progress" in capfd.readouterr().err
         assert not summary.exists()
     assert call(monkeypatch, *FUSED, *typed) == 0
     close(json.loads(summary.read_text())["scores"], json.loads(wanted)["scores"])
@@ -289,10 +290,14 @@ def test_killed_and_resumed_is_as_if_never_killed(small, monkeypatch, kill_at, t
 
 def test_a_number_that_is_null_is_another_structure(small, monkeypatch, tmp_path):
     sizes = []
-    together = fused.run_block
-    monkeypatch.setattr(fused, "run_block", lambda p, *args: sizes.append(len(p)) or together(p, *args))
+
+    def seen(points, *_):
+        sizes.append(len(points))
+        raise UserError("seen")
+
+    monkeypatch.setattr(fused, "run_block", seen)
     typed = [*small, "learner=maml", "learner.inner.clip=null,1.0,2.0", f"output={tmp_path}"]
-    assert call(monkeypatch, *FUSED, *typed) == 0
+    assert call(monkeypatch, *FUSED, *typed) == 2
     assert sorted(sizes) == [1, 2]
 
 

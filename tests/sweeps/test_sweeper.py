@@ -92,21 +92,21 @@ def test_a_trial_that_diverges_is_recorded_and_the_exit_code_is_1(small, monkeyp
 
 def test_a_trial_that_does_not_compose_fails_alone(small, monkeypatch, capfd, tmp_path):
     typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small]
-    typed += ["learner=maml,ridge", "learner.inner_rate=0.1,0.2", f"output={tmp_path}", "name=found"]
+    typed += ["learner=ridge,maml", "learner.level_scale=0.5,1.0", f"output={tmp_path}", "name=found"]
     assert call(monkeypatch, *typed) == 2
     record = json.loads((tmp_path / "found" / RECORD).read_text())
     assert record["counts"] == {"done": 2, "pruned": 0, "failed": 2, "unfinished": 0}
     for trial in record["trials"]:
-        assert (trial["params"]["learner"], trial["state"]) in (("maml", "done"), ("ridge", "failed"))
+        assert (trial["params"]["learner"], trial["state"]) in (("ridge", "done"), ("maml", "failed"))
         assert trial["state"] == "done" or "no such key; learner has" in trial["reason"]
     assert "2 of the sweep's runs failed" in capfd.readouterr().err
 
 
 def test_what_was_tried_and_refused_can_be_said(small, monkeypatch, tmp_path):
-    typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small, "learner=maml"]
-    assert call(monkeypatch, *typed, "learner.inner_rate=0.1,-1", f"output={tmp_path}", "name=found") == 2
+    typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small]
+    assert call(monkeypatch, *typed, "learner.level_scale=0.5,-1", f"output={tmp_path}", "name=found") == 2
     (failed,) = [run for run in status.statuses(tmp_path / "found") if run.state == "failed"]
-    assert "learner.inner_rate=-1" in failed.overrides
+    assert "learner.level_scale=-1" in failed.overrides
     assert failed.directory is not None
     assert (failed.directory / "config.yaml").exists()
 

@@ -16,6 +16,8 @@ from recmeta.objectives import mse
 from recmeta.scorers.dot import dot
 
 NAMES = [name for name in schema.choices("learner") if name != "none"]
+QUICK = ("bayes", "cavia", "cnp", "finetune", "maml", "reptile", "ridge", "tanp")
+"""One of each kind of program; each takes a second to trace."""
 
 
 def composed(*overrides):
@@ -24,7 +26,9 @@ def composed(*overrides):
         return OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES]
+)
 def test_learners(problem, name):
     block = composed(f"learner={name}")["learner"]
     if "clip" in block.get("inner", {}):
