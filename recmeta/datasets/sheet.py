@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,14 @@ SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
 PLAIN = Layout()
 """The layout of a file of which nothing is set."""
+
+WORDS = {
+    "user": ("user", "userid", "uid", "reviewerid", "customerid", "visitorid", "account"),
+    "item": ("item", "itemid", "iid", "movieid", "bookid", "isbn", "asin", "parentasin", "productid", "businessid"),
+    "label": ("label", "rating", "stars", "score", "bookrating", "overall", "value", "watchratio"),
+    "time": ("time", "timestamp", "date", "datetime", "createdat", "unixreviewtime"),
+}  # fmt: skip
+"""Names that columns often have, by what they hold: letters and digits alone."""
 
 SHOWN = 80
 """How many characters of a value a message shows."""
@@ -69,14 +78,9 @@ class Sheet:
         there = self.frame.columns
         if self.header_setting and any(_is_number(name) for name in there):
             return f"; if line 1 is a row, name the columns: {self.header_setting}=[...]"
-        alike = {
-            name: difflib.get_close_matches(name.lower(), [each.lower() for each in there], 1)
-            for name in lacking.values()
-        }
-        back = {name.lower(): name for name in there}
-        meant = [f"{setting}={back[alike[name][0]]}" for setting, name in lacking.items() if alike[name]]
-        if meant:
-            return f"; perhaps {' '.join(meant)}"
+        meant = {setting: _alike(setting, name, there) for setting, name in lacking.items()}
+        if any(meant.values()):
+            return f"; perhaps {' '.join(f'{setting}={name}' for setting, name in meant.items() if name)}"
         if "dataset.columns.label" in lacking:
             return "; where every row is a like, dataset.columns.label=null"
         return ""
@@ -115,6 +119,15 @@ class Sheet:
 def is_text(dtype: pl.DataType) -> bool:
     """Whether a column of this type can be read: text, or lists of text or numbers."""
     return dtype == pl.String or (isinstance(dtype, pl.List) and not dtype.inner.is_nested())
+
+
+def _alike(setting: str, name: str, there: Sequence[str]) -> str | None:
+    """Find the column that was probably meant, by its spelling or as another word for the same."""
+    plain = {re.sub(r"[\W_]", "", column.lower()): column for column in there}
+    words = [re.sub(r"[\W_]", "", name.lower()), *WORDS.get(setting.rpartition(".")[2], ())]
+    found = next((word for word in words if word in plain), None)
+    close = [found] if found else difflib.get_close_matches(words[0], list(plain), 1)
+    return plain[close[0]] if close else None
 
 
 def _is_number(text: str) -> bool:

@@ -191,3 +191,31 @@ def test_refuses_features(write, content, declared, message):
 def test_refuses_to_start_without_interactions():
     with pytest.raises(UserError, match=r"dataset.interactions is not set: name a CSV, TSV, JSON lines or Parquet"):
         table()
+
+
+def test_columns_that_are_not_there_are_told_at_once_with_what_was_probably_meant(write):
+    path = write("userId,movie_id,Rating,when\n1,2,3,4\n")
+    with pytest.raises(UserError, match=r"no columns 'user' .*, 'item' .*, 'label' .*; there are userId, ") as caught:
+        table(interactions=path)
+    proposed = "perhaps dataset.columns.user=userId dataset.columns.item=movie_id dataset.columns.label=Rating"
+    assert str(caught.value).endswith(proposed)
+
+
+def test_names_may_be_of_any_alphabet(write):
+    path = write("größe,товар,評価\n1,2,3\n1,3,5\n", "données.csv")
+    data = table(interactions=path, columns={"user": "größe", "item": "товар", "label": "評価"})
+    assert data.counts["interactions"] == 2
+    with pytest.raises(UserError, match=r"données.csv: no column 'größer' .*perhaps dataset.columns.user=größe"):
+        table(interactions=path, columns={"user": "größer", "item": "товар", "label": "評価"})
+
+
+def test_a_file_of_features_without_a_header(write):
+    data = table(
+        interactions=write("1::01::5\n2::01::1\n", "ratings.dat"), header=["user", "item", "label"],
+        items=write("01::Heat, the film::Action|Drama\n02::Dust::Drama\n", "movies.dat"),
+        item_header=["item", "title", "genres"], item_features={"genres": {"kind": "multi"}},
+    )  # fmt: skip
+    assert data.items.features["genres"].values.tolist() == [("Action", "Drama")]
+    movies = write("01::9\n02::8\n", "movies.dat")
+    with pytest.raises(UserError, match=r"movies.dat: no column 'item'.*dataset.item_header="):
+        table(interactions=write(RATINGS), items=movies)
