@@ -97,9 +97,8 @@ def _of_sheet(sheet: Sheet, decimal: Decimal, key: str, side: str, declared: Map
     columns = []
     for name, (kind, settings) in declared.items():
         where = f"dataset.{side}_features.{name}"
-        cells, missing = _cells(
-            sheet, name, where, settings.get("missing", MISSING), decimal if kind.numbers else "point"
-        )
+        mark, words = decimal if kind.numbers else "point", kind.words is not None or kind.numbers
+        cells, missing = _cells(sheet, name, where, settings.get("missing", MISSING), mark, bare=words)
         guessed = {key: value for key, value in kind.reading.guess(cells.values).items() if key not in settings}
         columns.append(kind.reading.parse(cells, {**settings, **guessed}).alias(name))
         if missing:
@@ -125,9 +124,17 @@ def _kept(declared: Declared) -> tuple[str, Mapping[str, Any]]:
 
 
 def _cells(
-    sheet: Sheet, name: str, where: str, markers: Sequence[str], decimal: Decimal = "point"
+    sheet: Sheet, name: str, where: str, markers: Sequence[str], decimal: Decimal = "point", bare: bool = True
 ) -> tuple[Cells, str]:
-    """Read a column with null for markers of missing values, and a description of these."""
+    """Read a column with null for markers of missing values, and a description of these.
+
+    Args:
+        sheet, name: of the column.
+        where: the setting that declares it; "" where its kind is still to be inferred.
+        markers: of missing values.
+        decimal: the mark in its numbers.
+        bare: whether blanks at both ends are no part of a value.
+    """
     values = sheet.column(name, where)
     note = ""
     if values.dtype == pl.String:
@@ -138,6 +145,8 @@ def _cells(
             )
             note = f"{marked.sum()} cells of {len(values)} are read as missing: {found}"
             values = values.to_frame().select(pl.when(~marked).then(pl.first())).to_series()
+        if bare:
+            values = values.str.strip_chars()
         if decimal == "comma":
             values = _pointed(values, every=not where)
     return Cells(values, partial(_refuse, sheet, name), where), note

@@ -26,6 +26,9 @@ SAMPLE = 50
 SLICE = 1 << 17
 """How many lines are split at a time, which bounds the memory that it takes."""
 
+WIDE = 64
+"""Of more columns the regular expression takes long: lines with quotes are read one by one."""
+
 _UNIT = "\x1f"
 """The ASCII "unit separator": replaces separators of several characters, so that all are one."""
 
@@ -200,7 +203,9 @@ def _split_slice(lines: pl.DataFrame, quoting: Quoting, width: int) -> _Slice:
     bare = _split_bare(lines.filter(~pl.col("quoted") & ~pl.col("blank")), quoting.separator, names)
     found = [bare.filter(pl.col("width") == width).drop("width")]
     ragged, odd = bare.filter(pl.col("width") != width).select("place", "line", "width"), []
-    if quote is not None and lines["quoted"].any():
+    if quote is not None and width > WIDE:
+        odd = lines.filter(pl.col("quoted"))["place"].to_list()
+    elif quote is not None and lines["quoted"].any():
         groups = text.str.extract_groups(_pattern(quoting.separator, quote, width)).alias("fields")
         regular = lines.filter(pl.col("quoted")).with_columns(groups)
         fine = pl.col("fields").struct.field("1").is_not_null()

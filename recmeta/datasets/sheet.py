@@ -47,6 +47,7 @@ class Sheet:
         unit: "line" or "row".
         notes: what was inferred and what is odd, as lines for the user.
         header_setting: the setting that names the columns of a text without a header; "" for other files.
+        dates: columns that a Parquet file has as dates or times, seconds since 1970 here.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Sheet:
     unit: str
     notes: list[str] = field(default_factory=list)
     header_setting: str = ""
+    dates: frozenset[str] = frozenset()
 
     def need(self, wanted: Mapping[str, str]) -> None:
         """Check that columns are there, all at once.
@@ -155,8 +157,8 @@ def read_sheet(path: Path, layout: Layout = PLAIN) -> Sheet:
     if suffix in SPREADSHEETS:
         raise UserError(f"{path}: a spreadsheet; save it as CSV")
     if suffix == ".parquet" or data[:4] == b"PAR1":
-        frame = read_parquet(path, data)
-        sheet = Sheet(path, frame, np.arange(1, frame.height + 1), "row")
+        frame, dates = read_parquet(path, data)
+        sheet = Sheet(path, frame, np.arange(1, frame.height + 1), "row", dates=dates)
     elif suffix in JSON:
         frame = read_json(path, data)
         sheet = Sheet(path, frame, np.arange(1, frame.height + 1), "row")

@@ -31,6 +31,9 @@ PER_ROW: Mapping[str, tuple[Callable[[pl.Series], pl.Series], str]] = {
 }
 """Numbers that a row may have besides its label: which are allowed, and how that is said."""
 
+FEW = 0.01
+"""The share of liked rows below which a default ``like`` is probably due to a few extreme labels."""
+
 MAY_BE_NULL = ("label", "time", "weight", "propensity")
 """Columns that a file need not have."""
 
@@ -122,6 +125,11 @@ def table(
     if like is None:
         like = low + 0.75 * (high - low)
         notes = [*notes, f"like is {like:g}: three quarters up the label range"]
+        liked = (rows.frame["label"] >= like).sum()
+        if liked < FEW * rows.frame.height:
+            notes.append(
+                f"only {liked:,} of {rows.frame.height:,} rows are liked: set dataset.like, or dataset.label_range"
+            )
     tables = {
         side: read
         for side, (path, declared, of_side) in sides.items()

@@ -91,6 +91,9 @@ def read_times(sheet: Sheet, column: str, values: pl.Series, unit: TimeUnit | No
     Raises:
         UserError: a value that is no time, or numbers that another unit fits.
     """
+    if column in sheet.dates:
+        # The file itself says what they are.
+        unit = None
     numbers = in_unit(values, unit or "s")
     dates = moments(values)
     seconds = pl.DataFrame({"number": numbers, "date": dates}).select(pl.coalesce("date", "number")).to_series()
@@ -99,9 +102,9 @@ def read_times(sheet: Sheet, column: str, values: pl.Series, unit: TimeUnit | No
     )
     sheet.refuse(seconds.is_null(), column, said + ("" if unit else " or 2024-05-31 18:00:00"))
     early = False
-    if unit is None and numbers.is_not_null().any():
-        _check_likely(sheet, column, values, numbers)
-        early = int(numbers.max()) < LIKELY[0]  # pyright: ignore[reportArgumentType]
+    if unit is None:
+        _check_likely(sheet, column, values, numbers, seconds)
+        early = numbers.is_not_null().any() and int(numbers.max()) < LIKELY[0]  # pyright: ignore[reportArgumentType]
     first, last = int(seconds.min()), int(seconds.max())  # pyright: ignore[reportArgumentType]
     notes = [f"time runs from {said_of(first)} to {said_of(last)} (UTC)"]
     if first == last:
@@ -113,11 +116,18 @@ def read_times(sheet: Sheet, column: str, values: pl.Series, unit: TimeUnit | No
     return seconds, notes
 
 
-def _check_likely(sheet: Sheet, column: str, values: pl.Series, seconds: pl.Series) -> None:
-    """Refuse numbers that are not of the years 1970 to 2100, or all long ago, and propose the unit that fits."""
+def _check_likely(sheet: Sheet, column: str, values: pl.Series, numbers: pl.Series, seconds: pl.Series) -> None:
+    """Refuse times that are not of the years 1970 to 2100, or numbers long ago, and propose the unit that fits.
+
+    Args:
+        sheet, column: of the values, for messages.
+        values: as they are in the file.
+        numbers: those that are numbers, as seconds; null for dates.
+        seconds: all of them.
+    """
     outside = (seconds < FIRST) | (seconds >= LAST)
-    long_ago = (seconds < LIKELY[0]).fill_null(True)
-    if not outside.any() and not long_ago.all():
+    long_ago = numbers < LIKELY[0]
+    if not outside.any() and not long_ago.fill_null(False).all():
         return
     unit = fitting(values)
     if unit is not None:
@@ -125,7 +135,7 @@ def _check_likely(sheet: Sheet, column: str, values: pl.Series, seconds: pl.Seri
         span = f"{said_of(int(found.min()))} to {said_of(int(found.max()))}"  # pyright: ignore[reportArgumentType]
         odd = outside if outside.any() else long_ago
         sheet.refuse(odd, column, f"is no likely time in seconds; dataset.time_unit={unit} gives {span}")
-    problem = "is before 1970 or after 2100 in seconds; correct it, or set dataset.time_unit"
+    problem = "is before 1970 or after 2100; correct it, or set dataset.time_unit, to s if it is right"
     sheet.refuse(outside, column, problem)
 
 

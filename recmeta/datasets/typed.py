@@ -14,8 +14,11 @@ EXACT = 2**53
 """Floats of this size or more no longer hold every whole number."""
 
 
-def read_parquet(path: Path, data: bytes) -> pl.DataFrame:
+def read_parquet(path: Path, data: bytes) -> tuple[pl.DataFrame, frozenset[str]]:
     """Read a Parquet file as text; columns that have none stay as they are.
+
+    Returns:
+        The columns, and the names of those that are dates or times.
 
     Raises:
         UserError: it is no Parquet file.
@@ -24,7 +27,8 @@ def read_parquet(path: Path, data: bytes) -> pl.DataFrame:
         frame = pl.read_parquet(io.BytesIO(data))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
-    return pl.DataFrame([as_text(column) for column in frame.get_columns()])
+    dates = frozenset(name for name, dtype in frame.schema.items() if dtype in (pl.Date, pl.Datetime))
+    return pl.DataFrame([as_text(column) for column in frame.get_columns()]), dates
 
 
 def read_json(path: Path, data: bytes) -> pl.DataFrame:
@@ -79,7 +83,7 @@ def as_text(values: pl.Series) -> pl.Series:
     """Convert a column to text as in a CSV.
 
     Dates and times become seconds since 1970 (UTC), lists become lists of text or Float64. What has no text
-    (structures, bytes) stays as it is.
+    (structures, bytes, durations) stays as it is.
     """
     dtype = values.dtype
     if isinstance(dtype, pl.List | pl.Array) and not dtype.inner.is_nested():
@@ -91,6 +95,6 @@ def as_text(values: pl.Series) -> pl.Series:
         # Whole numbers with gaps come as floats from some writers: the id 7 must not become "7.0".
         whole = bool(((known == known.round()) & (known.abs() < EXACT)).all())
         return (known.cast(pl.Int64) if whole else known).cast(pl.String)
-    if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
+    if dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration):
         return values
     return values.cast(pl.String)

@@ -45,3 +45,9 @@ def test_words_for_a_missing_value_are_ids_and_noted(read):
     data = read("NA,a,1\n1,b,2\n")
     assert data.users.ids.tolist() == ["1", "NA"]
     assert any("1 rows have the user NA, which is taken for an id" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("id_", ["1.23E+17", "5E+17", "1.8446744073709552e19"])
+def test_ids_that_have_lost_digits_are_refused(read, id_):
+    with pytest.raises(UserError, match=r"rows.csv, line 3, column 'user': '.*' has lost digits"):
+        read(f"1e5,a,1\n{id_},b,2\n")

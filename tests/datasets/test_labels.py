@@ -81,3 +81,9 @@ def test_marks_outside_the_range_point_to_cleaning(read):
 )
 def test_marks(labels, found):
     assert marks(np.array(labels, float)) == found
+
+
+def test_an_extreme_label_that_leaves_few_likes_is_noted(read):
+    said = "only 1 of 200 rows are liked: set dataset.like, or dataset.label_range"
+    assert said in read([*range(1, 200), 573.4]).notes
+    assert said not in read([*range(1, 201)]).notes

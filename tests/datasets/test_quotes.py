@@ -123,3 +123,12 @@ def test_slices_join(tmp_path, monkeypatch):
     pieces = read_sheet(path, layout())
     assert pieces.frame.equals(whole.frame)
     assert pieces.lines.tolist() == whole.lines.tolist() == [2, 4, 5, 6, 9]
+
+
+def test_many_columns(tmp_path):
+    header = ",".join(f'"c{n}"' for n in range(70))
+    rows = [",".join([f'"a{row}, b"', *map(str, range(69))]) for row in range(3)]
+    read = sheet(tmp_path, "\n".join([header, *rows]))
+    assert read.frame.shape == (3, 70)
+    assert read.frame.row(2) == ("a2, b", *map(str, range(69)))
+    assert read.notes == []

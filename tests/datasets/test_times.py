@@ -1,5 +1,6 @@
 """Times: ISO forms, units, and numbers that are unlikely to be seconds."""
 
+import polars as pl
 import pytest
 
 from recmeta.cleaning.rules import window
@@ -68,11 +69,9 @@ def test_numbers_that_another_unit_fits_are_refused(read, unit, number):
         assert read([number], time_unit="s").time is not None
 
 
-@pytest.mark.parametrize("number", [-1, 5 * 10**9])
+@pytest.mark.parametrize("number", [-1, 5 * 10**9, "1950-01-01", "2999-12-31"])
 def test_a_number_outside_the_years_is_refused(read, number):
-    with pytest.raises(
-        UserError, match=r"line 3, column 'time': .* is before 1970 or after 2100 in seconds; correct it"
-    ):
+    with pytest.raises(UserError, match=r"line 3, column 'time': .* is before 1970 or after 2100; correct it"):
         read([AT, number, AT])
 
 
@@ -93,3 +92,13 @@ def test_the_cleaning_step_reads_what_the_column_reads(read):
         assert window(data, since=since).time.tolist() == [AT + 1]
     with pytest.raises(UserError, match=r"since=13.9.2018: give seconds since 1970, or a date"):
         window(data, since="13.9.2018")
+
+
+def test_dates_of_parquet_need_no_unit(tmp_path):
+    """A unit that is set is for numbers: a date says itself what it is."""
+    at = pl.Series([AT, AT + 1]) * 1000
+    frame = pl.DataFrame({"user": ["u", "u"], "item": ["a", "b"], "label": [1, 2], "time": at.cast(pl.Datetime("ms"))})
+    frame.write_parquet(tmp_path / "rows.parquet")
+    data = table(interactions=tmp_path / "rows.parquet", columns={"time": "time"}, time_unit="ms")
+    assert data.time is not None
+    assert data.time.tolist() == [AT, AT + 1]

@@ -233,3 +233,9 @@ def test_several_columns_that_are_not_there_are_told_at_once(read):
         UserError, match=r"no columns 'year' \(dataset.item_features.year\), 'job' \(dataset.item_f.*are it"
     ):
         read("item,x\na,1\nb,2\nc,2\n", **both)
+
+
+def test_blanks_around_a_word_are_no_part_of_it(read):
+    found, _ = read("item, job, plot\na, cook, x\nb,cook ,y \nc,cook,z\n")
+    assert found["job"] == ("categorical", ["cook", "cook", "cook"])
+    assert read("item,plot\na, x\nb,y \n", plot={"kind": "text"})[0]["plot"] == ("text", [" x", "y ", ""])
