@@ -17,8 +17,7 @@ from recmeta.experiment import run as experiment
 PAGE = (Path(recmeta.__file__).parents[1] / "docs" / "your-data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SMALL = (
-    "learner=none", "reporter=quiet", "protocol.episodes.shots=[0,3]", "protocol.episodes.query=3",
-    "baselines=[global_mean]",
+    "learner=none", "reporter=quiet", "protocol.episodes.shots=[0,3]", "baselines=[global_mean]",
 )  # fmt: skip
 
 

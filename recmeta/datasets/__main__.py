@@ -68,7 +68,7 @@ def _get(console: Console, entry: Entry) -> None:
 
 
 def _describe(console: Console, typed: Sequence[str]) -> None:
-    """Describe a data set of the registry by its name, or what a file or settings load."""
+    """Describe a data set of the registry by its name, or the user's own files."""
     (first, *others) = typed
     if others or "=" in first or _is_file(first):
         data = load_typed(typed)

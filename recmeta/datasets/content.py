@@ -24,7 +24,7 @@ BLOCK = 1 << 22
 
 
 class Content(NamedTuple):
-    """Bytes of a file, and the suffix that says of which kind it is."""
+    """Bytes of a file, and the suffix of its kind."""
 
     data: bytes
     suffix: str

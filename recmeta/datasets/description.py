@@ -23,7 +23,7 @@ Line = tuple[str, str]
 
 
 def described(data: Interactions) -> Iterator[Line]:
-    """Describe what was read, what was inferred, and what may be wrong with it."""
+    """Describe the data, everything inferred, and possible faults."""
     for note in data.notes:
         yield "note", note
     yield from _labels(data)
@@ -83,7 +83,7 @@ def _features(side: str, entities: Entities) -> Iterator[Line]:
 
 
 def _feature(column: Column) -> str:
-    """Describe the values of a feature: how many are known, and what they are."""
+    """Describe the values of a feature: the share that is known, the range or the frequent words."""
     kind = kind_of(column.kind)
     known = kind.reading.known(column.values) > 0
     said = f"{column.kind}, known of {known.mean():.1%}"

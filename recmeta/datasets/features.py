@@ -153,7 +153,7 @@ def _cells(
 
 
 def _pointed(values: pl.Series, every: bool) -> pl.Series:
-    """Write numbers with a comma with a point; with ``every``, only where a whole column holds nothing else."""
+    """Replace decimal commas in numbers; with ``every``, only where a whole column holds nothing else."""
     number = numbers(values, "comma").is_not_null()
     if every and not (number | values.is_null()).all():
         return values

@@ -1,4 +1,4 @@
-"""Read labels: numbers with a point or a comma, true and false, empty ones; and find the label range."""
+"""Read labels: numbers with either decimal mark, true and false, empty ones; and find the label range."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Scale(NamedTuple):
 
 
 def numbers(values: pl.Series, decimal: Decimal) -> pl.Series:
-    """Text as Float64, with null for anything else; with a decimal comma, a point is no number.
+    """Text as Float64, with null for anything else; with a decimal comma, "4.5" is no number.
 
     >>> numbers(pl.Series(["4,5", "3", "4.5"]), "comma").to_list()
     [4.5, 3.0, None]

@@ -1,4 +1,4 @@
-"""Load a data set from what was typed: a file, or a name, and settings."""
+"""Load a data set by a file or a name, and settings, as typed on a command line."""
 
 from __future__ import annotations
 

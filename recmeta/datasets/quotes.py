@@ -22,7 +22,7 @@ Lines = Sequence[str] | pl.Series
 
 
 class Quoting(NamedTuple):
-    """How a file's lines are to be split.
+    """Separator and quote of a file's lines.
 
     Attributes:
         path: of the file, for messages.
@@ -191,7 +191,7 @@ def _matched(line: str, quoting: Quoting, quoted: str) -> list[str] | None:
 
 
 def _bare(field: str, quote: str) -> str:
-    """Take the quotes off a value that they stand around."""
+    """Take the quotes off a value."""
     stripped = field.strip()
     inner = stripped[1:-1]
     return inner if len(stripped) > 1 and stripped[0] == stripped[-1] == quote and quote not in inner else field
@@ -206,7 +206,7 @@ def _shape(values: pl.Series) -> str:
 
 
 def _fits(value: str, shape: str) -> bool:
-    """Whether a value could stand in a column of this shape."""
+    """Whether a value could be in a column of this shape."""
     value = value.strip().strip("\"'")
     if shape == "any" or not value:
         return True

@@ -157,7 +157,9 @@ def _header(lines: pl.DataFrame, quoting: Quoting, layout: Layout) -> tuple[list
 
 
 def _is_blank(separator: str) -> pl.Expr:
-    """Whether a line has no value at all. A line of tabs is a row of empty values where tabs separate."""
+    """Find lines without any value.
+
+    A line of tabs is a row of empty values where tabs separate."""
     bare = pl.col("text").str.strip_chars() if separator in (BLANKS, ",", ";", "|", _UNIT) else pl.col("text")
     return bare == ""
 
@@ -227,7 +229,7 @@ def _split_bare(rows: pl.DataFrame, separator: str, names: Sequence[str]) -> pl.
 
 
 def _pattern(separator: str, quote: str, width: int) -> str:
-    """The regular expression of a row whose quotes stand around whole values, and are doubled within them.
+    """The regular expression of a row whose quotes enclose whole values, and are doubled within them.
 
     No place in a row can be read in two ways, which the regular expression engine makes use of: it is ten times faster.
     """

@@ -39,7 +39,7 @@ MAY_BE_NULL = ("label", "time", "weight", "propensity")
 
 
 class Rows(NamedTuple):
-    """Interactions as `make_interactions` takes them, and what was left out of them.
+    """Interactions as `make_interactions` takes them, and counts of rows that were left out.
 
     Attributes:
         frame: ``user``, ``item``, ``label``, and those of the others that are named.
@@ -54,6 +54,7 @@ class Rows(NamedTuple):
     notes: list[str]
 
 
+# Long: twenty settings, each with its line of documentation.
 def table(
     *,
     interactions: str | os.PathLike[str] | None = None,

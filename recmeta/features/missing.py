@@ -1,4 +1,4 @@
-"""Words that stand for a missing value in files."""
+"""Words for a missing value in files."""
 
 from __future__ import annotations
 
