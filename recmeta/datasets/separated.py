@@ -159,7 +159,8 @@ def _header(lines: pl.DataFrame, quoting: Quoting, layout: Layout) -> tuple[list
 def _is_blank(separator: str) -> pl.Expr:
     """Find lines without any value.
 
-    A line of tabs is a row of empty values where tabs separate."""
+    A line of tabs is a row of empty values where tabs separate.
+    """
     bare = pl.col("text").str.strip_chars() if separator in (BLANKS, ",", ";", "|", _UNIT) else pl.col("text")
     return bare == ""
 
