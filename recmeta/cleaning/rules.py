@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import numpy as np
+import polars as pl
 from annotated_types import Ge, MinLen
 from jaxtyping import Bool, Int
 from pydantic import FiniteFloat
 
 from recmeta.cleaning.choosing import choose, has_all
+from recmeta.datasets.times import moments
 from recmeta.types import Entities, Interactions, Relation, UserError
 
 Count = Annotated[int, Ge(1)]
@@ -186,15 +187,16 @@ def window(
     return keep(interactions, which)
 
 
-def _seconds(name: str, moment: int | str | None) -> float | None:
+def _seconds(name: str, moment: int | str | None) -> int | None:
     """Convert a setting to seconds since 1970."""
     if not isinstance(moment, str):
         return moment
-    try:
-        found = datetime.fromisoformat(moment)
-    except ValueError:
-        raise UserError(f"{name}={moment}: give seconds since 1970, or a date such as 2001-05-31") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    found = moments(pl.Series([moment]))[0]
+    if found is None:
+        raise UserError(
+            f"{name}={moment}: give seconds since 1970, or a date such as 2001-05-31 or 2001-05-31 18:00:00"
+        )
+    return found
 
 
 def missing(

@@ -1,19 +1,24 @@
-"""``python -m recmeta.datasets list | get NAME | describe NAME | verify [NAME]``."""
+"""``python -m recmeta.datasets list | get NAME | describe NAME | describe FILE SETTING=... | verify [NAME]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from recmeta.datasets.description import described
 from recmeta.datasets.entry import pinned_note
 from recmeta.datasets.fetch import cache_directory, cached, fetch, sha256_of
+from recmeta.datasets.named import load_typed
 from recmeta.datasets.registry import DATASETS, Entry, lookup
 from recmeta.datasets.sources import checksum
-from recmeta.types import UserError
+from recmeta.types import Interactions, UserError
+
+_TYPED = "a data set of the list; or your file of interactions and settings, as items=movies.csv columns.label=stars"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,8 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="recmeta-data", description="Fetches, describes and verifies data sets.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the data sets there are")
-    for command, about in (("get", "fetch into the cache"), ("describe", "counts, licence, citation")):
-        commands.add_parser(command, help=about).add_argument("name")
+    commands.add_parser("get", help="fetch into the cache").add_argument("name")
+    describe = commands.add_parser("describe", help="a data set's sources and counts, or your own files")
+    describe.add_argument("typed", nargs="+", metavar="NAME | FILE | SETTING=VALUE", help=_TYPED)
     commands.add_parser("verify", help="hash the cached files again").add_argument("name", nargs="?")
     given = parser.parse_args(arguments)
     console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -32,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif given.command == "get":
             _get(console, lookup(given.name))
         elif given.command == "describe":
-            _describe(console, lookup(given.name))
+            _describe(console, given.typed)
         else:
             _verify(console, given.name)
     except UserError as error:
@@ -61,7 +67,23 @@ def _get(console: Console, entry: Entry) -> None:
     console.print(f"licence  {entry.licence}")
 
 
-def _describe(console: Console, entry: Entry) -> None:
+def _describe(console: Console, typed: Sequence[str]) -> None:
+    """Describe a data set of the registry by its name, or the user's own files."""
+    (first, *others) = typed
+    if others or "=" in first or _is_file(first):
+        data = load_typed(typed)
+        console.print(f"{data.name}: {data.counts['rows']:,} rows are read")
+        _show(console, data, {})
+    else:
+        _describe_entry(console, lookup(first))
+
+
+def _is_file(name: str) -> bool:
+    """Whether a name looks like that of a file, and is no data set's."""
+    return name not in DATASETS and (Path(name).exists() or "." in name or "/" in name)
+
+
+def _describe_entry(console: Console, entry: Entry) -> None:
     console.print(f"{entry.name} {entry.version}: {entry.summary}")
     if entry.page:
         console.print(f"page     {entry.page}")
@@ -79,14 +101,17 @@ def _describe(console: Console, entry: Entry) -> None:
         for count, value in entry.published.items():
             console.print(f"publish  {count}: {value:,}")
         return
-    data = entry.load()
+    _show(console, entry.load(), entry.published)
+
+
+def _show(console: Console, data: Interactions, expected: Mapping[str, int]) -> None:
+    """Print counts, with those that were expected where they differ, and the description."""
     for count, value in data.counts.items():
-        published = entry.published.get(count, value)
+        published = expected.get(count, value)
         odd = "" if published == value else f", but {published:,} are published"
         console.print(f"count    {count.replace('_', ' ')}: {value:,}{odd}")
-    for side, entities in (("users", data.users), ("items", data.items)):
-        kinds = ", ".join(f"{feature} ({column.kind})" for feature, column in entities.features.items())
-        console.print(f"features {side}: {kinds}")
+    for heading, said in described(data):
+        console.print(f"{heading:<8} {said}")
     for metric, value in (data.attainable or {}).items():
         console.print(f"best     {metric}: {value:.4f}")
     console.print(f"data     sha256 {data.sha256}")

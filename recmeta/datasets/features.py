@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from recmeta.datasets.sheet import Sheet, read_sheet
+from recmeta.datasets.ids import cleaned, read_ids
+from recmeta.datasets.labels import numbers
+from recmeta.datasets.layout import Decimal, Layout
+from recmeta.datasets.sheet import Sheet, is_text, read_sheet
 from recmeta.features.kind import Cells, Kind
 from recmeta.features.kinds import inferred, kind_of, names
+from recmeta.features.missing import IN_NUMBERS, MISSING, is_missing
 from recmeta.types import UserError
-
-MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "\\N")
-"""Cells that mark a missing value, unless ``missing`` is declared: as written by pandas, R and SQL."""
 
 _INDEX = re.compile(r"|Unnamed: 0|__index_level_\d+__")
 """Names that pandas gives to the row numbers of a data frame in its files."""
@@ -46,7 +47,7 @@ class FeatureTable(NamedTuple):
 
 def read_features(
     path: str | os.PathLike[str] | None,
-    separator: str | None,
+    layout: Layout,
     key: str,
     side: str,
     declared: Mapping[str, Mapping[str, Any]],
@@ -55,7 +56,7 @@ def read_features(
 
     Args:
         path: the file of all that have none of their own; None where there is none.
-        separator: of text files, in place of the suffix's.
+        layout: of the file.
         key: the column of ids.
         side: "user" or "item".
         declared: feature -> ``{"kind": ..., ...}`` with the settings of its kind; where empty, kinds are inferred.
@@ -69,37 +70,51 @@ def read_features(
     checked = {feature: _checked(feature, side, given) for feature, given in declared.items()}
     own = {name: each for name, each in checked.items() if "file" in each.settings}
     here = {name: each for name, each in checked.items() if name not in own}
-    table = None if path is None else _of_sheet(read_sheet(Path(path), separator), key, side, here, not declared)
+    table = None if path is None else _of_sheet(read_sheet(Path(path), layout), layout.decimal, key, side, here)
     if not own:
         return table
     frame, kinds, notes = table or FeatureTable(pl.DataFrame(schema={key: pl.String}), {}, [])
     for name, (kind, settings) in own.items():
         assert kind.reading.load is not None
         ids, values = kind.reading.load(settings, f"dataset.{side}_features.{name}")
-        frame = frame.join(pl.DataFrame([ids.alias(key), values.alias(name)]), on=key, how="full", coalesce=True)
+        frame = frame.join(
+            pl.DataFrame([cleaned(ids).alias(key), values.alias(name)]), on=key, how="full", coalesce=True
+        )
     return FeatureTable(frame, {**kinds, **{name: _kept(each) for name, each in own.items()}}, notes)
 
 
-def _of_sheet(sheet: Sheet, key: str, side: str, declared: Mapping[str, Declared], infer: bool) -> FeatureTable:
-    """Read the features of one sheet."""
-    ids = sheet.column(key, f"dataset.columns.{side}")
-    sheet.refuse(ids.is_null(), key, f"is no id; every {side} needs one")
+def _of_sheet(sheet: Sheet, decimal: Decimal, key: str, side: str, declared: Mapping[str, Declared]) -> FeatureTable:
+    """Read the features of one sheet; kinds are inferred where none is declared."""
+    sheet.need({f"dataset.columns.{side}": key} | {f"dataset.{side}_features.{name}": name for name in declared})
+    ids, notes = read_ids(sheet, key, side)
     sheet.refuse(~ids.is_first_distinct(), key, f"has a second row; a {side} must have one")
-    notes = []
-    if infer:
-        found = {name: _inferred(sheet, name) for name in sheet.frame.columns if name != key}
-        shown = {name: each.name if isinstance(each, Kind) else each for name, each in found.items()}
-        listed = ", ".join(f"{name or 'column 1'} {kind}" for name, kind in shown.items()) or "none"
+    notes = [*sheet.notes, *notes]
+    if not declared:
+        found = {name: _inferred(sheet, name, decimal) for name in sheet.frame.columns if name != key}
+        listed = ", ".join(f"{name or 'column 1'} {_said(each)}" for name, each in found.items()) or "none"
         notes.append(f"{side} features inferred from {sheet.path.name}: {listed}")
-        declared = {name: Declared(kind, {}) for name, kind in found.items() if isinstance(kind, Kind)}
+        declared = {name: each for name, each in found.items() if isinstance(each, Declared)}
     columns = []
     for name, (kind, settings) in declared.items():
         where = f"dataset.{side}_features.{name}"
-        cells, missing = _cells(sheet, name, where, settings.get("missing", MISSING))
-        columns.append(kind.reading.parse(cells, settings).alias(name))
+        mark, words = decimal if kind.numbers else "point", kind.words is not None or kind.numbers
+        cells, missing = _cells(sheet, name, where, settings.get("missing", MISSING), mark, bare=words)
+        guessed = {key: value for key, value in kind.reading.guess(cells.values).items() if key not in settings}
+        columns.append(kind.reading.parse(cells, {**settings, **guessed}).alias(name))
         if missing:
             notes.append(f"{side} feature {name}: {missing} (or declare {where}.missing)")
-    return FeatureTable(pl.DataFrame([ids, *columns]), {name: _kept(each) for name, each in declared.items()}, notes)
+        if guessed:
+            shown = ", ".join(f"{key} {value!r}" for key, value in guessed.items())
+            notes.append(
+                f"{side} feature {name}: {shown}, as its values look (or declare {where}.{next(iter(guessed))})"
+            )
+    return FeatureTable(
+        pl.DataFrame([ids.alias(key), *columns]), {name: _kept(each) for name, each in declared.items()}, notes
+    )
+
+
+def _said(found: Declared | str) -> str:
+    return found if isinstance(found, str) else found.kind.name
 
 
 def _kept(declared: Declared) -> tuple[str, Mapping[str, Any]]:
@@ -108,31 +123,64 @@ def _kept(declared: Declared) -> tuple[str, Mapping[str, Any]]:
     return kind.name, {name: value for name, value in settings.items() if name in kind.settings}
 
 
-def _cells(sheet: Sheet, name: str, where: str, markers: Sequence[str]) -> tuple[Cells, str]:
-    """Read a column with null for markers of missing values, and a description of these."""
+def _cells(
+    sheet: Sheet, name: str, where: str, markers: Sequence[str], decimal: Decimal = "point", bare: bool = True
+) -> tuple[Cells, str]:
+    """Read a column with null for markers of missing values, and a description of these.
+
+    Args:
+        sheet, name: of the column.
+        where: the setting that declares it; "" where its kind is still to be inferred.
+        markers: of missing values.
+        decimal: the mark in its numbers.
+        bare: whether blanks at both ends are no part of a value.
+    """
     values = sheet.column(name, where)
     note = ""
     if values.dtype == pl.String:
-        marked = values.str.strip_chars().is_in(list(markers)).fill_null(False)
+        marked = is_missing(values, markers) & values.is_not_null()
         if marked.any():
-            found = ", ".join(sorted(values.filter(marked).str.strip_chars().unique()))
+            found = ", ".join(
+                sorted(repr(cell) if not cell.strip() else cell.strip() for cell in values.filter(marked).unique())
+            )
             note = f"{marked.sum()} cells of {len(values)} are read as missing: {found}"
             values = values.to_frame().select(pl.when(~marked).then(pl.first())).to_series()
+        if bare:
+            values = values.str.strip_chars()
+        if decimal == "comma":
+            values = _pointed(values, every=not where)
     return Cells(values, partial(_refuse, sheet, name), where), note
+
+
+def _pointed(values: pl.Series, every: bool) -> pl.Series:
+    """Replace decimal commas in numbers; with ``every``, only where a whole column holds nothing else."""
+    number = numbers(values, "comma").is_not_null()
+    if every and not (number | values.is_null()).all():
+        return values
+    return values.str.replace(",", ".", literal=True).zip_with(number, values)
 
 
 def _refuse(sheet: Sheet, name: str, bad: pl.Series, problem: str) -> None:
     sheet.refuse(bad, name, problem)
 
 
-def _inferred(sheet: Sheet, name: str) -> Kind | str:
+def _inferred(sheet: Sheet, name: str, decimal: Decimal) -> Declared | str:
     """Infer the kind of a column, or the reason for leaving it out."""
     if _INDEX.fullmatch(name):
         return "left out (a data frame's row numbers)"
-    values = _cells(sheet, name, "", MISSING)[0].values
+    if not is_text(sheet.frame[name].dtype):
+        return f"left out ({sheet.frame[name].dtype.base_type()})"
+    values = _cells(sheet, name, "", MISSING, decimal)[0].values
     if values.drop_nulls().is_empty():
         return "left out (empty)"
-    return inferred(values) or "left out (an identifier)"
+    found = inferred(values)
+    if values.dtype == pl.String and (found is None or found.words is not None):
+        # One dash or "unknown" among numbers is a missing number, not a word that makes words of them all.
+        bare = _cells(sheet, name, "", IN_NUMBERS, decimal)[0].values
+        number = None if bare.drop_nulls().is_empty() else inferred(bare)
+        if number is not None and number.numbers:
+            return Declared(number, {"missing": IN_NUMBERS})
+    return Declared(found, {}) if found is not None else "left out (an identifier)"
 
 
 def check_declared(side: str, declared: Mapping[str, Any], path: object) -> None:

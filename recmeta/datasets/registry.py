@@ -25,7 +25,7 @@ _OWN = (
     Entry(
         name="table",
         version="1",
-        summary="your own CSV, TSV or Parquet: dataset=table dataset.interactions=FILE",
+        summary="your own CSV, TSV, JSON lines or Parquet: dataset=table dataset.interactions=FILE",
     ),
     Entry(
         name="recbole",

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import polars as pl
 
+from recmeta.datasets.ids import cleaned
+from recmeta.datasets.layout import Layout
 from recmeta.datasets.sheet import read_sheet
 from recmeta.types import Relation, UserError
 
@@ -40,18 +42,18 @@ class Edges(NamedTuple):
     ends: pl.DataFrame
 
 
-def read_edges(name: str, where: RelationFile, separator: str | None) -> Edges:
+def read_edges(name: str, where: RelationFile, layout: Layout) -> Edges:
     """Read a relation's file.
 
     Raises:
         UserError: a column that is not there, an empty id, or a weight that is none, with file, line and column.
     """
-    sheet, key = read_sheet(Path(where.file), separator), f"dataset.relations.{name}"
+    sheet, key = read_sheet(Path(where.file), layout), f"dataset.relations.{name}"
     columns: dict[str, pl.Series] = {}
     for role in ("source", "target"):
         column = getattr(where, role)
-        columns[role] = sheet.column(column, f"{key}.{role}").cast(pl.String)
-        sheet.refuse(columns[role].is_null(), column, f"is no {role}; every edge needs one")
+        columns[role] = cleaned(sheet.column(column, f"{key}.{role}").cast(pl.String))
+        sheet.refuse(columns[role].is_null() | (columns[role] == ""), column, f"is no {role}; every edge needs one")
     columns["weight"] = pl.Series(np.ones(sheet.frame.height, np.float32))
     if where.weight is not None:
         weight = sheet.column(where.weight, f"{key}.weight").cast(pl.String).str.strip_chars()
@@ -80,7 +82,7 @@ def code_edges(edges: Edges, ids: Mapping[str, np.ndarray]) -> Relation:
     return Relation(edges.sides, source, target, rows["weight"].cast(pl.Float32).to_numpy())
 
 
-def read_relations(relations: Mapping[str, RelationFile], separator: str | None) -> dict[str, Edges]:
+def read_relations(relations: Mapping[str, RelationFile], layout: Layout) -> dict[str, Edges]:
     """Read the files of relations, by name.
 
     Raises:
@@ -89,4 +91,4 @@ def read_relations(relations: Mapping[str, RelationFile], separator: str | None)
     for name in relations:
         if not name.isidentifier():
             raise UserError(f"dataset.relations.{name}: a relation's name must be letters, digits and underscores")
-    return {name: read_edges(name, where, separator) for name, where in relations.items()}
+    return {name: read_edges(name, where, layout) for name, where in relations.items()}

@@ -58,6 +58,7 @@ class Reading(NamedTuple):
         settings: what a declaration may set for ``parse`` and ``load`` -> a function that describes the fault of a
             value, None if it has none.
         load: ``(settings, where) -> Loaded``, where a declaration may name a file of its own (``file``).
+        guess: ``values -> settings`` that a declaration lacks, as the values look; they are passed to ``parse``.
     """
 
     infers: Callable[[pl.Series], bool]
@@ -68,6 +69,7 @@ class Reading(NamedTuple):
     content: Callable[[Values], bytes]
     settings: Mapping[str, Callable[[Any], str | None]] = {}
     load: Callable[[Settings, str], Loaded] | None = None
+    guess: Callable[[pl.Series], Settings] = lambda values: {}
 
 
 class Arrays(NamedTuple):

@@ -29,7 +29,13 @@ from recmeta.features.kind import (
 from recmeta.types import Column, UserError
 
 SEPARATOR = "|"
-"""Separator of values, unless declared."""
+"""Separator of values, unless declared or guessed."""
+
+OTHERS = (";", ",", "/")
+"""Separators that are guessed where no value holds the first; the last of them only where words repeat."""
+
+REPEATS = 1.5
+"""How often a word must occur on average for a column of text with separators to be taken for words."""
 
 
 def in_brackets(values: pl.Series) -> pl.Series:
@@ -42,7 +48,37 @@ def _infers(values: pl.Series) -> bool:
     if values.dtype.is_nested():
         return True
     known = values.drop_nulls()
-    return bool(in_brackets(known).all()) or bool(known.str.contains(SEPARATOR, literal=True).any())
+    return bool(in_brackets(known).all()) or _separates(known) is not None
+
+
+def _separates(known: pl.Series) -> str | None:
+    """Find the separator of a column of words; None where it looks like none.
+
+    Words repeat, and rows have different numbers of them; the parts of titles, names and places do not.
+    """
+    if known.str.contains(SEPARATOR, literal=True).any():
+        return SEPARATOR
+    for separator in OTHERS:
+        if not known.str.contains(separator, literal=True).any():
+            continue
+        parts = known.str.split(separator)
+        words = parts.explode(empty_as_null=False).str.strip_chars()
+        distinct = words.n_unique()
+        if parts.list.len().n_unique() > 1 and distinct <= known.n_unique() and len(words) >= REPEATS * distinct:
+            return separator
+    return None
+
+
+def _guess(values: pl.Series) -> Settings:
+    """Guess the separator of a column that is known to hold words; nothing where it is the usual one."""
+    if values.dtype != pl.String:
+        return {}
+    known = values.drop_nulls()
+    if in_brackets(known).any():
+        return {}
+    held = [each for each in (SEPARATOR, *OTHERS[:-1]) if known.str.contains(each, literal=True).any()]
+    found = _separates(known) or next(iter(held), SEPARATOR)
+    return {} if found == SEPARATOR else {"separator": found}
 
 
 def _parse(cells: Cells, settings: Settings) -> pl.Series:
@@ -130,6 +166,7 @@ multi = Kind(
         known=lambda values: np.array([len(words) for words in values], int),
         content=lambda values: json_bytes(values.tolist()),
         settings={"separator": no_text},
+        guess=_guess,
     ),
     arrays=Arrays(
         fit=_fit,

@@ -33,7 +33,7 @@ def _parse(cells: Cells, settings: Settings) -> pl.Series:
     del settings
     not_lists(cells, "multi or vector")
     numbers = as_numbers(cells.values)
-    no_number = f"is not a number; correct it, or declare {cells.where}.kind=categorical"
+    no_number = f"is not a number; correct it, or declare {cells.where}.missing, or .kind=categorical"
     cells.refuse(cells.values.is_not_null() & numbers.is_null(), no_number)
     cells.refuse(numbers.is_infinite(), "is not finite; leave it empty if it is unknown")
     return numbers.fill_nan(None)

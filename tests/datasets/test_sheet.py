@@ -3,14 +3,19 @@ import datetime
 import polars as pl
 import pytest
 
+from recmeta.datasets.layout import checked_layout, with_header
 from recmeta.datasets.sheet import read_sheet
 from recmeta.types import UserError
+
+
+def layout(separator=None, quote=None, header=None, encoding=None):
+    return with_header(checked_layout(separator, quote, encoding, "point"), header, "dataset.header")
 
 
 def sheet(tmp_path, content, name="data.csv", **options):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_sheet(path, **options)
+    return read_sheet(path, layout(**options))
 
 
 @pytest.mark.parametrize(
@@ -63,13 +68,19 @@ def test_reads_parquet_as_text(tmp_path):
         ("a,b\n1,x\n2\n", "data.csv", {}, r"data.csv, line 3: 1 values, but the header names 2 columns"),
         ("a,b\n1,x\n\n2,y,z\n", "data.csv", {}, r"data.csv, line 4: 3 values"),
         ('a,b\n1,"x\ny"\n2\n', "data.csv", {}, r"data.csv, line 4: 1 values"),
-        ('a,b\n1,"x\n2,y\n', "data.csv", {}, r"data.csv, line 2: unexpected end of data; check the quotes"),
+        ('a,b\n1,"x\n2,y\n', "data.csv", {}, r"data.csv, line 2: a quote is opened and never closed; check it, or set"),
         (b"a,b\n1,x\n2,\xe9\n", "data.csv", {}, r"data.csv, line 3: not UTF-8"),
         ("a,b,a\n1,2,3\n", "data.csv", {}, r"data.csv, line 1: column 'a' occurs twice"),
         ("", "data.csv", {}, "the file is empty"),
         ("a,b\n", "data.csv", {}, "the file is empty"),
-        ("a,b\n1,x\n", "data.xls", {}, r"unknown kind of file '.xls'; name it .csv, .tsv, .parquet, or set"),
-        ("a::b\n1::x\n", "data.dat", {"separator": "::"}, r"dataset.separator='::': must be one character"),
+        ("a,b\n1,x\n", "data.xls", {}, "data.xls: a spreadsheet; save it as CSV"),
+        ("ab\n1x\n", "data.dat", {}, "data.dat: no separator fits its first lines; set dataset.separator, such as"),
+        ("a,b\n1,x\n", "data.csv", {"separator": ""}, "dataset.separator='': give one or more characters"),
+        ("a,b\n1,x\n", "data.csv", {"quote": "''"}, "dataset.quote='': give one character, or false"),
+        ("a,b\n1,x\n", "data.csv", {"encoding": "utf-9"}, "dataset.encoding=utf-9: unknown; give utf-8,"),
+        ("a,b\n1,x\n", "data.csv", {"header": ["a", "a"]}, r"dataset.header=\['a', 'a'\]: give each column a name"),
+        ("a,b\n1,x\n", "data.csv", {"header": ["a", "b"]}, "data.csv, line 1: is a header; leave dataset.header out"),
+        (b"a,b\n1,\0\n", "data.csv", {}, "data.csv, line 2: not text; save it as CSV in UTF-8"),
         ("no parquet", "data.parquet", {}, "not a readable Parquet file"),
     ],
 )
@@ -86,8 +97,8 @@ def test_refuses_a_missing_file_and_an_empty_or_odd_parquet(tmp_path):
     with pytest.raises(UserError, match="the file is empty"):
         read_sheet(tmp_path / "empty.parquet")
     pl.DataFrame({"a": [b"bytes"]}).write_parquet(tmp_path / "odd.parquet")
-    with pytest.raises(UserError, match="column 'a': Binary cannot be read"):
-        read_sheet(tmp_path / "odd.parquet")
+    with pytest.raises(UserError, match=r"column 'a' \(wanted\): Binary cannot be read"):
+        read_sheet(tmp_path / "odd.parquet").column("a", "wanted")
 
 
 def test_expands_the_home_directory(tmp_path, monkeypatch):

@@ -110,7 +110,11 @@ def test_features_may_be_lists_in_parquet(write, tmp_path):
     ("content", "settings", "message"),
     [
         (RATINGS + "3,01,good\n", {}, r"ratings.csv, line 5, column 'label': 'good' is not a finite number"),
-        (RATINGS + "\n3,01,nan\n", {}, r"ratings.csv, line 6, column 'label': 'nan' is not a finite number"),
+        (
+            RATINGS + "\n3,01,nan\n",
+            {},
+            r"ratings.csv, line 6, column 'label': 'nan' is no label; every row needs one, or data",
+        ),
         (RATINGS + "3,01,\n", {}, r"ratings.csv, line 5, column 'label': '' is no label"),
         (RATINGS + ",01,3\n", {}, r"ratings.csv, line 5, column 'user': '' is no user"),
         (RATINGS + "3,,3\n", {}, r"ratings.csv, line 5, column 'item': '' is no item"),
@@ -135,7 +139,11 @@ def test_features_may_be_lists_in_parquet(write, tmp_path):
         ("user,item,label\n1,1,1\n", {}, "every label is 1; set dataset.label_range"),
         ("user,item,label,t\n1,1,1,soon\n", {"columns": {"time": "t"}}, "line 2, column 't': 'soon' is no time"),
         ("user,item,label,t\n1,1,1,\n", {"columns": {"time": "t"}}, "line 2, column 't': '' is no time"),
-        (RATINGS, {"separator": ";"}, r"no column 'user' .*there are user,item,label"),
+        (
+            RATINGS,
+            {"separator": ";"},
+            r"no columns 'user' \(dataset.columns.user\), 'item' \(dataset.columns.item\), .*there are user,item,label",
+        ),
         ("", {}, "the file is empty"),
         (RATINGS, {"item_features": {"a": {"kind": "multi"}}}, "dataset.item_features.a needs a file: set dataset.ite"),
     ],
@@ -171,7 +179,7 @@ def test_refuses(write, content, settings, message):
         (ITEMS, {"colour": {"kind": "numeric"}}, r"items.csv, line 2, column 'colour': 'red' is not a number"),
         ("item,x\n1,inf\n", {"x": {"kind": "numeric"}}, r"items.csv, line 2, column 'x': 'inf' is not finite"),
         ("item,x\n1,a\n1,b\n", {}, r"items.csv, line 3, column 'item': '1' has a second row"),
-        ("item,x\n,a\n", {}, r"items.csv, line 2, column 'item': '' is no id"),
+        ("item,x\n,a\n", {}, r"items.csv, line 2, column 'item': '' is no item; every row needs one"),
         ("id,x\n1,a\n", {}, r"items.csv: no column 'item' \(dataset.columns.item\); there are id, x"),
     ],
 )
@@ -181,5 +189,33 @@ def test_refuses_features(write, content, declared, message):
 
 
 def test_refuses_to_start_without_interactions():
-    with pytest.raises(UserError, match=r"dataset.interactions is not set: name a CSV, TSV or Parquet file"):
+    with pytest.raises(UserError, match=r"dataset.interactions is not set: name a CSV, TSV, JSON lines or Parquet"):
         table()
+
+
+def test_columns_that_are_not_there_are_told_at_once_with_what_was_probably_meant(write):
+    path = write("userId,movie_id,Rating,when\n1,2,3,4\n")
+    with pytest.raises(UserError, match=r"no columns 'user' .*, 'item' .*, 'label' .*; there are userId, ") as caught:
+        table(interactions=path)
+    proposed = "perhaps dataset.columns.user=userId dataset.columns.item=movie_id dataset.columns.label=Rating"
+    assert str(caught.value).endswith(proposed)
+
+
+def test_names_may_be_of_any_alphabet(write):
+    path = write("größe,товар,評価\n1,2,3\n1,3,5\n", "données.csv")
+    data = table(interactions=path, columns={"user": "größe", "item": "товар", "label": "評価"})
+    assert data.counts["interactions"] == 2
+    with pytest.raises(UserError, match=r"données.csv: no column 'größer' .*perhaps dataset.columns.user=größe"):
+        table(interactions=path, columns={"user": "größer", "item": "товар", "label": "評価"})
+
+
+def test_a_file_of_features_without_a_header(write):
+    data = table(
+        interactions=write("1::01::5\n2::01::1\n", "ratings.dat"), header=["user", "item", "label"],
+        items=write("01::Heat, the film::Action|Drama\n02::Dust::Drama\n", "movies.dat"),
+        item_header=["item", "title", "genres"], item_features={"genres": {"kind": "multi"}},
+    )  # fmt: skip
+    assert data.items.features["genres"].values.tolist() == [("Action", "Drama")]
+    movies = write("01::9\n02::8\n", "movies.dat")
+    with pytest.raises(UserError, match=r"movies.dat: no column 'item'.*dataset.item_header="):
+        table(interactions=write(RATINGS), items=movies)

@@ -161,3 +161,81 @@ def test_refuses_features_of_other_ids(read):
         UserError, match=r"none of the 3 items of the feature table has an interaction; there ids are as '1"
     ):
         read("item,job\n1.0,x\n2.0,y\n3.0,x\n", ids="123")
+
+
+@pytest.mark.parametrize(
+    ("cells", "words", "said"),
+    [
+        (
+            ["Action, Drama", "Drama", "Action,Drama,War"],
+            [("Action", "Drama"), ("Drama",), ("Action", "Drama", "War")],
+            ",",
+        ),
+        (["a; b", "b", "a;b;b"], [("a", "b"), ("b",), ("a", "b")], ";"),
+        (["a/b", "b", "a"], [("a", "b"), ("b",), ("a",)], "/"),
+    ],
+)
+def test_the_separator_of_words_is_inferred_where_they_repeat(read, cells, words, said):
+    table_ = "item,genres\n" + "".join(f'{item},"{cell}"\n' for item, cell in zip("abc", cells, strict=True))
+    found, notes = read(table_)
+    assert found["genres"] == ("multi", words)
+    assert any(
+        note.startswith(f"item feature genres: separator {said!r}, as its values look (or declare") for note in notes
+    )
+    if said != "/":
+        assert read(table_, genres={"kind": "multi"})[0]["genres"] == ("multi", words)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["Paris, France", "Lyon, France", "Paris, France"],  # always two: parts of one value
+        ["Good, the Bad, and the Ugly, The", "Good, the Bad, and the Ugly, The", "Heat"],
+        ["4,5", "4,5", "3"],  # numbers with a decimal comma
+    ],
+)
+def test_commas_within_one_value_are_no_separator(read, cells):
+    found, _ = read("item,x\n" + "".join(f'{item},"{cell}"\n' for item, cell in zip("abc", cells, strict=True)))
+    assert found["x"] == ("categorical", cells)
+
+
+@pytest.mark.parametrize("mark", ["-", "?", "unknown", "N/A", "<NA>", "."])
+def test_one_mark_among_numbers_makes_no_words_of_them(read, mark):
+    found, notes = read(f"item,year\na,1990\nb,{mark}\nc,1992\n")
+    assert found["year"][0] == "numeric"
+    np.testing.assert_array_equal(found["year"][1], [1990, NAN, 1992])
+    assert any(f"1 cells of 3 are read as missing: {mark}" in note for note in notes)
+    if mark == "-":
+        assert read(f"item,job\na,cook\nb,{mark}\nc,cook\n")[0]["job"] == ("categorical", ["cook", mark, "cook"])
+
+
+def test_a_decimal_comma_in_features(tmp_path):
+    (tmp_path / "rows.csv").write_text("user;item;label\nu;a;1,5\nu;b;2\n")
+    (tmp_path / "items.csv").write_text('item;size;tags\na;1,5;"x,y"\nb;-2;x\n')
+    settings = {"interactions": tmp_path / "rows.csv", "items": tmp_path / "items.csv", "decimal": "comma"}
+    data = table(**settings)
+    assert (data.items.features["size"].kind, data.items.features["size"].values.tolist()) == ("numeric", [1.5, -2])
+    declared = table(**settings, item_features={"size": {"kind": "numeric"}, "tags": {"kind": "categorical"}})
+    assert declared.items.features["tags"].values.tolist() == ["x,y", "x"]
+    with pytest.raises(UserError, match=r"items.csv, line 2, column 'tags': 'x,y' is not a number; .*tags.missing, or"):
+        table(**settings, item_features={"tags": {"kind": "numeric"}})
+
+
+def test_structures_are_left_out(read):
+    found, notes = read(pl.DataFrame({"item": ["a", "b", "c"], "x": [{"y": 1}] * 3, "job": ["u", "u", "v"]}))
+    assert list(found) == ["job"]
+    assert "item features inferred from items.parquet: x left out (Struct), job categorical" in notes
+
+
+def test_several_columns_that_are_not_there_are_told_at_once(read):
+    both = {"year": {"kind": "numeric"}, "job": {"kind": "categorical"}}
+    with pytest.raises(
+        UserError, match=r"no columns 'year' \(dataset.item_features.year\), 'job' \(dataset.item_f.*are it"
+    ):
+        read("item,x\na,1\nb,2\nc,2\n", **both)
+
+
+def test_blanks_around_a_word_are_no_part_of_it(read):
+    found, _ = read("item, job, plot\na, cook, x\nb,cook ,y \nc,cook,z\n")
+    assert found["job"] == ("categorical", ["cook", "cook", "cook"])
+    assert read("item,plot\na, x\nb,y \n", plot={"kind": "text"})[0]["plot"] == ("text", [" x", "y ", ""])
