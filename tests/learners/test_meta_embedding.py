@@ -67,7 +67,9 @@ def test_the_gradient_is_that_of_both_losses_and_cold_alone_no_step_matters(draw
     with jax.enable_x64():
         batch = Batch(*jax.tree.map(lambda values: jnp.asarray(values)[None], (task, label)))
         params = jax.tree.map(jnp.asarray, params)
-        both, cold, warm = (made(cold_weight=w).meta_grad(params, batch, jax.random.key(0))[0] for w in (0.25, 1.0, 0.0))
+        both, cold, warm = (
+            made(cold_weight=w).meta_grad(params, batch, jax.random.key(0))[0] for w in (0.25, 1.0, 0.0)
+        )
         same = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
         jax.tree.map(lambda got, a, b: same(got, 0.25 * a + 0.75 * b), both, cold, warm)
         jax.tree.map(same, made(cold_weight=1.0, inner_steps=4).meta_grad(params, batch, jax.random.key(0))[0], cold)
