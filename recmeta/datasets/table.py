@@ -79,9 +79,6 @@ def table(
     sheet = read_sheet(Path(interactions), separator)
     rows = _rows(sheet, named)
     low, high, notes = _label_range(sheet, rows["label"], named["label"], label_range)
-    if like is None:
-        like = low + 0.75 * (high - low)
-        notes.append(f"like is {like:g}: three quarters up the label range")
     tables = _features(sides, separator, named)
     return make_interactions(
         name, rows, label_range=(low, high), like=like, duplicates=duplicates,
