@@ -70,8 +70,8 @@ def label_range(
         interactions: the data set.
         low, high: the lowest and the highest label possible, both included.
         outside: what becomes of a row whose label is outside: "drop", or "clip": it gets the nearest label inside.
-        like: the label from which a row counts as liked; None: as before, or three quarters up the new range where it was
-            so of the old one because nobody had set it.
+        like: the label from which a row counts as liked; None: as before, or three quarters up the new range where it
+            was so of the old one because nobody had set it.
 
     Raises:
         UserError: an empty range, or ``like`` outside it.

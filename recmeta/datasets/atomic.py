@@ -47,8 +47,8 @@ def recbole(
     float numeric, float_seq a vector. A relation of the knowledge graph becomes a multi feature of the
     items, "film.film.genre" under the name film_film_genre: what it leads to from the entity that ``.link`` gives them.
     Of a repeated (user, item) pair the latest row is kept, and counted. Of files that were split beforehand
-    (``NAME.train.inter``, ``NAME.valid.inter``, ``NAME.test.inter``) all rows are read, and ``protocol=manifest`` keeps to
-    their parts.
+    (``NAME.train.inter``, ``NAME.valid.inter``, ``NAME.test.inter``) all rows are read, and ``protocol=manifest`` keeps
+    to their parts.
 
     Args:
         path: the folder of the files, or a zip or wheel with it inside.
@@ -236,7 +236,7 @@ def _interactions(
 
 
 def _check_parts(place: Path, rows: pl.DataFrame) -> None:
-    """Refuse a (user, item) pair that is in two parts: what is tested on would be trained on."""
+    """Refuse a (user, item) pair in two parts: a test row would be a training row."""
     both = rows.filter(pl.col("part").n_unique().over("user", "item") > 1)
     if both.is_empty():
         return
@@ -299,8 +299,8 @@ def _scale(stem: str, label: pl.Series, declared: tuple[float, float] | None) ->
     if declared is not None:
         if not declared[0] <= low <= high <= declared[1]:
             raise UserError(
-                f"dataset.label_range={list(declared)}: {stem} has labels from {low:g} to {high:g}; widen it, or leave it "
-                "null and drop what is outside by the cleaning step label_range"
+                f"dataset.label_range={list(declared)}: {stem} has labels from {low:g} to {high:g}; widen it, or "
+                "leave it null and drop what is outside by the cleaning step label_range"
             )
         return *declared, []
     if low == high:

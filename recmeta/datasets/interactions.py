@@ -47,11 +47,9 @@ def make_interactions(
 
     Args:
         name: the data set's name; not hashed.
-        rows: text columns ``user`` and ``item``, float ``label``; maybe ``time`` (seconds), ``weight``, ``propensity``,
-            ``part``.
+        rows: text ``user`` and ``item``, float ``label``; maybe ``time`` (seconds), ``weight``, ``propensity``, ``part``.
         label_range: the lowest and highest label possible.
-        like: the label from which a row counts as liked, within ``label_range``; None: `default_like`, which is noted, and
-            changes with the range.
+        like: the label from which a row counts as liked, within ``label_range``; None: `default_like`, which is noted.
         users, items: the first column is the id (text, unique); each other column is a feature; null is missing.
         kinds: side ("user" or "item") -> feature -> its kind and settings; by default as its polars type has it: String
             is categorical, List(String) multi, Float64 numeric, List or Array of floats vector.
@@ -68,10 +66,7 @@ def make_interactions(
     """
     if rows.is_empty():
         raise UserError(f"{name}: there are no interactions; at least one is needed")
-    low, high = (float(bound) for bound in label_range)
-    liked = default_like(low, high) if like is None else float(like)
-    _check_range(name, low, high, liked)
-    notes = [*notes, *([] if like is not None else [LIKE_NOTE.format(liked)])]
+    low, high, liked, inferred = _checked_scale(name, label_range, like)
     _check_names(name, {"user": users, "item": items})
     user_ids, item_ids = (rows[side].unique().sort() for side in ("user", "item"))
     coded = _ordered(rows, user_ids, item_ids, duplicates)
@@ -86,7 +81,7 @@ def make_interactions(
         name, coded["user"].to_numpy(), coded["item"].to_numpy(), coded["label"].cast(pl.Float32).to_numpy(),
         coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
         _entities(user_ids, users, kinds.get("user", {})), _entities(item_ids, items, kinds.get("item", {})),
-        (low, high), liked, counts, "", (*notes, *_losses(counts, duplicates)), attainable, default_like=like is None,
+        (low, high), liked, counts, "", (*notes, *inferred, *_losses(counts, duplicates)), attainable, default_like=like is None,
     )  # fmt: skip
     return hashed(_with_columns(_with_relations(data, relations), coded))
 
@@ -131,16 +126,21 @@ LIKE_NOTE = "like is {:g}: three quarters up the label range"
 
 
 def default_like(low: float, high: float) -> float:
-    """The label from which a row counts as liked where nobody says so: three quarters up the label range."""
+    """The default label from which a row counts as liked: three quarters up the label range."""
     return low + 0.75 * (high - low)
 
 
-def _check_range(name: str, low: float, high: float, like: float) -> None:
-    """Check the label range, and that ``like`` is in it."""
+def _checked_scale(
+    name: str, label_range: tuple[float, float], given: float | None
+) -> tuple[float, float, float, list[str]]:
+    """Check the label range, and that ``like``, or its default, which is noted, is in it."""
+    low, high = (float(bound) for bound in label_range)
+    like = default_like(low, high) if given is None else float(given)
     if not low < high:
         raise UserError(f"{name}: label_range=[{low:g}, {high:g}] is empty; the first bound must be below the second")
     if not low <= like <= high:
         raise UserError(f"{name}: like={like:g} is outside the label range; give a number from {low:g} to {high:g}")
+    return low, high, like, [LIKE_NOTE.format(like)] if given is None else []
 
 
 def _check_names(name: str, tables: Mapping[str, pl.DataFrame | None]) -> None:

@@ -70,8 +70,8 @@ def read_given(data: Interactions, file: str | os.PathLike[str] | None, columns:
     matched = int(joined["role"].is_not_null().sum())
     if not matched:
         raise UserError(
-            f"{sheet.path}: none of its {found.height:,} pairs of a user and an item is in {data.name}; there a pair is "
-            f"user {rows['user'][0]!r} and item {rows['item'][0]!r}, in the file user {found['user'][0]!r} and item "
+            f"{sheet.path}: none of its {found.height:,} pairs of a user and an item is in {data.name}; there a pair "
+            f"is user {rows['user'][0]!r} and item {rows['item'][0]!r}, in the file user {found['user'][0]!r} and item "
             f"{found['item'][0]!r}"
         )
     role, part, scenario = (joined[name].fill_null(-1).to_numpy() for name in ("role", "part", "scenario"))
@@ -85,8 +85,8 @@ def _own(data: Interactions) -> Given:
     """The split that the data set's own files give."""
     if data.part is None:
         raise UserError(
-            f"protocol=manifest: the files of {data.name} give no split; set protocol.file to one with the columns user, "
-            "item and role (train, validation or test)"
+            f"protocol=manifest: the files of {data.name} give no split; set protocol.file to one with the columns "
+            "user, item and role (train, validation or test)"
         )
     role, nothing = np.asarray(data.part, int), np.full(len(data.part), -1)
     return Given(

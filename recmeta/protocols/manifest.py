@@ -1,4 +1,4 @@
-"""manifest: the split that a file gives, row by row: who is trained, validated and tested on what."""
+"""manifest: a split that is given row by row, by a file or by the data set's own files."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def manifest(
     Rows of the role train are meta-train. A task is what a user has in another role, in one scenario. Where the file
     says which rows are support and which query, that is what they are. Where it does not, there are two cases. If none
     of the users who are tested on has a train row, support and query are both drawn from the rows of their own role, as
-    under `user_cold`. If all of them have, as where each user's rows were split, the support is drawn from a user's train
-    rows and the query from those of the role. A query has at most ``episodes.query`` rows.
+    under `user_cold`. If all of them have, as where each user's rows were split, the support is drawn from a user's
+    train rows and the query from those of the role. A query has at most ``episodes.query`` rows.
 
     Args:
         interactions: the clean data set.
@@ -72,17 +72,27 @@ def manifest(
     # A file says users and items, so that it is read before they are turned about.
     data = labelled(turned(interactions, task), labels)
     planned = plan_episodes(data, episodes, order)
+    plan, warm = _plan(data, given, planned, seed)
+    hint = "give more rows, or lower protocol.episodes.shots, protocol.episodes.query or protocol.episodes.min_history"
+    known = warm if known is None else known
+    return assemble(
+        data, check_enough(data, plan, hint), planned, who=f"{task}s", known=known, candidates=candidates, seed=seed
+    )
+
+
+def _plan(data: Interactions, given: Given, planned: EpisodePlan, seed: int) -> tuple[Plan, bool]:
+    """The plan of a given split, and whether the users who are asked about are trained on."""
 
     def rows_of(where: Bool[np.ndarray, "n"]) -> Histories:
-        return histories(data, where, order=order, seed=seed)
+        return histories(data, where, order=planned.order, seed=seed)
 
     everyone = rows_of(given.role == WARM)
-    train = between(everyone, planned.least, episodes.max_history)
+    train = between(everyone, planned.least, planned.settings.max_history)
     warm = _are_warm(data, given, everyone)
     tasks = partial(_tasks, data, given, everyone, rows_of, planned, warm=warm, seed=seed)
     plan = Plan(
         train=train,
-        validation=tasks(given.role == VALIDATION, draws=episodes.validation_draws),
+        validation=tasks(given.role == VALIDATION, draws=planned.settings.validation_draws),
         test={name: tasks(given.scenario == place) for place, name in enumerate(given.scenarios)},
         counts={
             **given.counts,
@@ -90,11 +100,7 @@ def manifest(
             "train_rows_dropped_by_history_filter": len(everyone.row) - len(train.row),
         },
     )
-    hint = "give more rows, or lower protocol.episodes.shots, protocol.episodes.query or protocol.episodes.min_history"
-    known = warm if known is None else known
-    return assemble(
-        data, check_enough(data, plan, hint), planned, who=f"{task}s", known=known, candidates=candidates, seed=seed
-    )
+    return plan, warm
 
 
 def _are_warm(data: Interactions, given: Given, train: Histories) -> bool:
@@ -106,15 +112,15 @@ def _are_warm(data: Interactions, given: Given, train: Histories) -> bool:
     there = np.isin(np.unique(data.user[given.role > WARM]), train.entity)
     if there.any() and not there.all() and not given.has_parts:
         raise UserError(
-            f"{given.where}: of {len(there):,} users who are validated or tested on, {int(there.sum()):,} have train rows "
-            "and the others none, so that it is open what their support is; give a column part, of support and query"
+            f"{given.where}: of {len(there):,} users who are validated or tested on, {int(there.sum()):,} have train "
+            "rows and the others none, so that their support is open; give a column part, of support and query"
         )
     return bool(there.all())
 
 
 def _tasks(
-    data: Interactions, given: Given, train: Histories, rows_of: Callable[[np.ndarray], Histories], planned: EpisodePlan,
-    where: Bool[np.ndarray, "n"], *, warm: bool, seed: int, draws: int = 1,
+    data: Interactions, given: Given, train: Histories, rows_of: Callable[[np.ndarray], Histories],
+    planned: EpisodePlan, where: Bool[np.ndarray, "n"], *, warm: bool, seed: int, draws: int = 1,
 ) -> Picks:  # fmt: skip
     """The tasks of the rows of a role: of one scenario, or of meta-validation."""
     if given.has_parts:

@@ -159,7 +159,7 @@ def pairs_in_order(data):
         (
             lambda text: text.replace("train", "tarin", 1),
             {},
-            "split.csv, line 33, column 'role': 'tarin' is none of tr",
+            "split.csv, line 33, column 'role': 'tarin' is none",
         ),
         (lambda text: text + "u02,i05,test\nu02,i05,train\n", {}, "'u02' has this item in an earlier line already"),
         (lambda text: text.replace(",i", ",j").replace(",jtem", ",item"), {}, "none of its .* is in small"),
@@ -170,7 +170,7 @@ def pairs_in_order(data):
         (
             lambda text: text.replace(",test", ",train", 3),
             {},
-            "users who are validated or tested on, 1 have train rows",
+            "who are validated or tested on, 1 have train rows",
         ),
     ],
 )
