@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from recmeta import cli
-from recmeta.config import schema, versions
+from recmeta.config import schema, typed, versions
 from recmeta.experiment import failures
 
 
@@ -34,6 +34,7 @@ def job(config: DictConfig) -> float | None:
     multirun = hydra_config.mode == RunMode.MULTIRUN
     plain: Any = {}
     try:
+        typed.check_typed(overrides, hydra_config.runtime.choices, multirun=multirun)
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         return experiment.run(plain, overrides, multirun=multirun).get("validation", {}).get("value")
     except Exception as error:
@@ -50,7 +51,7 @@ def main() -> None:
     """Run from the command line; exit code 2 for errors of the user, 1 for all others."""
     # Hydra then raises instead of printing pages; what it raises is said in one line below.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = cli.overrides_first(sys.argv[1:])
+    sys.argv[1:] = cli.overrides_first(typed.plain_values(sys.argv[1:]))
     cli.find_own_components()
     failures.failed.clear()
     schema.register()

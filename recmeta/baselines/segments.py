@@ -135,29 +135,42 @@ def _log_odds(state: Segments, fit: Array, context: Features) -> Float[Array, "s
     return state.intercept[fit] + sum(effects)
 
 
-def _belonging(state: Segments, fit: Array, taste: Array, context: Features, left: Array, support: Support) -> Array:
+def _of_items(table: Float[Array, "G s items"], fit: Array, ids: Array) -> Float[Array, "s n"]:
+    """Look up some items of one fit: of a task's rows alone, as a catalogue has many times as many items."""
+    return table[fit, :, ids].T
+
+
+def _taste(state: Segments, fit: Array, shrinkage: Array, ids: Array) -> Float[Array, "s n"]:
+    """Shrunk ratings of items above the levels, by segment."""
+    return _of_items(state.total, fit, ids) / (_of_items(state.rows, fit, ids) + shrinkage)
+
+
+def _belonging(
+    state: Segments, fit: Array, shrinkage: Array, context: Features, left: Array, support: Support
+) -> Array:
     """The chance of each segment: prior from the features, times the normal likelihood of the support's labels."""
-    distance = jnp.where(support.mask, (left - taste[:, support.x["id"]]) ** 2, 0).sum(-1)
+    taste = _taste(state, fit, shrinkage, support.x["id"])
+    distance = jnp.where(support.mask, (left - taste) ** 2, 0).sum(-1)
     return jax.nn.softmax(_log_odds(state, fit, context) - distance / (2 * state.variance))
 
 
 def _parts(state: Segments, settings, context, support):
     fit = nearest(jnp.array(SEGMENTS), settings["segments"])
     level, left = split(state.levels, support)
-    taste = state.total[fit] / (state.rows[fit] + settings["shrinkage"])
-    return fit, taste, level, _belonging(state, fit, taste, context, left, support)
+    return fit, level, _belonging(state, fit, settings["shrinkage"], context, left, support)
 
 
 def _predict_mean(state: Segments, settings, key, context, support, query) -> Float[Array, "n"]:
     """``level + sum over segments of chance * total / (rows + shrinkage)``."""
-    _, taste, level, chance = _parts(state, settings, context, support)
-    return expected(state.levels, query.x) + level + chance @ taste[:, query.x["id"]]
+    fit, level, chance = _parts(state, settings, context, support)
+    taste = _taste(state, fit, settings["shrinkage"], query.x["id"])
+    return expected(state.levels, query.x) + level + chance @ taste
 
 
 def _predict_count(state: Segments, settings, key, context, support, query) -> Float[Array, "n"]:
     """``sum over segments of chance * rows / users``."""
-    fit, _, _, chance = _parts(state, settings, context, support)
-    return chance @ (state.rows[fit][:, query.x["id"]] / jnp.maximum(state.users[fit], 1)[:, None])
+    fit, _, chance = _parts(state, settings, context, support)
+    return chance @ (_of_items(state.rows, fit, query.x["id"]) / jnp.maximum(state.users[fit], 1)[:, None])
 
 
 GRID = {"segments": SEGMENTS, "shrinkage": (1.0, 3.0, 10.0, 30.0)}

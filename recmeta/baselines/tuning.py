@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from recmeta.evaluation.predict import baseline_predictions, baseline_scores
 from recmeta.evaluation.score import Predictions, Scored, fold, jit_undefined, measure, rank, task_scores
@@ -50,7 +50,7 @@ def tune_baselines(
         problem: what to fit to.
         metrics: all that are measured.
         metric: the one that chooses. For a baseline that only ranks, while this one reads labels, it is the first of
-            ``metrics`` that judges rankings; where there is none, the first combination is taken.
+            ``metrics`` that judges rankings; where there is none, or it is undefined, the first combination is taken.
     """
     ranking = next((each for each in metrics if each.reads == "score" and not each.shows), None)
 
@@ -63,13 +63,19 @@ def tune_baselines(
         if len(combinations) == 1 or by is None:
             chosen = combinations[np.zeros(len(problem.shots), int)]
         else:
-            values = _try(baseline, state, names, combinations, problem, by)
-            chosen = combinations[np.nanargmin(values if by.goal == "min" else -values, axis=0)]
+            chosen = combinations[best(_try(baseline, state, names, combinations, problem, by), by)]
         settings = dict(zip(names, chosen.T, strict=True))
         seconds = time.monotonic() - begin
         return Tuned(baseline, state, settings, len(combinations), by.name if names and by else None, seconds)
 
     return {name: tune(baseline) for name, baseline in baselines.items()}
+
+
+def best(values: Float[np.ndarray, "G C"], by: Metric) -> Int[np.ndarray, "C"]:
+    """The place of the best combination at each support size; the first where the metric is defined for no task."""
+    worst = np.inf if by.goal == "min" else -np.inf
+    known = np.where(np.isnan(values), worst, values)
+    return np.argmin(known if by.goal == "min" else -known, axis=0)
 
 
 def _try(

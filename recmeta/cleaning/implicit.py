@@ -28,9 +28,9 @@ def negatives(
 
     Each item is drawn at most once per user.
 
-    A drawn row has the time of the row it belongs to, and the weight 1 where rows have weights. What is drawn for a
-    user depends on that user's own rows, on the seed, and on which items there are, so not on the order of rows, nor on
-    other users. Where a user has had nearly everything there may be too few; the lack is counted.
+    A drawn row has the time and the part of the row it belongs to, and the weight 1 where rows have weights. What is
+    drawn for a user depends on that user's own rows, on the seed, and on which items there are, so not on the order of
+    rows, nor on other users. Where a user has had nearly everything there may be too few; the lack is counted.
 
     Args:
         interactions: the data set; 0 is within its label range and is not liked.
@@ -61,6 +61,8 @@ def negatives(
     }
     if data.time is not None:
         drawn["time"] = data.time[belongs]
+    if data.part is not None:
+        drawn["part"] = data.part[belongs]
     if data.weight is not None:
         drawn["weight"] = np.ones(len(belongs), np.float32)
     joined = {name: np.concatenate([getattr(data, name), more]) for name, more in drawn.items()}

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 from pydantic import FiniteFloat
 
 from recmeta.cleaning.choosing import choose, has_all
+from recmeta.datasets.interactions import LIKE_NOTE, default_like
 from recmeta.datasets.times import moments
 from recmeta.types import Entities, Interactions, Relation, UserError
 
@@ -28,7 +29,7 @@ def keep(data: Interactions, which: Bool[np.ndarray, "n"]) -> Interactions:
     user, users = _recoded(data.user[which], data.users)
     item, items = _recoded(data.item[which], data.items)
     per_row = {
-        name: values[which] for name in ("label", "time", "weight", "propensity")
+        name: values[which] for name in ("label", "time", "weight", "propensity", "part")
         if (values := getattr(data, name)) is not None
     }  # fmt: skip
     left = {
@@ -70,20 +71,26 @@ def label_range(
         interactions: the data set.
         low, high: the lowest and the highest label possible, both included.
         outside: what becomes of a row whose label is outside: "drop", or "clip": it gets the nearest label inside.
-        like: the label from which a row counts as liked; None: as before.
+        like: the label from which a row counts as liked; None: as before, or three quarters up the new range where it
+            was so of the old one because nobody had set it.
 
     Raises:
         UserError: an empty range, or ``like`` outside it.
     """
-    like = interactions.like if like is None else like
     if not low < high:
         raise UserError(f"low={low:g}: must be below high={high:g}")
+    default, notes = interactions.default_like and like is None, interactions.notes
+    if default:
+        like = default_like(low, high)
+        notes = [*(note for note in notes if note != LIKE_NOTE.format(interactions.like)), LIKE_NOTE.format(like)]
+    like = interactions.like if like is None else like
     if not low <= like <= high:
         raise UserError(f"like={like:g} is outside the label range; set like to a number from {low:g} to {high:g}")
     # As single precision has it, which labels are in: 0.1 is within a range that begins at 0.1.
     lowest, highest = np.float32(low), np.float32(high)
     label = interactions.label
-    ranged = replace(interactions, label_range=(float(low), float(high)), like=float(like))
+    scale = {"label_range": (float(low), float(high)), "like": float(like), "default_like": default}
+    ranged = replace(interactions, notes=notes, **scale)
     if outside == "clip":
         return replace(ranged, label=np.clip(label, lowest, highest))
     return keep(ranged, (label >= lowest) & (label <= highest))
@@ -108,7 +115,8 @@ def binarise(
     if not low <= threshold <= high:
         raise UserError(f"threshold={threshold:g}: must be within the label range, {low:g} to {high:g}")
     positive = interactions.label >= np.float32(threshold)
-    data = replace(interactions, label=positive.astype(np.float32), label_range=(0.0, 1.0), like=1.0)
+    scale = {"label_range": (0.0, 1.0), "like": 1.0, "default_like": False}
+    data = replace(interactions, label=positive.astype(np.float32), **scale)
     return keep(data, positive) if below == "drop" else data
 
 

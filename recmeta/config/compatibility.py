@@ -37,6 +37,7 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
             f"metric={parts.metric.name}: it reads ratings, and with this objective scores only rank; choose by "
             + (f"one of {', '.join(ranking)}" if ranking else "a ranking, as metrics=[ndcg@5] metric=ndcg@5")
         )
+    _check_labels(parts, problem, objective)
     few = bool(np.isin(np.asarray(problem.train.label), np.asarray(spec.levels, np.float32)).all())
     for metric in parts.metrics:
         check(metric, spec.low, spec.high, few=few)
@@ -48,6 +49,32 @@ def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
         raise UserError(NO_CHOICE.format(parts.metric.name))
     _check_shown(parts, problem)
     _check_room(parts, problem)
+
+
+def _check_labels(parts: Parts, problem: Problem, objective: Objective) -> None:
+    """Refuse errors of predictions, and losses of them, where every label that is trained on is the same.
+
+    A constant then errs by nothing, and says nothing.
+
+    Raises:
+        UserError: so.
+    """
+    labels = np.unique(np.asarray(problem.train.label))
+    if len(labels) > 1:
+        return
+    every = f"every label that is trained on is {labels[0]:g}"
+    for metric in parts.metrics:
+        if metric.reads == "prediction":
+            raise UserError(
+                f"metrics={metric.name}: {every}, and a constant errs by nothing; draw what was not liked "
+                "(cleaning=implicit), or rank a catalogue (protocol.candidates.kind=full, metrics=[recall@10], "
+                "metric=recall@10)"
+            )
+    if parts.learner is not None and objective.rates and not objective.negatives:
+        raise UserError(
+            f"objective: {every}, and a constant has no loss; draw what was not liked (cleaning=implicit), choose an "
+            "objective that contrasts with drawn negatives, or learner=none"
+        )
 
 
 def check_objective(objective: Any) -> None:
@@ -166,12 +193,11 @@ def _check_room(parts: Parts, problem: Problem) -> None:
         check_cutoff(metric, np.asarray(number))
     for metric in ranking:
         check_floor(metric, np.asarray(room[metric.name].floor))
-    # A metric that reads predictions is defined wherever there is a row.
-    chosen = parts.metric.reads == "score" and parts.learner is not None
-    if chosen and bool(jnp.isnan(room[parts.metric.name].floor).all()):
+    # A metric that reads predictions is defined wherever there is a row. Baselines are tuned by it too.
+    if parts.metric.reads == "score" and bool(jnp.isnan(room[parts.metric.name].floor).all()):
         raise UserError(
             f"metric={parts.metric.name} is undefined for every meta-validation task: each one's query rows are all "
-            f"liked (from {problem.spec.like:g} on) or all not; choose by another metric, or change what is liked"
+            f"liked (from {problem.spec.like:g} on) or all not; choose by another metric, or set dataset.like"
         )
 
 

@@ -86,6 +86,8 @@ def make_parts(config: Mapping[str, Any]) -> Parts:
     baselines = make_baselines(config["baselines"])
     if groups["learner"] is None and not baselines:
         raise UserError("learner=none and baselines=[]: there is nothing to run; name a baseline or a learner")
+    if groups["learner"] is None and config["start"] is not None:
+        raise UserError(f"start={config['start']}: with learner=none nothing is trained that could begin with it")
     numbers = {group: traceable(group, groups[group]) for group in TRACED if groups["learner"]}
     return Parts(
         **groups, schedule=schedule, reporters=reporters, baselines=baselines, metric=metric,

@@ -106,6 +106,8 @@ def check(config: Mapping[str, Any]) -> None:
         if not isinstance(config[key], str | Mapping):
             shown = "null" if config[key] is None else config[key]
             raise UserError(f"{key}={shown}: must be a name, or a block with a _target_")
+    if not str(config["output"] or "").strip():
+        raise UserError("output is empty: name the folder that run directories are written to, as output=outputs")
     seeds = config["seeds"]
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= SEEDS:
         raise UserError(

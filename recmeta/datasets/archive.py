@@ -78,8 +78,9 @@ def open_members(path: Path) -> Members:
             unpacks to more than `RATIO` times its size.
     """
     if path.is_dir():
-        names = sorted(found.relative_to(path).as_posix() for found in path.rglob("*") if found.is_file())
-        return Members(path, tuple(names), lambda name: (path / name).open("rb"))
+        found = sorted(found.relative_to(path).as_posix() for found in path.rglob("*") if found.is_file())
+        names = tuple(name for name in found if not _is_litter(name))
+        return Members(path, names, lambda name: (path / name).open("rb"))
     if not path.is_file():
         raise UserError(f"{path}: no such file or folder; a relative path starts at {Path.cwd()}")
     limit = max(FLOOR, RATIO * path.stat().st_size)
@@ -96,8 +97,6 @@ def _checked(path: Path, members: Iterable[_Listed], limit: int) -> tuple[str, .
     """Check that all entries are harmless, and return the names of the files.
 
     A tar is listed lazily, and so no further than its limit.
-
-    A tar is listed lazily, and so no further than its limit.
     """
     names, total = [], 0
     for member in members:
@@ -110,9 +109,15 @@ def _checked(path: Path, members: Iterable[_Listed], limit: int) -> tuple[str, .
         total += member.size
         if total > limit:
             raise UserError(f"{path}: unpacks to more than {RATIO} times its size; fetch it from another source")
-        if member.kind == "file":
+        if member.kind == "file" and not _is_litter(member.name):
             names.append(member.name)
     return tuple(names)
+
+
+def _is_litter(name: str) -> bool:
+    """Whether a file was put there by a Mac's Finder, beside a file of the same name."""
+    parts = name.split("/")
+    return "__MACOSX" in parts or parts[-1].startswith("._") or parts[-1] == ".DS_Store"
 
 
 def _list_zip(path: Path) -> Iterator[_Listed]:

@@ -1,6 +1,6 @@
-"""RecBole's atomic files, ``NAME.inter`` and, where there are any, ``.user``, ``.item``, ``.link`` and ``.kg``.
+"""Load RecBole's atomic files, ``NAME.inter`` and, where there are any, ``.user``, ``.item``, ``.link`` and ``.kg``.
 
-Tab-separated UTF-8 with a header of ``column:type``, the type being token, token_seq, float or float_seq.
+Tab- or comma-separated UTF-8 with a header of ``column:type``, the type being token, token_seq, float or float_seq.
 
 Reference:
     Zhao et al., RecBole: Towards a Unified, Comprehensive and Efficient Framework for Recommendation Algorithms, 2021.
@@ -10,31 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal
 
 import polars as pl
 from pydantic import FiniteFloat
 
 from recmeta.datasets.archive import Members, open_members
-from recmeta.datasets.entry import PathLike, Tables, check_rows, read_members
+from recmeta.datasets.atomic_file import Atomic, interaction_files, read_atomic
+from recmeta.datasets.entry import PathLike, Tables, read_members
 from recmeta.datasets.interactions import ID, make_interactions
-from recmeta.datasets.text import read_columns
-from recmeta.features.kind import Cells
-from recmeta.features.vector import vector
 from recmeta.types import Interactions, UserError
 
 COLUMNS: Mapping[str, str | None] = {"user": "user_id", "item": "item_id", "label": "rating", "time": "timestamp"}
 """RecBole's usual names of the columns."""
 
-TYPES = ("token", "token_seq", "float", "float_seq")
-"""The types of a column."""
+LABEL = "label"
+"""The name of the column in RecBole's sets of 0 and 1, read where there is no rating."""
 
-
-class Atomic(NamedTuple):
-    """One atomic file: its columns as text under their bare names, and their types."""
-
-    frame: pl.DataFrame
-    types: Mapping[str, str]
+Unlabelled = Literal["refuse", "drop"]
 
 
 def recbole(
@@ -43,6 +36,8 @@ def recbole(
     name: str | None = None,
     columns: Mapping[str, str | None] | None = None,
     relations: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    unlabelled: Unlabelled = "refuse",
     label_range: tuple[FiniteFloat, FiniteFloat] | None = None,
     like: FiniteFloat | None = None,
 ) -> Interactions:
@@ -51,14 +46,19 @@ def recbole(
     Columns of users and items become features: token is categorical, token_seq multi (values stand between spaces),
     float numeric, float_seq a vector. A relation of the knowledge graph becomes a multi feature of the
     items, "film.film.genre" under the name film_film_genre: what it leads to from the entity that ``.link`` gives them.
-    Of a repeated (user, item) pair the latest row is kept, and counted.
+    Of a repeated (user, item) pair the latest row is kept, and counted. Of files that were split beforehand
+    (``NAME.train.inter``, ``NAME.valid.inter``, ``NAME.test.inter``) all rows are read, and ``protocol=manifest`` keeps
+    to their parts.
 
     Args:
         path: the folder of the files, or a zip or wheel with it inside.
         name: the data set's name, that of its files; null where there is only one ``.inter``.
         columns: names of the columns ``user``, ``item``, ``label`` and ``time``; null for a label or a time that is
-            not to be read. Without a label, every label is 1.
+            not to be read. Where there is no ``rating``, ``label`` is read; where neither is there, and no other column
+            of numbers that may be one, every label is 1.
         relations: of the knowledge graph, by the name that ``.kg`` gives them.
+        leave_out: columns that are not read, of whichever file.
+        unlabelled: a row with an empty label: "refuse", or "drop", counted.
         label_range: the lowest and highest label possible; by default those seen, which is noted.
         like: the label from which a row counts as liked; by default three quarters up the range, which is noted.
 
@@ -74,14 +74,12 @@ def recbole(
     if unknown:
         raise UserError(f"dataset.columns.{unknown[0]}: unknown; the columns are {', '.join(COLUMNS)}")
     place = Path(path).expanduser()
-    stem = name or _only_stem(open_members(place))
+    stem, files = interaction_files(open_members(place), name)
     named = {**COLUMNS, **(columns or {})}
-    tables = read_members(stem, place, lambda members: read_tables(members, stem, named, relations))
+    tables = read_members(
+        stem, place, lambda members: read_tables(members, stem, files, named, relations, leave_out, unlabelled)
+    )
     low, high, notes = _scale(stem, tables.rows["label"], label_range)
-    check_rows(stem, place, tables.rows, (low, high))
-    if like is None:
-        like = low + 0.75 * (high - low)
-        notes.append(f"like is {like:g}: three quarters up the label range")
     return make_interactions(
         stem,
         tables.rows,
@@ -89,44 +87,41 @@ def recbole(
         like=like,
         users=tables.users,
         items=tables.items,
+        dropped=tables.dropped,
         notes=[*tables.notes, *notes],
     )
 
 
-def read_atomic(members: Members, filename: str) -> Atomic:
-    """Read an atomic file, and parse its header.
-
-    Raises:
-        UserError: it is missing, or a column has no type, or none of `TYPES`.
-    """
-    frame = read_columns(members.read(filename))
-    types = {}
-    for column in frame.columns:
-        bare, _, kind = column.rpartition(":")
-        if kind not in TYPES or not bare:
-            raise UserError(
-                f"{members.path}, {filename}, line 1: column {column!r} must end in {', '.join(f':{t}' for t in TYPES)}"
-            )
-        types[bare] = kind
-    return Atomic(frame.rename(dict(zip(frame.columns, types, strict=True))), types)
-
-
-def read_tables(members: Members, stem: str, named: Mapping[str, str | None], relations: Sequence[str] = ()) -> Tables:
+def read_tables(
+    members: Members,
+    stem: str,
+    files: Mapping[str, int | None],
+    named: Mapping[str, str | None],
+    relations: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    unlabelled: Unlabelled = "refuse",
+) -> Tables:
     """Read the interactions and features of all atomic files of one name.
 
     Args:
         members: what holds the files.
         stem: their name, before the suffix.
+        files: of interactions -> the part of each.
         named: the columns ``user``, ``item``, ``label`` and ``time``; None for those that are not read.
         relations: of the knowledge graph, each of which becomes a feature of the items.
+        leave_out: columns that are not read.
+        unlabelled: treatment of rows with an empty label.
 
     Raises:
-        UserError: a file or column is missing, or a value is no number.
+        UserError: a file or column is missing, or a value is no number, with the line.
     """
     notes: list[str] = []
-    rows = _rows(members, f"{stem}.inter", named, notes)
+    read = {name: read_atomic(members, name) for name in files}
+    sides = {side: read_atomic(members, f"{stem}.{side}") for side in ("user", "item") if members.has(f"{stem}.{side}")}
+    _check_left_out(members, [*read.values(), *sides.values()], named, leave_out)
+    rows, dropped = _rows(read, files, named, leave_out, unlabelled, notes)
     users, items = (
-        _features(members, f"{stem}.{side}", str(named[side]), notes) if members.has(f"{stem}.{side}") else None
+        _features(sides[side], side, str(named[side]), leave_out, notes) if side in sides else None
         for side in ("user", "item")
     )
     if relations:
@@ -135,69 +130,149 @@ def read_tables(members: Members, stem: str, named: Mapping[str, str | None], re
             items = graph
         else:
             items = items.join(graph, left_on=items.columns[0], right_on=ID, how="full", coalesce=True)
-    return Tables(rows, users, items, notes=notes)
+    return Tables(rows, users, items, dropped, notes)
 
 
-def _rows(members: Members, filename: str, named: Mapping[str, str | None], notes: list[str]) -> pl.DataFrame:
-    frame, types = read_atomic(members, filename)
-    for role, column in named.items():
-        # Some sets have no ratings or no times; but a name that was typed must be there.
-        wanted = role in ("user", "item") or column not in (None, COLUMNS[role])
-        if wanted and column not in types:
-            there = ", ".join(types)
+def _check_left_out(
+    members: Members, files: Sequence[Atomic], named: Mapping[str, str | None], leave_out: Sequence[str]
+) -> None:
+    there = {column for file in files for column in file.types}
+    for column in leave_out:
+        if column not in there:
             raise UserError(
-                f"{members.path}, {filename}: no column {column!r} (dataset.columns.{role}); there are {there}"
+                f"dataset.leave_out={column}: no file of {members.path} has it; there are {', '.join(sorted(there))}"
             )
-    label, time = named["label"], named["time"]
-    columns = {"user": pl.col(str(named["user"])), "item": pl.col(str(named["item"])), "label": pl.lit(1.0)}
-    if label is not None and label in types:
-        columns["label"] = pl.col(label).cast(pl.Float64)
+        if column in (named["user"], named["item"]):
+            raise UserError(f"dataset.leave_out={column}: it says which row is whose and can't be left out")
+
+
+def _rows(
+    read: Mapping[str, Atomic],
+    parts: Mapping[str, int | None],
+    named: Mapping[str, str | None],
+    leave_out: Sequence[str],
+    unlabelled: Unlabelled,
+    notes: list[str],
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Join the rows of all files of interactions, and count those dropped."""
+    label = _label_column(next(iter(read.values())), named, leave_out, notes)
+    frames = []
+    for name, part in parts.items():
+        columns = _interactions(read[name], named, label, leave_out)
+        frame = pl.DataFrame(columns).with_columns(file=pl.lit(name), line=pl.Series(read[name].lines))
+        if label is not None and unlabelled == "refuse":
+            problem = "is no label; fill it in, or set dataset.unlabelled=drop"
+            read[name].refuse(frame["label"].is_null(), label, problem)
+        frames.append(frame if part is None else frame.with_columns(part=pl.lit(part, pl.Int8)))
+    rows = pl.concat(frames)
+    if len(parts) > 1:
+        _check_parts(next(iter(read.values())).place, rows)
+        notes.append(f"{', '.join(parts)}: the rows of all are read; protocol=manifest keeps to these parts")
+    left = rows.filter(pl.col("label").is_not_null())
+    if left.is_empty():
+        raise UserError(f"{next(iter(read.values())).where}: no row has a label")
+    lost = rows.height - left.height
+    return left.drop("file", "line"), {"rows_without_label": lost} if lost else {}
+
+
+def _label_column(
+    file: Atomic, named: Mapping[str, str | None], leave_out: Sequence[str], notes: list[str]
+) -> str | None:
+    """The column that is read as the label; None where every row is a like.
+
+    Raises:
+        UserError: a column of numbers is there that may be the label, and nothing says whether it is.
+    """
+    label, default = named["label"], COLUMNS["label"]
+    others = [
+        column for column, kind in file.types.items()
+        if kind == "float" and column not in (*named.values(), *leave_out)
+    ]  # fmt: skip
+    if label == default and label not in file.types and LABEL in others:
+        label = LABEL
+        others.remove(LABEL)
+        notes.append(f"{file.name}: there is no {default}, and {LABEL} is read as the label")
+    if label is not None and label != default:
+        file.need(label, "dataset.columns.label")
+    if label in file.types and label not in leave_out:
+        if others:
+            notes.append(f"{file.name}: {', '.join(others)} not read")
+        return label
+    if label is not None and others:
+        raise UserError(
+            f"{file.where}: there is no {default} and no {LABEL}, and {', '.join(others)} may be it; set "
+            f"dataset.columns.label={others[0]}, dataset.columns.time, or dataset.leave_out=[{','.join(others)}] if "
+            "every row is a like"
+        )
+    why = "dataset.columns.label is null" if label is None else label
+    notes.append(f"{file.name}: no label is read ({why}): every row is a like")
+    return None
+
+
+def _interactions(
+    file: Atomic, named: Mapping[str, str | None], label: str | None, leave_out: Sequence[str]
+) -> dict[str, pl.Series]:
+    """The columns of one file of interactions."""
+    columns = {}
+    for role in ("user", "item"):
+        column = str(named[role])
+        file.need(column, f"dataset.columns.{role}")
+        file.refuse(file.frame[column].is_null(), column, f"is no {role}; every row needs one")
+        columns[role] = file.frame[column]
+    if label is None:
+        columns["label"] = pl.repeat(1.0, file.frame.height, eager=True)
     else:
-        notes.append(f"{filename}: no label is read ({label or 'dataset.columns.label is null'}): every row is a like")
-    if time is not None and time in types:
+        file.need(label, "dataset.columns.label")
+        columns["label"] = file.numbers(label, "correct it, or name another column (dataset.columns.label)")
+    time = named["time"]
+    if time not in (None, COLUMNS["time"]):
+        file.need(str(time), "dataset.columns.time")
+    if time is not None and time in file.types and time not in leave_out:
         # Times are written as numbers with a point by some of RecBole's converters.
-        columns["time"] = pl.col(time).cast(pl.Float64).floor().cast(pl.Int64)
-    return frame.select(**columns)
+        seconds = file.numbers(time, "correct it, or set dataset.columns.time=null")
+        file.refuse(seconds.is_null(), time, "is no time; fill it in, or set dataset.columns.time=null")
+        columns["time"] = seconds.floor().cast(pl.Int64)
+    return columns
 
 
-def _features(members: Members, filename: str, key: str, notes: list[str]) -> pl.DataFrame:
-    frame, types = read_atomic(members, filename)
-    if key not in types:
-        raise UserError(f"{members.path}, {filename}: no column {key!r}; there are {', '.join(types)}")
-    repeated = ~frame[key].is_first_distinct()
-    if repeated.any():
-        row = int(repeated.arg_true()[0])
-        where = f"{members.path}, {filename}, line {row + 2}, column {key!r}"
-        raise UserError(f"{where}: {frame[key][row]!r} has a second row; keep one")
+def _check_parts(place: Path, rows: pl.DataFrame) -> None:
+    """Refuse a (user, item) pair in two parts: a test row would be a training row."""
+    both = rows.filter(pl.col("part").n_unique().over("user", "item") > 1)
+    if both.is_empty():
+        return
+    pairs = both.select("user", "item").n_unique()
+    first = (
+        both.filter((pl.col("user") == both["user"][0]) & (pl.col("item") == both["item"][0]))
+        .unique("part")
+        .sort("part")
+    )
+    one, other = (f"{first['file'][n]}, line {first['line'][n]}" for n in (0, 1))
+    raise UserError(
+        f"{place}: {pairs:,} pairs of a user and an item are in two parts of the split, the first, user "
+        f"{both['user'][0]!r} and item {both['item'][0]!r}, in {one} and {other}; a pair may be in one part alone"
+    )
+
+
+def _features(file: Atomic, side: str, key: str, leave_out: Sequence[str], notes: list[str]) -> pl.DataFrame:
+    file.need(key, f"dataset.columns.{side}")
+    frame = file.frame
+    file.refuse(frame[key].is_null(), key, "is no id; every row needs one")
+    file.refuse(~frame[key].is_first_distinct(), key, "has a second row; keep one")
     # A text that no two rows share says who it is, not what it is like.
-    tokens = [column for column, kind in types.items() if kind == "token" and column != key]
+    types = {column: kind for column, kind in file.types.items() if column not in (key, *leave_out)}
+    tokens = [column for column, kind in types.items() if kind == "token"]
     names = [column for column in tokens if frame[column].n_unique() == len(frame)]
     if names:
-        notes.append(f"{filename}: {', '.join(names)} left out (an identifier)")
-    frame = frame.with_columns(
-        _vectors(members, filename, frame[column]) for column, kind in types.items() if kind == "float_seq"
-    )
+        notes.append(f"{file.name}: {', '.join(names)} left out (an identifier)")
     as_kind = {
-        "token": pl.col,
-        "token_seq": lambda column: pl.col(column).str.split(" "),
-        "float": lambda column: pl.col(column).cast(pl.Float64),
-        "float_seq": pl.col,
+        "token": lambda column: frame[column],
+        "token_seq": lambda column: frame[column].str.split(" "),
+        "float": lambda column: file.numbers(
+            column, f"correct it, or leave the column out: dataset.leave_out=[{column}]"
+        ),
+        "float_seq": file.vectors,
     }
-    return frame.select(key, *(as_kind[kind](c) for c, kind in types.items() if c not in (key, *names)))
-
-
-def _vectors(members: Members, filename: str, values: pl.Series) -> pl.Series:
-    """Parse a column of space-separated numbers as vectors."""
-
-    def refuse(bad: pl.Series, problem: str) -> None:
-        rows = bad.fill_null(False).arg_true()
-        if len(rows):
-            row = int(rows[0])
-            where = f"{members.path}, {filename}, line {row + 2}, column {values.name!r}"
-            raise UserError(f"{where}: {values[row]!r} {problem}")
-
-    cells = Cells(values, refuse, f"{filename}, column {values.name!r}")
-    return vector.reading.parse(cells, {"separator": " "}).alias(values.name)
+    return pl.DataFrame([frame[key], *(as_kind[kind](c) for c, kind in types.items() if c not in names)])
 
 
 def _graph(members: Members, stem: str, relations: Sequence[str]) -> pl.DataFrame:
@@ -217,21 +292,16 @@ def _graph(members: Members, stem: str, relations: Sequence[str]) -> pl.DataFram
     return table
 
 
-def _only_stem(members: Members) -> str:
-    stems = sorted({Path(name).stem for name in members.names if name.endswith(".inter")})
-    if len(stems) != 1:
-        found = f"several, {', '.join(stems)}: set dataset.name to one" if stems else "none"
-        raise UserError(f"{members.path}: must hold one .inter file, and there are {found}")
-    return stems[0]
-
-
 def _scale(stem: str, label: pl.Series, declared: tuple[float, float] | None) -> tuple[float, float, list[str]]:
     """Determine the lowest and highest label, with a line for the user where they were not declared."""
     known = label.drop_nulls().to_numpy()
     low, high = float(known.min()), float(known.max())
     if declared is not None:
         if not declared[0] <= low <= high <= declared[1]:
-            raise UserError(f"dataset.label_range={list(declared)}: {stem} has labels from {low:g} to {high:g}")
+            raise UserError(
+                f"dataset.label_range={list(declared)}: {stem} has labels from {low:g} to {high:g}; widen it, or "
+                "leave it null and drop what is outside by the cleaning step label_range"
+            )
         return *declared, []
     if low == high:
         return min(0.0, low - 1), high, [f"every label is {high:g}: a protocol must draw what was not liked"]

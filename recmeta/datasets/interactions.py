@@ -29,7 +29,7 @@ def make_interactions(
     rows: pl.DataFrame,
     *,
     label_range: tuple[float, float],
-    like: float,
+    like: float | None,
     users: pl.DataFrame | None = None,
     items: pl.DataFrame | None = None,
     kinds: Mapping[str, Kinds] = MappingProxyType({}),
@@ -47,9 +47,10 @@ def make_interactions(
 
     Args:
         name: the data set's name; not hashed.
-        rows: text columns ``user`` and ``item``, float ``label``; maybe ``time`` (seconds), ``weight``, ``propensity``.
+        rows: text ``user`` and ``item``, float ``label``; maybe ``time`` (seconds), ``weight``, ``propensity``, and
+            ``part``, of a given split.
         label_range: the lowest and highest label possible.
-        like: the label from which a row counts as liked, within ``label_range``.
+        like: the label from which a row counts as liked, within ``label_range``; None: `default_like`, which is noted.
         users, items: the first column is the id (text, unique); each other column is a feature; null is missing.
         kinds: side ("user" or "item") -> feature -> its kind and settings; by default as its polars type has it: String
             is categorical, List(String) multi, Float64 numeric, List or Array of floats vector.
@@ -66,7 +67,7 @@ def make_interactions(
     """
     if rows.is_empty():
         raise UserError(f"{name}: there are no interactions; at least one is needed")
-    low, high = _checked_range(name, label_range, like)
+    low, high, liked, inferred = _checked_scale(name, label_range, like)
     _check_names(name, {"user": users, "item": items})
     user_ids, item_ids = (rows[side].unique().sort() for side in ("user", "item"))
     coded = _ordered(rows, user_ids, item_ids, duplicates)
@@ -81,7 +82,8 @@ def make_interactions(
         name, coded["user"].to_numpy(), coded["item"].to_numpy(), coded["label"].cast(pl.Float32).to_numpy(),
         coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
         _entities(user_ids, users, kinds.get("user", {})), _entities(item_ids, items, kinds.get("item", {})),
-        (low, high), float(like), counts, "", (*notes, *_losses(counts, duplicates)), attainable,
+        (low, high), liked, counts, "", (*notes, *inferred, *_losses(counts, duplicates)), attainable,
+        default_like=like is None,
     )  # fmt: skip
     return hashed(_with_columns(_with_relations(data, relations), coded))
 
@@ -92,9 +94,10 @@ def hashed(data: Interactions) -> Interactions:
 
 
 def _with_columns(data: Interactions, rows: pl.DataFrame) -> Interactions:
-    """Add the weights and the propensities of rows that have them."""
-    there = [name for name in ("weight", "propensity") if name in rows.columns]
-    return replace(data, **{name: rows[name].cast(pl.Float32).to_numpy() for name in there})
+    """Add the weights, propensities and parts of rows that have them."""
+    types = {"weight": pl.Float32, "propensity": pl.Float32, "part": pl.Int8}
+    there = {name: rows[name].cast(dtype).to_numpy() for name, dtype in types.items() if name in rows.columns}
+    return replace(data, **there)
 
 
 def _with_relations(data: Interactions, relations: Mapping[str, Edges]) -> Interactions:
@@ -121,14 +124,25 @@ def fingerprint(data: Interactions) -> str:
     return digest.hexdigest()
 
 
-def _checked_range(name: str, label_range: tuple[float, float], like: float) -> tuple[float, float]:
-    """Check the label range, and that ``like`` is in it."""
+LIKE_NOTE = "like is {:g}: three quarters up the label range"
+
+
+def default_like(low: float, high: float) -> float:
+    """The default label from which a row counts as liked: three quarters up the label range."""
+    return low + 0.75 * (high - low)
+
+
+def _checked_scale(
+    name: str, label_range: tuple[float, float], given: float | None
+) -> tuple[float, float, float, list[str]]:
+    """Check the label range, and that ``like``, or its default, which is noted, is in it."""
     low, high = (float(bound) for bound in label_range)
+    like = default_like(low, high) if given is None else float(given)
     if not low < high:
         raise UserError(f"{name}: label_range=[{low:g}, {high:g}] is empty; the first bound must be below the second")
     if not low <= like <= high:
         raise UserError(f"{name}: like={like:g} is outside the label range; give a number from {low:g} to {high:g}")
-    return low, high
+    return low, high, like, [LIKE_NOTE.format(like)] if given is None else []
 
 
 def _check_names(name: str, tables: Mapping[str, pl.DataFrame | None]) -> None:
@@ -231,6 +245,8 @@ def _parts(data: Interactions) -> Iterator[tuple[str, bytes]]:
     for name, values in (("weight", data.weight), ("propensity", data.propensity)):
         if values is not None:
             yield name, number_bytes(values, "<f4")
+    if data.part is not None:
+        yield "part", number_bytes(data.part, "<i1")
     for name, relation in sorted(data.relations.items()):
         yield f"relation.{'.'.join(relation.sides)}.{name}", json_bytes([len(relation.source)])
         yield f"relation.source.{name}", number_bytes(relation.source, "<i4")

@@ -44,8 +44,8 @@ def numbers(values: pl.Series, decimal: Decimal) -> pl.Series:
     """
     bare = values.str.strip_chars()
     if decimal == "comma":
-        bare = bare.to_frame("text").select(pl.when(~pl.col("text").str.contains(".", literal=True)).then("text"))[
-            "text"
+        bare = bare.to_frame("cell").select(pl.when(~pl.col("cell").str.contains(".", literal=True)).then("cell"))[
+            "cell"
         ]
         bare = bare.str.replace(",", ".", literal=True)
     return bare.cast(pl.Float64, strict=False).alias(values.name)

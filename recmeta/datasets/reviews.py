@@ -1,4 +1,4 @@
-"""Loaders of review data sets with stars: Amazon reviews of 2018 or 2023, and Yelp's open data set."""
+"""Loaders of review data sets with stars: Amazon reviews of 2014, 2018 or 2023, and Yelp's open data set."""
 
 from __future__ import annotations
 
@@ -17,10 +17,17 @@ from recmeta.datasets.text import read_columns, read_json_lines
 from recmeta.types import Interactions, UserError
 
 _EDITIONS = {
+    # Reviews of 2014 have the same fields.
     "2018": {"user": "reviewerID", "item": "asin", "label": "overall", "time": "unixReviewTime"},
     "2023": {"user": "user_id", "item": "parent_asin", "label": "rating", "time": "timestamp"},
 }
 """Names of a review's fields. The times of 2018 are seconds, those of 2023 milliseconds."""
+
+_REVIEWER, _PRODUCT = r"^A[0-9A-Z]{10,}$", r"^[0-9A-Z]{10}$"
+"""The shapes of ids by which users and items are told apart: A and ten characters or more, and ten characters."""
+
+_SURE, _LOOKED_AT = 0.9, 100_000
+"""The share of ids that must have their shape, and of how many rows, evenly spread, it is taken."""
 
 _TYPES = {"user": pl.String, "item": pl.String, "label": pl.Float64, "time": pl.Int64}
 
@@ -43,7 +50,8 @@ def amazon_reviews(
         category: in the makers' spelling, Digital_Music; the rating-only file is fetched.
         edition: the year of the collection.
         path: your own copy, in place of the source: ratings only (.csv) or reviews (.json, .jsonl), compressed or not,
-            of either edition.
+            of any edition, that of 2014 too: stars without a header have the user first there, and in 2018 the item,
+            which is told by the shapes of ids and said.
         items: your own copy of the category's metadata (.json, .jsonl), compressed or not; null: no features.
         like: the label from which a review counts as liked, 1 to 5.
 
@@ -60,7 +68,8 @@ def amazon_reviews(
         features = None
         if items is not None:
             features = read_members("metadata of Amazon reviews", Path(items).expanduser(), read_amazon_items).items
-        return Tables(read_amazon(members), items=features)
+        rows, note = read_amazon(members)
+        return Tables(rows, items=features, notes=[note])
 
     return load(entry, path, read, label_range=(1.0, 5.0), like=like)
 
@@ -85,11 +94,14 @@ def yelp(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
     return load(YELP, path, read_yelp, label_range=(1.0, 5.0), like=like)
 
 
-def read_amazon(members: Members) -> pl.DataFrame:
-    """Read interactions in any of the four formats, recognised by the beginning of the file.
+def read_amazon(members: Members) -> tuple[pl.DataFrame, str]:
+    """Read interactions in any of the five formats, recognised by the beginning of the file and by the shapes of ids.
+
+    Returns:
+        The rows, and a line about the edition they were taken for.
 
     Raises:
-        UserError: it holds several files.
+        UserError: it holds several files, or nothing tells users from items.
     """
     if len(members.names) != 1:
         raise UserError(f"{members.path}: must be one file of reviews, and holds {len(members.names)}")
@@ -98,19 +110,43 @@ def read_amazon(members: Members) -> pl.DataFrame:
         start = file.read(1 << 16)
     if start.lstrip().startswith(b"{"):
         edition = "2023" if b'"parent_asin"' in start else "2018"
+        note = f"{name}: reviews of {edition if edition == '2023' else '2014 or 2018'}"
         fields = _EDITIONS[edition]
         with members.open(name) as file:
             frame = read_json_lines(file, {field: _TYPES[role] for role, field in fields.items()})
         frame = frame.rename({field: role for role, field in fields.items()})
     elif start.startswith(b"user_id,"):
-        edition = "2023"
+        edition, note = "2023", f"{name}: stars of 2023: user, item, stars, time"
         frame = read_columns(members.read(name), separator=",").rename({v: k for k, v in _EDITIONS[edition].items()})
     else:
-        # Without a header, the item first.
-        edition = "2018"
-        frame = read_columns(members.read(name), ["item", "user", "label", "time"], separator=",")
+        frame = read_columns(members.read(name), ["first", "second", "label", "time"], separator=",")
+        edition, order = _headless(f"{members.path}, {name}", frame)
+        note = f"{name}: no header, and taken for stars of {edition} by the shapes of ids ({', '.join(order)})"
+        frame = frame.rename(dict(zip(("first", "second"), order, strict=True)))
     seconds = pl.col("time").cast(pl.Int64) // (1000 if edition == "2023" else 1)
-    return frame.select("user", "item", pl.col("label").cast(pl.Float64), seconds)
+    return frame.select("user", "item", pl.col("label").cast(pl.Float64), seconds), note
+
+
+def _headless(where: str, frame: pl.DataFrame) -> tuple[str, tuple[str, str]]:
+    """Recognise the edition of stars without a header, and the order of its users and items.
+
+    Raises:
+        UserError: the ids do not say which of them are users and which items.
+    """
+    some = frame.select("first", "second").gather_every(max(1, frame.height // _LOOKED_AT))
+
+    def share(column: str, shape: str) -> float:
+        return float(some[column].str.contains(shape).mean() or 0)  # pyright: ignore[reportArgumentType]
+
+    for edition, order in (("2014", ("user", "item")), ("2018", ("item", "user"))):
+        places = dict(zip(order, ("first", "second"), strict=True))
+        if min(share(places["user"], _REVIEWER), share(places["item"], _PRODUCT)) >= _SURE:
+            return edition, order
+    raise UserError(
+        f"{where}: no header, and the ids do not say which column is the user: {some['first'][0]!r}, "
+        f"{some['second'][0]!r}; a user's is A and ten characters or more, an item's has ten. Read it by "
+        "dataset=table, where columns are named"
+    )
 
 
 def read_amazon_items(members: Members) -> Tables:

@@ -12,7 +12,7 @@ from pydantic import FiniteFloat
 
 from recmeta.datasets.features import check_declared, read_features
 from recmeta.datasets.ids import read_ids
-from recmeta.datasets.interactions import Duplicates, make_interactions
+from recmeta.datasets.interactions import Duplicates, default_like, make_interactions
 from recmeta.datasets.labels import Scale, Unlabelled, numbers, read_labels, scale_of
 from recmeta.datasets.layout import Decimal, checked_layout, with_header
 from recmeta.datasets.relations import RelationFile, read_relations
@@ -123,14 +123,8 @@ def table(
     rows = _rows(sheet, named, decimal, time_unit, unlabelled, label_range)
     del sheet
     low, high, notes = rows.scale
-    if like is None:
-        like = low + 0.75 * (high - low)
-        notes = [*notes, f"like is {like:g}: three quarters up the label range"]
-        liked = (rows.frame["label"] >= like).sum()
-        if liked < FEW * rows.frame.height:
-            notes.append(
-                f"only {liked:,} of {rows.frame.height:,} rows are liked: set dataset.like, or dataset.label_range"
-            )
+    if like is None and (rare := _rarely_liked(rows.frame["label"], low, high)):
+        notes = [*notes, rare]
     tables = {
         side: read
         for side, (path, declared, of_side) in sides.items()
@@ -143,6 +137,14 @@ def table(
         kinds={side: table.kinds for side, table in tables.items()},
         notes=[*rows.notes, *notes, *(note for table in tables.values() for note in table.notes)],
     )  # fmt: skip
+
+
+def _rarely_liked(label: pl.Series, low: float, high: float) -> str | None:
+    """A note where the default `like` leaves next to no likes: an extreme label is probably not on the scale."""
+    liked = (label >= default_like(low, high)).sum()
+    if liked >= FEW * len(label):
+        return None
+    return f"only {liked:,} of {len(label):,} rows are liked: set dataset.like, or dataset.label_range"
 
 
 def _named(columns: Mapping[str, str | None]) -> Mapping[str, str | None]:

@@ -65,12 +65,21 @@ def explain(error: BaseException) -> str:
     if str(error).startswith(_NO_NAME):
         return _no_name(sys.argv[1:])
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: can't be read ({_line(error)}); write key=value"
+        return f"{error.override}: can't be read ({_line(error)}); {_readable(str(error.override))}"
     typed = _override(error)
     for cause in _causes(error):
         if isinstance(cause, OmegaConfBaseException):
             return _no_key(typed, cause) or _wrong_type(typed) or f"{typed}: {_line(cause)}".removeprefix(": ")
     return " ".join(str(error).split())
+
+
+def _readable(text: str) -> str:
+    """Advice on an override that Hydra can't read: quotes, where it has a key and a value."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        return "write key=value"
+    quoted = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
+    return f"a value with such characters needs quotes inside quotes: '{key}=\"{quoted}\"'"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -164,11 +164,12 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     # Kinds of feature that are not recmeta's are known with the data alone.
     components = {**run.components, **{path.name: file_hash(path) for path in sources(data)}}
     hashes |= {"components": components_hash(components)} if components else {}
-    unused = []
+    unused, said = [], []
     if learner:
         made = learner(parts.numbers, constants)
         shapes = jax.eval_shape(made.init, jax.random.key(0))
         unused = [*compatibility.unused_parts(shapes), *made.ignores]
+        said = list(made.notes)
         hashes |= {"constants": hash_constants(constants)} if constants else {}
         optimizer = make_optimizer(parts, settings, shapes)
         if settings.start is not None:
@@ -176,7 +177,7 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
             hashes["start"] = start.identity
     scored = score.make_scored(parts.metrics, problem.spec)
     reference = cache(partial(tune_and_test_baselines, parts, problem, scored))
-    notes = check_batches(parts, problem, objective, shapes) + left_out(parts, problem) if learner else []
+    notes = [*said, *check_batches(parts, problem, objective, shapes), *left_out(parts, problem)] if learner else []
     return Prepared(
         settings, parts, data, problem, objective, learner, optimizer, constants, hashes, scored, reference, unused,
         notes, components, provenance.environment(), start, shapes,

@@ -17,6 +17,12 @@ _TRIES = tuple(0.5**halvings for halvings in range(8))
 """Shares of a Newton step to try."""
 
 
+SHARES = (
+    "learner=logistic is meant for labels of 0 and 1 with objective=bce (protocol.labels=liked): here a label counts "
+    "as its share of the range from {:g} to {:g}"
+)
+
+
 class LogisticHead(NamedTuple):
     """One task's head weights, less their prior mean, with the parameters needed to score a query."""
 
@@ -83,7 +89,8 @@ def logistic(
         odds = prior + rows @ fast.weights
         return odds if objective.binary else objective.link(spec.low + spread * jax.nn.sigmoid(odds))
 
-    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+    notes = () if objective.binary else (SHARES.format(spec.low, spec.high),)
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps, notes=notes)
 
 
 def newton(

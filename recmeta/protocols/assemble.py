@@ -20,6 +20,7 @@ from recmeta.protocols.candidates import QUERY_ROWS, CandidateRule, make_candida
 from recmeta.protocols.episodes import EpisodePlan, NegativeSampling
 from recmeta.protocols.negatives import catalogue
 from recmeta.protocols.plan import Histories, Picks, Plan
+from recmeta.protocols.ties import tie_note
 from recmeta.types import (
     ENTITY,
     Batch,
@@ -64,7 +65,9 @@ def assemble(
     # What else decides which numbers may stand in one table; the manifest is of rows alone.
     rules = f"{data.label_range} {known} {candidates.kind} {candidates.number}"
     split = _manifest(data, plan, who, tables["entities"]["id"], rules)
-    split = replace(split, notes=[*notes, *_candidate_note(data, candidates)])
+    parted = {name: (picks.support, picks.query) for name, picks in plan.test.items()}
+    ties = [tie_note(data, parted)] if episodes.order == "time" else []
+    split = replace(split, notes=[*notes, *ties, *_candidate_note(data, candidates)])
     batch = partial(_batch, data, tables)
     tested = {"validation": plan.validation, **plan.test}
     known_share = fitting.completeness(spec.context, tables["contexts"])
@@ -227,7 +230,7 @@ def _manifest(data: Interactions, plan: Plan, who: str, item_codes: Int[np.ndarr
     for name, picks in plan.test.items():
         rows = picks.query[picks.query >= 0]
         unknown = int((item_codes[data.item[rows]] == 0).sum())
-        counts |= {f"{name}_{who}": len(picks.entity), f"{name}_query_rows": len(rows)}
+        counts |= {f"{name}_{who}": len(picks.entity), **_of_roles(plan, name, who), f"{name}_query_rows": len(rows)}
         counts[f"{name}_query_rows_of_unknown_{'items' if who == 'users' else 'users'}"] = unknown
     return Split(
         frame.with_columns(pl.col("scenario", "role", "part").cast(pl.String)),
@@ -235,6 +238,17 @@ def _manifest(data: Interactions, plan: Plan, who: str, item_codes: Int[np.ndarr
         counts,
         _leak(data, plan),
     )
+
+
+def _of_roles(plan: Plan, scenario: str, who: str) -> dict[str, int]:
+    """Count the tasks of a scenario by where their users are besides: meta-train, meta-validation, or neither."""
+    tested = plan.test[scenario].entity
+    trained, validated = (np.isin(tested, there.entity) for there in (plan.train, plan.validation))
+    return {
+        f"{scenario}_{who}_trained_on": int(trained.sum()),
+        f"{scenario}_{who}_of_meta_validation": int((validated & ~trained).sum()),
+        f"{scenario}_{who}_of_neither": int((~validated & ~trained).sum()),
+    }
 
 
 def _frame(scenario: str, role: str, entity, rows: Int[np.ndarray, "T m"], part: str, scenarios: pl.Enum):

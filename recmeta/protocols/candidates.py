@@ -88,9 +88,10 @@ def _allowed(data: Interactions, picks: Picks, rule: CandidateRule, listed, seed
     if rule.kind == "sampled":
         number = rule.number
         if number is None or number >= len(listed):
+            given = "is not set" if number is None else f"is {number}"
             raise UserError(
-                f"protocol.candidates.number={number}: give how many of the {len(listed)} items to draw for each task, "
-                "fewer than all"
+                f"protocol.candidates.number {given}: give how many of the {len(listed)} items to draw for each task, "
+                f"fewer than all, as protocol.candidates.number={max(1, min(100, len(listed) // 2))}"
             )
         drawn = np.zeros((len(picks.entity), len(listed)), bool)
         for row, entity in zip(drawn, picks.entity, strict=True):

@@ -27,7 +27,7 @@ from recmeta.protocols.plan import (
     roles_by_hash,
     turned,
 )
-from recmeta.types import Interactions, Problem
+from recmeta.types import Interactions, Problem, UserError
 
 State = Literal["w_w", "c_w", "w_c", "c_c"]
 """The user's warmth, then the item's."""
@@ -81,29 +81,39 @@ def matrix(
         )
     )
     pairs = held_out(data, seed=seed, test=test_pairs, validation=validation_pairs)
+    if not scenarios:
+        raise UserError("protocol.scenarios={}: name at least one, as protocol.scenarios={item_cold: w_c}")
     plan = by_state(data, users, items, pairs, planned, scenarios=scenarios, selection=selection, seed=seed)
-    plan = _trained_on(plan, scenarios, selection)
+    plan = trained_only(plan, scenarios, selection or next(iter(scenarios.values())))
     hint = "lower the sizes of protocol.episodes (shots, query, min_history), or raise the shares of what is cold"
     return assemble(
         data, check_enough(data, plan, hint), planned, who=f"{task}s", known=known, candidates=candidates, seed=seed
     )
 
 
-def _trained_on(plan: Plan, scenarios: Mapping[str, State], selection: State | None) -> Plan:
-    """Leave out the tasks of warm users that the history filter keeps from meta-train: nobody is trained on them."""
+def trained_only(plan: Plan, scenarios: Mapping[str, State], selection: State) -> Plan:
+    """Leave out the tasks of warm users that meta-train does not train on.
+
+    A history filter keeps users from meta-train, and a share of them may be meta-validation.
+
+    Args:
+        plan: from `by_state`.
+        scenarios: of its test tasks, those to filter -> their state.
+        selection: the state of its meta-validation tasks.
+    """
 
     def kept(picks: Picks, state: State) -> Picks:
         there = np.isin(picks.entity, plan.train.entity) if state.startswith("w") else slice(None)
         return Picks(*(values[there] for values in picks))
 
     test = {name: kept(plan.test[name], state) for name, state in scenarios.items()}
-    validation = kept(plan.validation, selection or next(iter(scenarios.values())))
     counts = {
         f"{name}_tasks_dropped_as_not_trained_on": len(plan.test[name].entity) - len(picks.entity)
         for name, picks in test.items()
         if scenarios[name].startswith("w")
     }
-    return plan._replace(test=test, validation=validation, counts={**plan.counts, **counts})
+    test = {name: test.get(name, picks) for name, picks in plan.test.items()}
+    return plan._replace(test=test, validation=kept(plan.validation, selection), counts={**plan.counts, **counts})
 
 
 def held_out(data: Interactions, *, seed: int, test: float, validation: float) -> Int[np.ndarray, "n"]:
@@ -123,7 +133,7 @@ def by_state(
     selection: State | None,
     seed: int,
 ) -> Plan:
-    """The plan of a split into states.
+    """The plan of a split into states, by the roles of users; which of the warm ones are trained on is another thing.
 
     Args:
         data: the data set.
@@ -139,11 +149,14 @@ def by_state(
         here = (user == sides[0]) & (item == sides[1])
         return here & (pairs == role) if name == "w_w" else here
 
+    def rows_of(name: State, role: int):
+        return histories(data, state(name, role), order=episodes.order, seed=seed)
+
     def tasks(name: State, role: int):
-        return between(histories(data, state(name, role)), episodes.least, settings.max_history)
+        return between(rows_of(name, role), episodes.least, settings.max_history)
 
     chosen = selection or next(iter(scenarios.values()))
-    warm = histories(data, state("w_w", WARM))
+    warm = rows_of("w_w", WARM)
     train = between(warm, episodes.least, settings.max_history)
     return Plan(
         train=train,

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from recmeta.protocols.episodes import EpisodePlan, Order
+from recmeta.protocols.ties import tie_keys
 from recmeta.types import Interactions, UserError
 
 Labels = Literal["rating", "liked"]
@@ -124,10 +125,24 @@ def roles_by_hash(
 # --- which rows ---------------------------------------------------------------------------------------------------
 
 
-def histories(data: Interactions, where: Bool[np.ndarray, "n"] | None = None) -> Histories:
-    """The rows of each entity that has any, oldest first; of rows at one time, in the order of the items."""
+def histories(
+    data: Interactions, where: Bool[np.ndarray, "n"] | None = None, *, order: Order = "random", seed: int = 0
+) -> Histories:
+    """The rows of each entity that has any, oldest first.
+
+    Args:
+        data: the data set.
+        where: which rows to take; None for all.
+        order: whether anything will go by the order of rows. Under "time", rows of an entity at one time are in an
+            order by chance (`recmeta.protocols.ties`); under "random", where rows mean nothing by their place, in that
+            of the items.
+        seed: of the split.
+    """
     rows = np.arange(len(data.user)) if where is None else np.flatnonzero(where)
-    rows = rows[np.lexsort((data.item[rows], times(data)[rows], data.user[rows]))]
+    keys = [data.item[rows], times(data)[rows], data.user[rows]]
+    if order == "time":
+        keys.insert(1, tie_keys(data, seed)[rows])
+    rows = rows[np.lexsort(keys)]
     entity, start = np.unique(data.user[rows], return_index=True)
     return Histories(entity, np.append(start, len(rows)), rows)
 

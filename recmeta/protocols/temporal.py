@@ -60,11 +60,11 @@ def temporal(
 
     def arrivals(after: int, before: float):
         """Those who appeared within a stretch of time, by what they did in it."""
-        found = histories(data, (when >= after) & (when < before))
+        found = histories(data, (when >= after) & (when < before), order="time")
         new = (appeared[found.entity] >= after) & (appeared[found.entity] < before)
         return between(only(found, new), planned.least, episodes.max_history)
 
-    early = histories(data, when < first)
+    early = histories(data, when < first, order="time")
     train = between(early, planned.least, episodes.max_history)
     plan = Plan(
         train=train,

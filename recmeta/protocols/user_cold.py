@@ -40,7 +40,8 @@ def user_cold(
 
     Users are ranked by a hash of their raw id and ``seed``, and the rank decides the role, so that another order of the
     data, or a few users more, move at most the few at the cuts. Which rows are a test user's query depends on that user
-    and ``seed`` only (in time order, on the largest support too). Every task presents its user as a new one, in
+    and ``seed`` only (in time order, on the largest support too, and among rows of one time on who else has their
+    items). Every task presents its user as a new one, in
     training as in test: a user's id is never an input, its features are.
 
     Args:
@@ -48,7 +49,8 @@ def user_cold(
         task: "user", or "item": then all that is said of users here is of items, and of items, of users.
         seed: of the split.
         order: "random": support and query are drawn from anywhere in a user's history. "time": the first rows are
-            the support, the next ones the query (in training: from a random point of the history on).
+            the support, the next ones the query (in training: from a random point of the history on); rows of a user
+            at one time are in an order by chance, see `recmeta.protocols.ties`.
         labels: "rating" as they are, or "liked": 1 where the label is at least the data set's ``like``, else 0.
         test, validation: shares of the users left.
         episodes: support and query sizes, and limits of a user's history; see `recmeta.protocols.episodes`.
@@ -59,7 +61,7 @@ def user_cold(
     """
     data = labelled(turned(interactions, task), labels)
     planned = plan_episodes(data, episodes, order)
-    everyone = histories(data)
+    everyone = histories(data, order=order, seed=seed)
     left = between(everyone, planned.least, episodes.max_history)
     roles = roles_by_hash(data.users.ids, left.entity, seed=seed, side=task, test=test, validation=validation)
     role = roles[left.entity]

@@ -1,6 +1,7 @@
 """Report to Weights & Biases, a mirror of the run directory. Offline unless the user is logged in.
 
 ``scripts/sync_wandb.py`` sends runs recorded offline; everything sent is in the run directory too.
+``WANDB_NAME``, ``WANDB_RUN_GROUP``, ``WANDB_JOB_TYPE`` and ``WANDB_DIR`` are what they are to W&B's own client.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from recmeta.reporters import environment
 from recmeta.runs import layout
 from recmeta.runs.files import plain, read_metrics
 from recmeta.runs.layout import ADAPTATION_ERRORS, adaptation_error
@@ -23,13 +25,16 @@ MODES = ("online", "offline", "disabled")
 ARTIFACTS: Mapping[str, str] = {"task_scores": layout.TASK_SCORES, "checkpoint": layout.CHECKPOINTS}
 """Artifacts of a run directory: their type, and their path in it."""
 
+PROJECT = "recmeta"
+"""The W&B project where nobody names one."""
+
 # Keys were issued for this host before the client's default address changed; the client still accepts them.
 _OLDER_HOST = "api.wandb.ai"
 
 
 def wandb(
     *,
-    project: str = "recmeta",
+    project: str | None = None,
     entity: str | None = None,
     mode: str | None = None,
     tags: Sequence[str] = (),
@@ -39,12 +44,12 @@ def wandb(
     """Report to Weights & Biases: one W&B run per run, in the group of its name.
 
     Args:
-        project: the W&B project.
+        project: the W&B project; None: the value of ``WANDB_PROJECT``, else recmeta.
         entity: user or team; None for the user's default.
         mode: online, offline or disabled. None: the value of ``WANDB_MODE``; else online where an API key is found
             (environment, W&B settings, netrc), else offline.
-        tags: of the W&B run.
-        notes: of the W&B run; None for the overrides.
+        tags: of the W&B run; without any, those of ``WANDB_TAGS``.
+        notes: of the W&B run; None: the value of ``WANDB_NOTES``, else the overrides.
         artifacts: parts of the run directory to upload.
 
     Raises:
@@ -134,21 +139,24 @@ def _mode(configured: str | None) -> str:
     return "online" if known else "offline"
 
 
-def _begin(run: Run, mode: str, *, project: str, entity: str | None, tags: tuple[str, ...], notes: str | None) -> Any:
+def _begin(
+    run: Run, mode: str, *, project: str | None, entity: str | None, tags: tuple[str, ...], notes: str | None
+) -> Any:
     import wandb as client  # here, since it takes half a second and not every run reports to it
+
+    own = {
+        "project": PROJECT, "name": f"{run.name}-{run.hashes['config'][:8]}", "group": run.name,
+        "job_type": "sweep" if run.multirun else "train", "notes": " ".join(run.overrides), "tags": (),
+        "dir": run.directory,
+    }  # fmt: skip
+    chosen = environment.settings({"project": project, "tags": tags, "notes": notes}, own, os.environ)
 
     try:
         return client.init(
             mode=mode,  # pyright: ignore[reportArgumentType]
-            project=project,
             entity=entity,
-            group=run.name,
-            name=f"{run.name}-{run.hashes['config'][:8]}",
-            job_type="sweep" if run.multirun else "train",
-            tags=tags,
-            notes=notes or " ".join(run.overrides),
+            **chosen,
             config={**plain(run.config), "hashes": dict(run.hashes), "provenance": plain(run.provenance)},
-            dir=run.directory,
             # Several runs may be open in one process (a fused sweep), and none may end another.
             reinit="create_new",
             settings=client.Settings(silent=True, console="off"),

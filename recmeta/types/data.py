@@ -111,6 +111,9 @@ class Interactions:
         weight: float32 ``[n]``, how much a row counts in a loss, at least 0; None: all alike.
         propensity: float32 ``[n]``, the probability with which a row was observed, in (0, 1]; None: not known.
         relations: name -> pairs of users or items.
+        part: int8 ``[n]``, the part of a split that the files themselves give each row: 0 train, 1 validation, 2 test;
+            None: they give none. Only ``protocol=manifest`` goes by it.
+        default_like: whether ``like`` is the default, three quarters up the label range, because nobody set it.
     """
 
     name: str
@@ -129,6 +132,8 @@ class Interactions:
     weight: np.ndarray | None = None
     propensity: np.ndarray | None = None
     relations: Mapping[str, Relation] = field(default_factory=dict)
+    part: np.ndarray | None = None
+    default_like: bool = False
 
 
 @dataclass(frozen=True, order=True)

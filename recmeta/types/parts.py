@@ -126,6 +126,7 @@ class Learner(NamedTuple):
         steps: how many steps `adapt` takes; 1 for closed forms, 0 for what never adapts.
         ignores: the groups of the config whose choice changes no gradient, as "objective" where the learner has a loss
             of its own. (Parts of the model without parameters in ``init`` are found by that.)
+        notes: lines for the user, as what the learner makes of labels that it is not meant for.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -134,6 +135,7 @@ class Learner(NamedTuple):
     meta_grad: Callable[[Params, Batch, PRNGKeyArray], tuple[Params, dict[str, Array]]]
     steps: int
     ignores: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 MakeLearner = Callable[[Numbers, Constants], Learner]

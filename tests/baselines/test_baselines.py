@@ -9,7 +9,7 @@ import pytest
 
 from recmeta.baselines.bias import SHRINKAGES
 from recmeta.baselines.panel import BASELINES
-from recmeta.baselines.tuning import tune_baselines
+from recmeta.baselines.tuning import best, tune_baselines
 from recmeta.evaluation.predict import first_shots
 from recmeta.metrics import metric
 
@@ -110,3 +110,10 @@ def test_shrinkages_are_the_best_on_validation_at_each_support_size(data, proble
         chosen = (tuned.settings["item_shrinkage"][place], tuned.settings["user_shrinkage"][place])
         assert errors[tuple(map(float, chosen))] == pytest.approx(min(errors.values()), rel=1e-6)
         assert max(errors.values()) > min(errors.values()) * 1.05  # there was something to choose
+
+
+def test_where_a_metric_is_undefined_the_first_combination_is_taken():
+    nan = np.nan
+    values = np.array([[nan, nan, 3.0], [nan, 2.0, 1.0], [nan, 1.0, nan]])
+    assert best(values, metric("mae")).tolist() == [0, 2, 1]
+    assert best(values, metric("auc")).tolist() == [0, 1, 0]

@@ -2,9 +2,11 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from recmeta.cleaning import activity, binarise, kcore, label_range, missing, window
+from recmeta.datasets.interactions import fingerprint, make_interactions
 from recmeta.datasets.ml_100k import ml_100k
 from recmeta.types import Column, Entities, Interactions, UserError
 
@@ -204,3 +206,20 @@ def test_features_stay_with_whom_they_are_of(data):
 def test_refuses(rule, said, tiny):
     with pytest.raises(UserError, match=f"^{said}"):
         rule(tiny("a1 a2 b1 b2"))
+
+
+def test_sentinels_that_are_removed_change_nothing(frames):
+    """Rows of a label that stands for something else, added and then removed: the default like is what it was."""
+    rows, users, items = frames
+    new = rows.with_columns(label=pl.lit(-1.0), item=pl.lit("never rated"), user=pl.col("user") + pl.lit("x"))
+    plain = make_interactions("plain", rows, users=users, items=items, label_range=(1, 5), like=None)
+    with_new = make_interactions("plain", rows.vstack(new), users=users, items=items, label_range=(-1, 5), like=None)
+    assert (plain.like, with_new.like) == (4, 3.5)
+    found = label_range(with_new, low=1, high=5)
+    assert fingerprint(found) == fingerprint(plain)
+    assert found.default_like
+    assert [note for note in found.notes if "like" in note] == ["like is 4: three quarters up the label range"]
+    # One that somebody set stays.
+    assert label_range(replace(with_new, like=3.0, default_like=False), low=1, high=5).like == 3
+    assert label_range(with_new, low=1, high=5, like=2).like == 2
+    assert not label_range(with_new, low=1, high=5, like=2).default_like

@@ -196,7 +196,23 @@ def test_a_metric_that_chooses_must_be_defined(problem):
     with pytest.raises(UserError, match=r"^metric=auc is undefined for every meta-validation task: "):
         compatibility.check_problem(choosing, liked, objectives.mse())
     compatibility.check_problem(parts(["mae"], learner=lambda: None), liked, objectives.mse())
-    compatibility.check_problem(parts(["auc"]), liked, objectives.mse())
+    with pytest.raises(UserError, match=r"^metric=auc is undefined .* set dataset.like$"):  # baselines are tuned by it
+        compatibility.check_problem(parts(["auc"]), liked, objectives.mse())
+
+
+def test_one_label_leaves_no_errors_to_measure(problem):
+    """Every row is a like: a constant errs by nothing, and what minimises an error learns nothing."""
+    likes = problem.train._replace(label=jax.numpy.ones_like(problem.train.label))
+    alike = problem._replace(train=likes)
+    for name in ("mae", "rmse", "bias", "logloss"):
+        with pytest.raises(UserError, match=rf"^metrics={name}: every label that is trained on is 1, and a constant"):
+            compatibility.check_problem(parts(["auc", name]), alike, objectives.mse())
+    for objective in (objectives.mse(), objectives.bce(), objectives.mae()):
+        with pytest.raises(UserError, match=r"^objective: .*label.* 1"):
+            compatibility.check_problem(parts(["auc"], learner=lambda: None), alike, objective)
+    for objective in (ranking(), ranking(negatives=True)):
+        compatibility.check_problem(parts(["auc"], learner=lambda: None), alike, objective)
+    compatibility.check_problem(parts(["auc"]), alike, objectives.mse())  # the baselines alone, by a ranking
 
 
 def test_binary_objectives_need_binary_labels(problem, data, cut):

@@ -49,6 +49,16 @@ def test_a_folder_a_tar_a_gz_and_a_plain_file_read_alike(tmp_path, pack):
         assert open_members(path).read("rows.csv") == b"all"
 
 
+def test_files_that_a_mac_leaves_behind_are_none(pack, tmp_path):
+    names = ("set/a.inter", "__MACOSX/set/._a.inter", "set/.DS_Store", "set/._b.inter")
+    assert open_members(pack(dict.fromkeys(names, "x"))).names == ("set/a.inter",)
+    for name in names:
+        path = tmp_path / "folder" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    assert open_members(tmp_path / "folder").names == ("set/a.inter",)
+
+
 def test_what_is_missing_is_named_with_what_is_there(pack, tmp_path):
     path = pack({"a.csv": ""})
     with pytest.raises(UserError, match=r"data.zip: no file 'b.csv' in it; there are a.csv"):

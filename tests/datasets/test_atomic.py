@@ -20,8 +20,8 @@ FILES = {
 def folder(tmp_path):
     """``folder(suffix=text)``: a folder of the files, with those named replaced; None leaves one out."""
 
-    def folder(**changed):
-        place = tmp_path / "tiny"
+    def folder(name="tiny", **changed):
+        place = tmp_path / name
         place.mkdir()
         for suffix, text in (FILES | changed).items():
             if text is not None:
@@ -83,6 +83,64 @@ def test_without_ratings_every_row_is_a_like(folder):
     assert data.notes[0] == "tiny.inter: no label is read (rating): every row is a like"
 
 
+LIKES = "user_id:token\titem_id:token\tlabel:float\n1\t10\t1\n1\t11\t0\n2\t10\t0\n2\t11\t1\n"
+
+
+def test_label_is_read_where_there_is_no_rating(folder):
+    data = recbole(path=folder(inter=LIKES))
+    assert (data.label.tolist(), data.label_range, data.like) == ([1, 0, 0, 1], (0, 1), 0.75)
+    assert data.notes[0] == "tiny.inter: there is no rating, and label is read as the label"
+
+
+def test_another_column_of_numbers_is_the_label_or_left_out_as_one_says(folder):
+    place = folder(inter=LIKES.replace("label", "count"))
+    assert recbole(path=place, columns={"label": "count"}).label.tolist() == [1, 0, 0, 1]
+    for settings in ({"leave_out": ["count"]}, {"columns": {"label": None}}):
+        assert recbole(path=place, **settings).label.tolist() == [1, 1, 1, 1]
+
+
+def test_rows_without_a_label_are_dropped_where_one_says_so(folder):
+    data = recbole(path=folder(inter=FILES["inter"] + "3\t10\t\t5\n3\t11\tnan\t5\n"), unlabelled="drop")
+    assert (len(data.user), data.counts["rows"], data.counts["rows_without_label"]) == (3, 5, 2)
+    assert "3" not in data.users.ids
+
+
+def test_a_column_is_left_out(folder):
+    place = folder(user=FILES["user"].replace("24", "—"))
+    assert set(recbole(path=place, leave_out=["age", "class"]).users.features) == {"job"}
+
+
+def test_commas_and_a_byte_order_mark_are_read_too(folder):
+    expected = recbole(path=folder()).sha256
+    place = folder(name="other", inter="\ufeff" + FILES["inter"].replace("\t", ",").replace("\n", "\r\n"))
+    assert recbole(path=place).sha256 == expected
+
+
+SPLIT = {
+    "train.inter": "user_id:token\titem_id:token\trating:float\n1\t10\t5\n1\t11\t3\n2\t10\t1\n",
+    "valid.inter": "user_id:token\titem_id:token\trating:float\n2\t11\t2\n",
+    "test.inter": "user_id:token\titem_id:token\trating:float\n1\t12\t4\n",
+}
+
+
+def test_files_that_were_split_are_read_together_with_their_parts(folder):
+    data = recbole(path=folder(inter=None, **SPLIT))
+    assert data.name == "tiny"
+    assert data.part is not None
+    pairs = zip(data.users.ids[data.user], data.items.ids[data.item], data.part.tolist(), strict=True)
+    assert sorted(pairs) == [("1", "10", 0), ("1", "11", 0), ("1", "12", 2), ("2", "10", 0), ("2", "11", 1)]
+    assert any("protocol=manifest keeps to these parts" in note for note in data.notes)
+
+
+def test_a_pair_in_two_parts_is_refused(folder):
+    place = folder(inter=None, **SPLIT | {"test.inter": SPLIT["test.inter"] + "2\t10\t1\n"})
+    with pytest.raises(UserError, match=r"1 pairs .*user '2' and item '10', in tiny.train.inter, line 4 and tiny.te"):
+        recbole(path=place)
+    place = folder(name="both", **SPLIT)
+    with pytest.raises(UserError, match=r"tiny.inter is there, and tiny.test.inter, .* too; keep one or the other"):
+        recbole(path=place)
+
+
 def test_one_of_several_sets_is_chosen_by_name(folder):
     place = folder()
     (place / "other.inter").write_text(FILES["inter"])
@@ -105,10 +163,31 @@ def test_one_of_several_sets_is_chosen_by_name(folder):
         (
             {"inter": FILES["inter"] + "3\t10\t\t5\n"},
             {},
-            "1 rows of tiny lack a value .*the first: user 3, item 10, label No",
+            "tiny.inter, line 5, column 'rating': '' is no label; fill it in, or set dataset.unlabelled=drop",
         ),
-        ({"inter": FILES["inter"] + "3\t10\tx\t5\n"}, {}, "not tiny as it is published"),
-        ({"user": "u:token\tage:float\n1\t2\n"}, {}, "tiny.user: no column 'user_id'; there are u, age"),
+        (
+            {"inter": FILES["inter"] + "3\t10\tx\t5\n"},
+            {},
+            "tiny.inter, line 5, column 'rating': 'x' is no number",
+        ),
+        ({"inter": FILES["inter"] + "\n3\t10\t4\t\n"}, {}, "tiny.inter, line 6, column 'timestamp': '' is no time"),
+        ({"inter": FILES["inter"] + "\t10\t4\t9\n"}, {}, "line 5, column 'user_id': '' is no user; every row"),
+        (
+            {"inter": FILES["inter"] + "3\t10\t4\t9\t7\n"},
+            {},
+            "tiny.inter, line 5: 5 values, and the header names 4",
+        ),
+        ({"user": FILES["user"] + "3\t—\tcook\tCy\n"}, {}, r"tiny.user, line 4, column 'age': .*leave_out=\[age\]"),
+        ({"user": FILES["user"] + "3\tinf\tcook\tCy\n"}, {}, "tiny.user, line 4, column 'age': 'inf' is not finite"),
+        ({}, {"leave_out": ["price"]}, "dataset.leave_out=price: no file of .* has it; there are age, class, item_id"),
+        ({}, {"leave_out": ["item_id"]}, "dataset.leave_out=item_id: it says which row is whose"),
+        ({"inter": "a:token\ta:float\n1\t2\n"}, {}, "line 1: two columns are called 'a'"),
+        (
+            {"inter": "user_id:token\titem_id:token\tcount:float\tclick_times:float\n1\t10\t3\t5\n"},
+            {},
+            "there is no rating and no label, and count, click_times may be it; set dataset.columns.label=count",
+        ),
+        ({"user": "u:token\tage:float\n1\t2\n"}, {}, r"tiny.user: no column 'user_id' \(dataset.columns.user\)"),
         (
             {},
             {"relations": ["film.actor.film"]},

@@ -8,10 +8,14 @@ from recmeta.datasets.reviews import amazon_reviews, yelp
 from recmeta.types import UserError
 
 # The same three reviews in the four formats that the Amazon reviews come in; one user wrote twice of one item.
-STARS_2018 = "B1,A2,5.0,1425600000\nB1,A1,4.0,1425600000\nB2,A1,1.0,1425600001\nB2,A1,2.0,1425600002\n"
+STARS_2018 = (
+    "B000000001,A2000000000,5.0,1425600000\nB000000001,A1000000000,4.0,1425600000\n"
+    "B000000002,A1000000000,1.0,1425600001\nB000000002,A1000000000,2.0,1425600002\n"
+)
 STARS_2023 = (
-    "user_id,parent_asin,rating,timestamp\nA2,B1,5.0,1425600000123\nA1,B1,4.0,1425600000999\n"
-    "A1,B2,1.0,1425600001000\nA1,B2,2.0,1425600002000\n"
+    "user_id,parent_asin,rating,timestamp\n"
+    "A2000000000,B000000001,5.0,1425600000123\nA1000000000,B000000001,4.0,1425600000999\n"
+    "A1000000000,B000000002,1.0,1425600001000\nA1000000000,B000000002,2.0,1425600002000\n"
 )
 REVIEWS_2018 = "\n".join(
     f'{{"overall": {stars}, "verified": true, "reviewTime": "03 6, 2015", "reviewerID": "{user}", "asin": "{item}", '
@@ -24,13 +28,13 @@ REVIEWS_2023 = "\n".join(
     for user, item, stars, time in (line.split(",") for line in STARS_2023.splitlines()[1:])
 )
 META_2018 = (
-    '{"category": ["Beauty", "Skin"], "brand": "Loud", "asin": "B1", "main_cat": "All Beauty", "price": "$9.99"}\n'
-    '{"category": [], "asin": "B3", "rank": "2,938,573 in Beauty"}\n'
+    '{"category": ["Beauty", "Skin"], "brand": "Loud", "asin": "B000000001", "main_cat": "All Beauty"}\n'
+    '{"category": [], "asin": "B000000003", "rank": "2,938,573 in Beauty"}\n'
 )
 META_2023 = (
     '{"main_category": "All Beauty", "title": "A", "average_rating": 4.8, "rating_number": 10, "price": null, '
-    '"store": "Loud", "categories": ["Beauty", "Skin"], "details": {"a": "b"}, "parent_asin": "B1"}\n'
-    '{"main_category": null, "title": "B", "store": null, "categories": [], "parent_asin": "B3"}\n'
+    '"store": "Loud", "categories": ["Beauty", "Skin"], "details": {"a": "b"}, "parent_asin": "B000000001"}\n'
+    '{"main_category": null, "title": "B", "store": null, "categories": [], "parent_asin": "B000000003"}\n'
 )
 
 YELP = {
@@ -57,7 +61,8 @@ def test_amazon_reviews_in_each_format(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
     data = amazon_reviews(path=path)
-    assert (data.users.ids.tolist(), data.items.ids.tolist()) == (["A1", "A2"], ["B1", "B2"])
+    assert data.users.ids.tolist() == ["A1000000000", "A2000000000"]
+    assert data.items.ids.tolist() == ["B000000001", "B000000002"]
     assert (data.user.tolist(), data.item.tolist(), data.label.tolist()) == ([0, 0, 1], [0, 1, 0], [4, 2, 5])
     assert data.time is not None
     assert data.time.tolist() == [1425600000, 1425600002, 1425600000]
@@ -77,9 +82,35 @@ def test_amazon_metadata_of_each_edition(tmp_path, content):
     assert (data.counts["items_without_features"], data.counts["item_rows_without_interactions"]) == (1, 1)
 
 
+STARS_2014 = "".join(
+    ",".join([user, item, *rest]) + "\n" for item, user, *rest in (line.split(",") for line in STARS_2018.splitlines())
+)
+
+
+def test_stars_without_a_header_are_told_by_the_shapes_of_ids(tmp_path):
+    """In 2014 the user comes first, in 2018 the item."""
+    found = {}
+    for edition, text in (("2014", STARS_2014), ("2018", STARS_2018)):
+        (tmp_path / f"ratings_{edition}.csv").write_text(text)
+        data = amazon_reviews(path=tmp_path / f"ratings_{edition}.csv")
+        assert f"taken for stars of {edition}" in data.notes[0]
+        found[edition] = data.sha256
+    assert found["2014"] == found["2018"]
+
+
+@pytest.mark.parametrize("first", ["1234567890", "A123", "A1000000000"])
+def test_stars_whose_ids_do_not_tell_are_refused(tmp_path, first):
+    (tmp_path / "stars.csv").write_text(f"{first},A1000000000,5.0,1425600000\n" * 3)
+    if first == "1234567890":  # a book, and a user
+        assert amazon_reviews(path=tmp_path / "stars.csv").items.ids.tolist() == [first]
+        return
+    with pytest.raises(UserError, match=r"stars.csv, stars.csv: no header, and the ids do not say which column"):
+        amazon_reviews(path=tmp_path / "stars.csv")
+
+
 def test_a_review_without_its_user_is_refused(tmp_path):
-    (tmp_path / "reviews.jsonl").write_text('{"rating": 5.0, "parent_asin": "B1", "timestamp": 1425600000123}\n')
-    with pytest.raises(UserError, match=r"1 rows of amazon_reviews lack a value .*the first: user None, item B1"):
+    (tmp_path / "reviews.jsonl").write_text('{"rating": 5, "parent_asin": "B000000001", "timestamp": 1425600000123}\n')
+    with pytest.raises(UserError, match=r"1 rows of amazon_reviews lack .*the first: user None, item B000000001"):
         amazon_reviews(path=tmp_path / "reviews.jsonl")
 
 

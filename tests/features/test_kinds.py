@@ -169,8 +169,10 @@ def test_refuses_what_is_no_kind(tmp_path, monkeypatch):
 
 OTHER_MEANINGS = {
     ("config/schema.py", "text"),  # a type of setting, in words
-    ("datasets/sheet.py", "text"),  # a column of lines of a file
-    ("datasets/table.py", "text"),  # the same
+    ("datasets/content.py", "text"),  # a column of lines of a file
+    ("datasets/separated.py", "text"),  # the same
+    ("datasets/quotes.py", "text"),
+    ("datasets/sheet.py", "text"),
     ("experiment/summary.py", "text"),  # a key of summary.json: a verdict in words
     ("statistics/summary.py", "text"),
     ("reporters/tables.py", "text"),

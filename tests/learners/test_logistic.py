@@ -126,6 +126,7 @@ def test_the_learner_fits_what_the_scorer_leaves(key, objective, low, high):
         learner = logistic(
             spec=spec, model=MODEL, objective=objective, inner_steps=20, level_scale=0.7, weight_scale=0.4
         )
+        assert bool(learner.notes) == (high == 5.0)  # stars count as shares of their range, which is said
         params = jax.tree.map(lambda v: v.astype(np.float64), learner.init(key))
         support = Support({"v": jnp.array(xs)}, jnp.array(low + (high - low) * y), jnp.array(mask))
         query = Query({"v": jnp.array(xq)}, None)
