@@ -1,6 +1,7 @@
 """The baselines by name: a name here is a name in the root's ``baselines``."""
 
 from recmeta.baselines.bias import user_item_bias
+from recmeta.baselines.blend import blend
 from recmeta.baselines.constant import global_mean, random, support_mean
 from recmeta.baselines.content import content_logistic, content_ridge
 from recmeta.baselines.ease import ease
@@ -31,3 +32,6 @@ BASELINES: dict[str, Baseline] = {
     "factor_model": factor_model,
     "ials": ials,
 }
+
+COMBINED: dict[str, Baseline] = {"blend": blend}
+"""Those that combine the others of the list."""

@@ -215,6 +215,41 @@ def test_the_best_baseline_is_the_users(make, config):
     assert rows(table)["b"].curve[20] == means["b"]
 
 
+def test_raw_and_fitted_points_are_in_two_tables(make, config):
+    values = {"model": shifted(-0.2), "item_mean": BASE}
+    paths = [make(point, config() | {"point": point}, values) for point in ("raw", "fitted")]
+    headings = [table.heading for table in tabulate(find(paths)[0])]
+    assert ["point=fitted" in heading for heading in sorted(headings)] == [True, False]
+
+
+def test_the_rival_is_the_best_on_meta_validation(make, config):
+    """Of two baselines the one that was better there, though the other is better on the test tasks."""
+    scores = {"model": shifted(-0.2), "a": BASE + 0.1, "b": BASE}
+    chosen = {"shots": [5, 20], "baselines": {"a": {"mae": [1.0, 0.7]}, "b": {"mae": [0.9, 0.8]}}}
+    path = make("s0", config(), scores, chosen=chosen)
+    (table,) = tabulate(find([path])[0])
+    assert {one.reference for one in table.judged} == {"a"}
+    assert table.notes[0] == "verdicts are against a, the best baseline by mae on meta-validation"
+    (table,) = tabulate(find([path])[0], shots=5)
+    assert {one.reference for one in table.judged} == {"b"}
+    other = make(
+        "s1",
+        config(split=1),
+        scores,
+        chosen={"shots": [5, 20], "baselines": {"a": {"mae": [1, 0.95]}, "b": {"mae": [1, 0.8]}}},
+    )
+    (table,) = tabulate(find([path, other])[0])
+    assert {one.reference for one in table.judged} == {"b"}  # 0.8 over both splits, against 0.825
+
+
+def test_runs_that_do_not_say_what_is_best_on_meta_validation_are_said_to_be(make, config):
+    (table,) = tabulate(
+        find([make("s0", config(), {"model": shifted(-0.2), "a": BASE + 0.1, "b": BASE}, chosen={})])[0]
+    )
+    assert {one.reference for one in table.judged} == {"b"}
+    assert "on the TEST tasks" in table.notes[0]
+
+
 def test_what_training_reads_tells_rows_apart_not_tables(make, config):
     """Other training shots, and other meta-validation draws, which change the split's hash: one table, paired."""
     many, draws = config(), config(split=0)
