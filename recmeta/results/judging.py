@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float
 
 from recmeta.results.runs import Finished
 from recmeta.statistics import (
@@ -190,6 +191,13 @@ def _validated(runs: Sequence[Finished], baseline: str, metric: str, shots: int)
     return sum(once.values()) / len(once) if once else nan
 
 
+def _common(parts: Sequence[pl.DataFrame], metric: str) -> Float[np.ndarray, "M N"]:
+    """The values of several rows for the tasks that all have."""
+    values = [dict(per_task(part, metric, REPEATED).iter_rows()) for part in parts]
+    tasks = sorted(set.intersection(*map(set, values)))
+    return np.array([[own[task] for task in tasks] for own in values]).reshape(len(parts), len(tasks))
+
+
 def mark_best(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:
     """Mark the best row, and the rows that are not distinguishable from it.
 
@@ -204,6 +212,5 @@ def mark_best(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how
     others = {row: comparison for row, comparison in others.items() if comparison.n > 1}
     if not others:
         return {best: "best"}
-    values = np.stack([per_task(parts[row], metric, REPEATED)[metric].to_numpy() for row in rows])
-    p = all_pairs([comparison.p for comparison in others.values()], values)
+    p = all_pairs([comparison.p for comparison in others.values()], _common([parts[row] for row in rows], metric))
     return {best: "best"} | {row: "≈" for row, chance in zip(others, p, strict=True) if chance >= LEVEL}

@@ -86,6 +86,8 @@ def all_pairs(p: P, values: Float[np.ndarray, "M N"]) -> Float[np.ndarray, "m"]:
         (all-pairs comparisons after Tukey, single step).
     """
     p = np.asarray(p, float)
+    if values.shape[1] < 2:
+        return p
     cov = np.cov(values)
     spread = np.sqrt(np.maximum(np.add.outer(np.diag(cov), np.diag(cov)) - 2 * cov, 0))
     left, right = np.nonzero(np.triu(spread > 1e-12 * max(float(spread.max()), 1e-300), 1))
