@@ -201,7 +201,7 @@ def moments(fit: Folding, x: Features) -> Items:
 
 
 def _linear(constant: Array, slopes: Slopes, x: Features) -> Array:
-    """A constant plus what each feature adds."""
+    """A constant plus the effect of each feature."""
     effects = (arrays_of(field).linear(x[field.name], weights) for field, weights in slopes.items())
     return constant + sum(effects, jnp.zeros_like(constant))
 

@@ -57,7 +57,7 @@ class Factors(NamedTuple):
 
 
 class Design(NamedTuple):
-    """What is known of a side's entities: a row each, the first column all ones.
+    """Features of a side's entities: a row each, the first column all ones.
 
     Attributes:
         rows: sparse.

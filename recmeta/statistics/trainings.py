@@ -124,7 +124,7 @@ def luck_of_seeds(some: Sequence[Block], share: Float[np.ndarray, "C"]) -> Luck:
 
 
 def luck_of_splits(values: Sequence[Float[np.ndarray, "N"]], share: Float[np.ndarray, "C"]) -> Luck:
-    """The luck of splits: what their means differ by beyond what the sampling of their tasks explains.
+    """The luck of splits: differences between their means, beyond those that the sampling of tasks explains.
 
     Args:
         values: each split's values, one per task.

@@ -83,7 +83,7 @@ def test_verdict_says_that_an_effect_is_little(scores):
     frame = pl.concat([scores("model", [base - 0.01 + rng.normal(0, 0.1, 2000)], (0,)), scores("item_mean", base)])
     text = verdict(frame, "mae", "min", 20, "item_mean")["user_cold"]["text"]
     assert "better, but by little (dz = \N{MINUS SIGN}0.08" in text
-    assert "of this training)" in text
+    assert "of this training, p" in text
 
 
 def test_verdict_without_model_or_baseline(scores):
