@@ -38,10 +38,11 @@ def config():
 
 def _as_on_test(frame):
     """What a summary says of the baselines on meta-validation: the same as on the test tasks."""
-    means = frame.filter(pl.col("method") != "model").group_by("method", "shots", maintain_order=True).mean()
-    shots = sorted(means["shots"].unique())
+    baselines = frame.filter(pl.col("method") != "model").with_columns(pl.col("mae", "ndcg@5").fill_nan(None))
+    means = baselines.group_by("method", "shots", maintain_order=True).agg(pl.col("mae", "ndcg@5").mean())
+    shots = sorted(frame["shots"].unique())
     values = {
-        method: {name: part.sort("shots")[name].fill_nan(None).to_list() for name in ("mae", "ndcg@5")}
+        method: {name: part.sort("shots")[name].to_list() for name in ("mae", "ndcg@5")}
         for (method,), part in means.group_by("method", maintain_order=True)
     }
     return {"shots": shots, "baselines": values}
