@@ -62,7 +62,7 @@ ease = Baseline(
     _fit,
     _predict,
     rates=True,
-    grid={"penalty": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), "gain": (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)},
+    grid={"penalty": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0), "gain": (0.0, 1.0, 2.0, 4.0, 8.0)},
 )
 """Levels plus a linear item-item model of the support's residuals, each item regressed on all others.
 

@@ -22,7 +22,8 @@ class Levels(NamedTuple):
     """Mean, item levels and user shrinkage: the expected label given only who rates which item.
 
     Attributes:
-        mean: mean meta-train label.
+        mean: expected label of the average user and the average item. Not the mean of all rows, in which users count
+            by how much they rate: a new user is one of all users.
         item: per item id (0 = unknown) the shrunk mean of its labels above the mean; 0 for the unknown id.
         user_shrinkage: pseudo-rows of an average user, which shrink a new user's level.
     """
@@ -43,7 +44,8 @@ class Variances(NamedTuple):
 def fit_levels(problem: Problem) -> Levels:
     """Fit item levels, with nothing to tune: shrinkages are ratios of estimated variances.
 
-    User and item levels are fitted jointly, so that generous users do not make an item look good.
+    Mean, user and item levels are fitted jointly, so that generous users do not make an item look good. The mean is not
+    shrunk.
 
     Reference: Robinson, That BLUP is a good thing, Statistical Science 1991, equation 1.2 (the mixed model equations);
     Koren, Factorization meets the neighborhood, KDD 2008, equation 1 (the two levels).
@@ -53,17 +55,17 @@ def fit_levels(problem: Problem) -> Levels:
     user_shrinkage, item_shrinkage = variances.rest / variances.user, variances.rest / variances.item
     residual = np.asarray(problem.train.label, np.float64) - problem.spec.mean
     users, items, rows = len(problem.train.size), item_count(problem), np.arange(len(residual))
-    # Each row belongs to its user and to its item.
-    ones, places = np.ones(2 * len(rows)), (np.tile(rows, 2), np.concatenate([user, users + item]))
-    design = csr_array((ones, places), shape=(len(rows), users + items))
-    shrinkage = np.repeat([user_shrinkage, item_shrinkage], [users, items])
+    # Each row belongs to its user, to its item, and to the mean.
+    columns = np.concatenate([user, users + item, np.full(len(rows), users + items)])
+    design = csr_array((np.ones(3 * len(rows)), (np.tile(rows, 3), columns)), shape=(len(rows), users + items + 1))
+    shrinkage = np.repeat([user_shrinkage, item_shrinkage, 0.0], [users, items, 1])
     matrix = design.T @ design + diags_array(shrinkage)
     # Preconditioned, conjugate gradients need some tens of steps, whatever the size.
     levels, _ = cg(matrix, design.T @ residual, rtol=1e-8, maxiter=1000, M=diags_array(1 / matrix.diagonal()))
-    item_level = levels[users:]
+    item_level, mean = levels[users:-1], problem.spec.mean + levels[-1]
     # Rows under the unknown id, if any, carry no information about the next unknown item.
     item_level[0] = 0
-    return Levels(*(jnp.asarray(value, jnp.float32) for value in (problem.spec.mean, item_level, user_shrinkage)))
+    return Levels(*(jnp.asarray(value, jnp.float32) for value in (mean, item_level, user_shrinkage)))
 
 
 def variance_components(user: np.ndarray, item: np.ndarray, label: np.ndarray) -> Variances:

@@ -83,7 +83,7 @@ item_knn = Baseline(
     _fit_likeness,
     _predict_likeness,
     rates=True,
-    grid={"shrinkage": (10.0, 50.0, 200.0), "neighbours": (5.0, 20.0), "damping": (0.0, 0.1, 0.3, 1.0, 3.0)},
+    grid={"shrinkage": (50.0, 200.0, 800.0, 3000.0), "neighbours": (5.0, 20.0), "damping": (0.0, 0.1, 0.3, 1.0, 3.0)},
 )
 """Levels plus the residuals of the support's most correlated items.
 
@@ -120,7 +120,7 @@ tfidf_knn = Baseline(
     _fit_terms,
     _predict_terms,
     rates=True,
-    grid={"neighbours": (3.0, 5.0, 10.0, 20.0), "damping": (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)},
+    grid={"neighbours": (3.0, 5.0, 10.0, 20.0), "damping": (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)},
 )
 """Levels plus the residuals of the support rows with the most similar content.
 

@@ -1,9 +1,11 @@
 """The baselines by name: a name here is a name in the root's ``baselines``."""
 
 from recmeta.baselines.bias import user_item_bias
+from recmeta.baselines.blend import blend
 from recmeta.baselines.constant import global_mean, random, support_mean
 from recmeta.baselines.content import content_logistic, content_ridge
 from recmeta.baselines.ease import ease
+from recmeta.baselines.factor_model import factor_model
 from recmeta.baselines.factors import ials, svd
 from recmeta.baselines.items import item_mean, popularity
 from recmeta.baselines.neighbours import item_knn, tfidf_knn
@@ -27,5 +29,9 @@ BASELINES: dict[str, Baseline] = {
     "item_knn": item_knn,
     "ease": ease,
     "svd": svd,
+    "factor_model": factor_model,
     "ials": ials,
 }
+
+COMBINED: dict[str, Baseline] = {"blend": blend}
+"""Those that combine the others of the list."""

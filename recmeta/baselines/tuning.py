@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -14,8 +16,19 @@ import numpy as np
 import polars as pl
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from recmeta.baselines import blend
+from recmeta.evaluation.calibration import Calibration, calibrate, calibrated
 from recmeta.evaluation.predict import baseline_predictions, baseline_scores
-from recmeta.evaluation.score import Predictions, Scored, fold, jit_undefined, measure, rank, task_scores
+from recmeta.evaluation.score import (
+    Predictions,
+    Scored,
+    fold,
+    jit_undefined,
+    make_scored,
+    measure,
+    rank,
+    task_scores,
+)
 from recmeta.metrics import Metric
 from recmeta.metrics.lists import Aggregate
 from recmeta.types import Baseline, Batch, Candidates, Features, Problem
@@ -30,6 +43,8 @@ class Tuned(NamedTuple):
         tried: how many combinations of settings.
         by: the metric that chose; None where there was nothing to choose.
         seconds: that fitting and trying took, compiling included.
+        calibration: from predictions to what metrics read; None: they read predictions as they are.
+        validated: each metric's mean over meta-validation, at each support size.
     """
 
     baseline: Baseline
@@ -38,12 +53,23 @@ class Tuned(NamedTuple):
     tried: int
     by: str | None
     seconds: float
+    calibration: Calibration | None = None
+    validated: Mapping[str, Float[np.ndarray, "C"]] = MappingProxyType({})
+
+
+Tuning = Mapping[str, Tuned]
+"""Tuned baselines by name."""
 
 
 def tune_baselines(
-    baselines: Mapping[str, Baseline], problem: Problem, metrics: Sequence[Metric], metric: Metric
+    baselines: Mapping[str, Baseline],
+    problem: Problem,
+    metrics: Sequence[Metric],
+    metric: Metric,
+    *,
+    calibrates: bool = True,
 ) -> dict[str, Tuned]:
-    """Fit baselines on meta-train, and choose their settings on meta-validation at each support size.
+    """Fit baselines on meta-train; choose their settings and fit their maps on meta-validation at each support size.
 
     Args:
         baselines: by name.
@@ -51,24 +77,61 @@ def tune_baselines(
         metrics: all that are measured.
         metric: the one that chooses. For a baseline that only ranks, while this one reads labels, it is the first of
             ``metrics`` that judges rankings; where there is none, or it is undefined, the first combination is taken.
+        calibrates: whether to fit maps from predictions to what metrics read.
     """
     ranking = next((each for each in metrics if each.reads == "score" and not each.shows), None)
+    key, scored = jax.random.key(0), make_scored(metrics, problem.spec)
+    alone = {name: each for name, each in baselines.items() if not each.combines}
+    tuned = {name: _tune(each, problem, metric, ranking) for name, each in alone.items()}
+    predictions = predict_baselines(tuned, problem, key, problem.validation)
+    for name in baselines.keys() - alone.keys():
+        tuned[name], predictions[name] = _blend(tuned, predictions, problem)
+    calibrates = calibrates and any(each.reads == "prediction" for each in metrics)
+    for name, each in tuned.items():
+        if calibrates and each.baseline.rates:
+            maps = calibrate(predictions[name], problem.validation, problem.spec)
+            tuned[name] = each._replace(calibration=maps)
+    ranked = rank_baselines(tuned, problem, key, metrics, "validation", problem.validation)
+    for name, each in tuned.items():
+        found = _scores(each, predictions[name], problem.validation, scored) | ranked.get(name, {})
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of none but NaN, the mean is that
+            means = {of: np.nanmean(np.asarray(values, np.float64), axis=-1) for of, values in found.items()}
+        tuned[name] = each._replace(validated=means)
+    return {name: tuned[name] for name in baselines}
 
-    def tune(baseline: Baseline) -> Tuned:
-        begin = time.monotonic()
-        state = baseline.fit(problem)
-        by = metric if baseline.rates or metric.reads == "score" else ranking
-        names = list(baseline.grid)
-        combinations = np.array(list(product(*baseline.grid.values())), np.float32)
-        if len(combinations) == 1 or by is None:
-            chosen = combinations[np.zeros(len(problem.shots), int)]
-        else:
-            chosen = combinations[best(_try(baseline, state, names, combinations, problem, by), by)]
-        settings = dict(zip(names, chosen.T, strict=True))
-        seconds = time.monotonic() - begin
-        return Tuned(baseline, state, settings, len(combinations), by.name if names and by else None, seconds)
 
-    return {name: tune(baseline) for name, baseline in baselines.items()}
+def _tune(baseline: Baseline, problem: Problem, metric: Metric, ranking: Metric | None) -> Tuned:
+    """Fit a baseline, and choose its settings."""
+    begin = time.monotonic()
+    state = baseline.fit(problem)
+    by = metric if baseline.rates or metric.reads == "score" else ranking
+    names = list(baseline.grid)
+    combinations = np.array(list(product(*baseline.grid.values())), np.float32)
+    if len(combinations) == 1 or by is None:
+        chosen = combinations[np.zeros(len(problem.shots), int)]
+    else:
+        chosen = combinations[best(_try(baseline, state, names, combinations, problem, by), by)]
+    settings = dict(zip(names, chosen.T, strict=True))
+    seconds = time.monotonic() - begin
+    return Tuned(baseline, state, settings, len(combinations), by.name if names and by else None, seconds)
+
+
+def _blend(tuned: Tuning, predictions: Mapping[str, Predictions], problem: Problem) -> tuple[Tuned, Predictions]:
+    """Combine all tuned baselines that predict labels: the weighted sum, and its predictions for meta-validation."""
+    begin = time.monotonic()
+    members = {name: each for name, each in tuned.items() if each.baseline.rates and not each.baseline.combines}
+    scores = np.stack([np.asarray(predictions[name].score) for name in members])
+    batch, spec = problem.validation, problem.spec
+    weights, constant = blend.weigh(scores, np.asarray(batch.label), np.asarray(batch.task.query.mask))
+    settings = {blend.CONSTANT: constant, **dict(zip(members, weights.T, strict=True))}
+    for name, each in members.items():
+        settings |= {f"{name}.{of}": values for of, values in each.settings.items()}
+    settings = {name: np.asarray(values, np.float32) for name, values in settings.items()}
+    total = np.asarray(np.einsum("cm,mctn->ctn", weights, scores) + constant[:, None, None], np.float32)
+    made = blend.combined({name: each.baseline for name, each in members.items()})
+    states = {name: each.state for name, each in members.items()}
+    found = Tuned(made, states, settings, 1, None, time.monotonic() - begin)
+    return found, Predictions(total, np.clip(total, spec.low, spec.high))
 
 
 def best(values: Float[np.ndarray, "G C"], by: Metric) -> Int[np.ndarray, "C"]:
@@ -105,8 +168,67 @@ def _try(
     return np.asarray(values(state, jnp.asarray(combinations), problem.validation, problem.train.entities))
 
 
+def predict_baselines(tuned: Tuning, problem: Problem, key: PRNGKeyArray, batch: Batch) -> dict[str, Predictions]:
+    """Predict a batch by fitted baselines, at all support sizes; nothing is calibrated.
+
+    Args:
+        tuned: their settings.
+        problem: its sizes.
+        key: randomness.
+        batch: T tasks; their labels are not read.
+    """
+    spec, shots = problem.spec, jnp.array(problem.shots)
+
+    @jit_undefined
+    def predict(fitted: Mapping[str, tuple[PyTree, Mapping[str, Array]]], key: PRNGKeyArray, batch: Batch):
+        return {
+            name: baseline_predictions(each.baseline, *fitted[name], key, spec, batch, shots)
+            for name, each in tuned.items()
+        }
+
+    return predict(_fitted(tuned), key, batch)
+
+
+def rank_baselines(
+    tuned: Tuning, problem: Problem, key: PRNGKeyArray, metrics: Sequence[Metric], which: str, batch: Batch
+) -> dict[str, dict[str, Array]]:
+    """Each ranking metric of each task among a catalogue ``[C, T]``; empty where query rows alone are ranked.
+
+    Args:
+        tuned, problem, key: as for `predict_baselines`.
+        metrics: any.
+        which, batch: the scenario, or "validation", and its tasks.
+    """
+    ranking, shots = [metric for metric in metrics if metric.reads == "score"], jnp.array(problem.shots)
+    if not ranking or which not in problem.candidates:
+        return {}
+
+    @jit_undefined
+    def ranked(fitted, key: PRNGKeyArray, batch: Batch, candidates: Candidates, entities: Features):
+        keys = jax.random.split(key, len(batch.label))
+        found = {}
+        for name, each in tuned.items():
+            score = partial(baseline_scores, each.baseline, *fitted[name], shots)
+            found[name] = rank(ranking, problem.spec, score, batch, candidates, entities, keys)
+        return found
+
+    catalogue = problem.candidates[which], problem.train.entities
+    return jax.device_get(ranked(_fitted(tuned), key, batch, *catalogue))
+
+
+def _fitted(tuned: Tuning) -> dict[str, tuple[PyTree, Mapping[str, np.ndarray]]]:
+    return {name: (each.state, each.settings) for name, each in tuned.items()}
+
+
+def _scores(each: Tuned, predictions: Predictions, batch: Batch, scored: Scored) -> dict[str, Array]:
+    """Each metric of each task ``[C, T]``, of calibrated predictions."""
+    if each.calibration:
+        predictions = calibrated(each.calibration, predictions)
+    return jax.device_get(scored(predictions, batch))
+
+
 def evaluate_baselines(
-    tuned: Mapping[str, Tuned], problem: Problem, key: PRNGKeyArray, metrics: Sequence[Metric], scored: Scored
+    tuned: Tuning, problem: Problem, key: PRNGKeyArray, metrics: Sequence[Metric], scored: Scored
 ) -> pl.DataFrame:
     """Test fitted baselines at all support sizes, on each scenario.
 
@@ -117,44 +239,20 @@ def evaluate_baselines(
         metrics: what is measured.
         scored: from `make_scored`, of the same metrics.
     """
-    spec, shots = problem.spec, jnp.array(problem.shots)
-    fitted = {name: (each.state, each.settings) for name, each in tuned.items()}
-    ranking = [metric for metric in metrics if metric.reads == "score"]
-
-    @jit_undefined
-    def test(
-        fitted: Mapping[str, tuple[PyTree, Mapping[str, Array]]], key: PRNGKeyArray, batch: Batch
-    ) -> dict[str, Predictions]:
-        return {
-            name: baseline_predictions(each.baseline, *fitted[name], key, spec, batch, shots)
-            for name, each in tuned.items()
-        }
-
-    @jit_undefined
-    def ranked(fitted, key: PRNGKeyArray, batch: Batch, candidates: Candidates, entities: Features):
-        keys = jax.random.split(key, len(batch.label))
-        found = {}
-        for name, each in tuned.items():
-            score = partial(baseline_scores, each.baseline, *fitted[name], shots)
-            found[name] = rank(ranking, spec, score, batch, candidates, entities, keys)
-        return found
-
     frames = []
     for scenario, batch in problem.test.items():
-        predictions = test(fitted, key, batch)
-        among = {}
-        if ranking and scenario in problem.candidates:
-            among = jax.device_get(ranked(fitted, key, batch, problem.candidates[scenario], problem.train.entities))
+        predictions = predict_baselines(tuned, problem, key, batch)
+        among = rank_baselines(tuned, problem, key, metrics, scenario, batch)
         # A dict comes out of a compiled function with its keys sorted; the table keeps the order asked for.
-        for name in tuned:
-            scores = jax.device_get(scored(predictions[name], batch)) | among.get(name, {})
+        for name, each in tuned.items():
+            scores = _scores(each, predictions[name], batch, scored) | among.get(name, {})
             one_seed = {metric: values[None] for metric, values in scores.items()}
             frames.append(task_scores(one_seed, problem, scenario=scenario, method=name, seeds=[None]))
     return pl.concat(frames)
 
 
 def aggregate_baselines(
-    tuned: Mapping[str, Tuned], problem: Problem, key: PRNGKeyArray, aggregates: Sequence[Aggregate]
+    tuned: Tuning, problem: Problem, key: PRNGKeyArray, aggregates: Sequence[Aggregate]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Each metric of all test tasks at once, by scenario, baseline and name, at the headline support size.
 
@@ -183,7 +281,7 @@ def aggregate_baselines(
     }
 
 
-def settings_report(tuned: Mapping[str, Tuned], shots: Sequence[int]) -> dict[str, dict]:
+def settings_report(tuned: Tuning, shots: Sequence[int]) -> dict[str, dict]:
     """Report the settings chosen for each baseline that has settings, and the grid they were chosen from.
 
     The number tried, the metric, the seconds, the grid, and under its own name each setting's value by shots.
@@ -195,7 +293,8 @@ def settings_report(tuned: Mapping[str, Tuned], shots: Sequence[int]) -> dict[st
             "seconds": each.seconds,
             "grid": {setting: list(values) for setting, values in each.baseline.grid.items()},
             "shots": list(shots),
-            **{setting: np.asarray(values, float).tolist() for setting, values in each.settings.items()},
+            # A blend has its members' settings too, which stand with these.
+            **{of: np.asarray(values, float).tolist() for of, values in each.settings.items() if "." not in of},
         }
         for name, each in tuned.items()
         if each.settings

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import optax
 
-from recmeta.baselines.panel import BASELINES
+from recmeta.baselines.panel import BASELINES, COMBINED
 from recmeta.cleaning import blocks, clean
 from recmeta.config import schema
 from recmeta.config.components import KEPT, SUPPLIED, TRACED, component, traceable
@@ -147,11 +147,17 @@ def make_baselines(values: Sequence[Any]) -> dict[str, Baseline]:
     Raises:
         UserError: for what is neither, and where two have one name.
     """
-    _check_distinct("baselines", [called(value) for value in values if is_block(value)], (*BASELINES, LEARNER))
-    return {
+    _check_distinct(
+        "baselines", [called(value) for value in values if is_block(value)], (*BASELINES, *COMBINED, LEARNER)
+    )
+    made = {
         called(value): made_of(Baseline, f"baselines.{called(value)}", value) if is_block(value) else _baseline(value)
         for value in values
     }
+    combining = [name for name, each in made.items() if each.combines]
+    if combining and not any(each.rates for each in made.values() if not each.combines):
+        raise UserError(f"baselines: {combining[0]} combines others that predict labels; name some beside it")
+    return made
 
 
 def is_block(value: Any) -> bool:
@@ -227,9 +233,10 @@ def _metric(value: Any, where: str = "metrics") -> Metric | Aggregate:
 
 
 def _baseline(name: Any) -> Baseline:
-    if name not in BASELINES:
-        raise UserError(f"baselines={name}: no such baseline; there are {', '.join(BASELINES)}")
-    return BASELINES[name]
+    known = BASELINES | COMBINED
+    if name not in known:
+        raise UserError(f"baselines={name}: no such baseline; there are {', '.join(known)}")
+    return known[name]
 
 
 def _check_distinct(where: str, names: Sequence[str], taken: Sequence[str] = ()) -> None:

@@ -37,6 +37,10 @@ KINDS = {
 """The annotations of `Root`'s fields, in words."""
 
 
+FITTED, RAW = "fitted", "raw"
+"""The choices of ``point``: metrics read predictions as meta-validation maps them to the label's best median and mean,
+or as they are."""
+
 SEEDS = 2**32
 """Seeds are below this: JAX's keys are made of 32 bits."""
 
@@ -67,6 +71,7 @@ class Root:
     freeze: list[str] = MISSING
     metric: Any = MISSING
     metrics: list[Any] = MISSING
+    point: str = FITTED
     baselines: list[Any] = MISSING
     output: str = MISSING
     force: bool = MISSING
@@ -108,6 +113,8 @@ def check(config: Mapping[str, Any]) -> None:
             raise UserError(f"{key}={shown}: must be a name, or a block with a _target_")
     if not str(config["output"] or "").strip():
         raise UserError("output is empty: name the folder that run directories are written to, as output=outputs")
+    if config["point"] not in (FITTED, RAW):
+        raise UserError(f'point={config["point"]}: must be {FITTED} or {RAW}; docs/metrics.md, "Points"')
     seeds = config["seeds"]
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= SEEDS:
         raise UserError(

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from recmeta.evaluation.calibration import Calibration, calibrate, calibrated
 from recmeta.evaluation.score import (
     Predictions,
     Scored,
@@ -174,6 +175,7 @@ def test_learner(
     aggregates: Sequence[Aggregate],
     scored: Scored,
     constants: Constants,
+    calibration: Calibration | None,
 ) -> dict[str, TestResult]:
     """Test a learner at all support sizes and all depths, on each scenario.
 
@@ -184,6 +186,7 @@ def test_learner(
         metrics, aggregates: what is measured, of a task and of all at once.
         scored: from `make_scored`, of the same metrics.
         constants: of the learner's model.
+        calibration: of each replica, from `calibrate_learner`; None: metrics read predictions as they are.
     """
     ranking = [metric for metric in metrics if metric.reads == "score"]
     test, ranked, folded = test_programs(learner, objective, problem, ranking, aggregates)
@@ -191,6 +194,8 @@ def test_learner(
 
     def tested(scenario: str, batch: Batch, place: Array) -> TestResult:
         full, error, change = test(replicas, place, batch)
+        if calibration:
+            full = calibrated(jax.tree.map(lambda values: values[int(place)], calibration), full)
         scores: Any = scored(full, batch)
         at_once = {}
         if candidates := problem.candidates.get(scenario):
@@ -205,6 +210,43 @@ def test_learner(
         scenario: jax.tree.map(lambda *each: np.stack(each), *(tested(scenario, batch, place) for place in places))
         for scenario, batch in problem.test.items()
     }
+
+
+def calibrate_learner(
+    learner: MakeLearner,
+    objective: Objective,
+    problem: Problem,
+    params: Params,
+    numbers: Numbers,
+    constants: Constants,
+) -> Calibration:
+    """Fit the maps of every replica to its predictions for meta-validation, at full depth and all support sizes.
+
+    Args:
+        learner, objective, problem, params, numbers, constants: as for `test_learner`.
+
+    Returns:
+        The maps, with a leading axis ``R``.
+    """
+    shots = jnp.array(problem.shots)
+
+    @jax.jit
+    def predict(replicas: Replicas, place: Array, batch: Batch) -> Predictions:
+        own, made = nth_replica(learner, replicas, place)
+        found = learner_predictions(made, objective, problem.spec, own, batch, shots, jnp.array([made.steps]))
+        return jax.tree.map(lambda values: values[:, 0], found)
+
+    places = jnp.arange(len(jax.tree.leaves(params)[0]))
+    predicted = (predict(((params, numbers), constants), place, problem.validation) for place in places)
+    maps = [calibrate(jax.device_get(each), problem.validation, problem.spec) for each in predicted]
+    return jax.tree.map(lambda *each: np.stack(each), *maps)
+
+
+def nth_replica(learner: MakeLearner, replicas: Replicas, place: Array) -> tuple[Params, Learner]:
+    """One replica out of several: its parameters, and the learner made of its numbers."""
+    own, constants = replicas
+    params, numbers = jax.tree.map(lambda values: values[place], own)
+    return params, learner(numbers, constants)
 
 
 def test_programs(
@@ -222,11 +264,7 @@ def test_programs(
         aggregates: metrics of all tasks at once.
     """
     spec, shots = problem.spec, jnp.array(problem.shots)
-
-    def nth(replicas: Replicas, place: Array) -> tuple[Params, Learner]:
-        own, constants = replicas
-        params, numbers = jax.tree.map(lambda values: values[place], own)
-        return params, learner(numbers, constants)
+    nth = partial(nth_replica, learner)
 
     @jax.jit
     def test(replicas: Replicas, place: Array, batch: Batch):

@@ -24,10 +24,17 @@ ROWS_AT_ONCE = 1 << 15
 
 
 class Predictions(NamedTuple):
-    """Query scores of many tasks, and their predicted labels (within the label range)."""
+    """Query scores of many tasks, and their predicted labels, within the label range.
+
+    Attributes:
+        score: as the method has it.
+        label: the expected label.
+        median: what absolute error reads; None: the label (`recmeta.evaluation.calibration`).
+    """
 
     score: Float[Array, "... T n"]
     label: Float[Array, "... T n"]
+    median: Float[Array, "... T n"] | None = None
 
 
 Scored = Callable[[Predictions, Batch], dict[str, Array]]
@@ -80,7 +87,7 @@ def measure(
     flat = jax.tree.map(lambda values: values.reshape(-1, *values.shape[-2:]), predictions)
 
     def one(scored: Predictions, label: Array, mask: Array) -> dict[str, Array]:
-        view = query_view(scored.score, scored.label, label, mask, **_scale(spec))
+        view = query_view(scored.score, scored.label, label, mask, median=scored.median, **_scale(spec))
         # What is shown of a catalogue is not told by the query's rows.
         return {metric.name: jnp.array(jnp.nan) if metric.shows else metric.of(view) for metric in metrics}
 

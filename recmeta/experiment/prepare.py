@@ -176,7 +176,8 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
             start = warm_start.read(settings.start, settings.output)
             hashes["start"] = start.identity
     scored = score.make_scored(parts.metrics, problem.spec)
-    reference = cache(partial(tune_and_test_baselines, parts, problem, scored))
+    calibrates = settings.point == schema.FITTED
+    reference = cache(partial(tune_and_test_baselines, parts, problem, scored, calibrates=calibrates))
     notes = [*said, *check_batches(parts, problem, objective, shapes), *left_out(parts, problem)] if learner else []
     return Prepared(
         settings, parts, data, problem, objective, learner, optimizer, constants, hashes, scored, reference, unused,
@@ -285,20 +286,22 @@ def check_schedule(schedule: Schedule, steps: int) -> None:
         raise UserError(f"schedule: it must give one number for a step, and gives {list(shape)}")
 
 
-def tune_and_test_baselines(parts: Parts, problem: Problem, scored: score.Scored) -> Reference:
-    """Tune the baselines on meta-validation, and test them."""
+def tune_and_test_baselines(parts: Parts, problem: Problem, scored: score.Scored, *, calibrates: bool) -> Reference:
+    """Tune and calibrate the baselines on meta-validation, and test them."""
     bounds = score.mean_bounds(parts.metrics, problem)
     if not parts.baselines:
-        return Reference(None, {}, {}, bounds)
+        return Reference(None, {}, {}, bounds, {}, {})
     key = jax.random.key(0)
-    tuned = tuning.tune_baselines(parts.baselines, problem, parts.metrics, parts.metric)
+    tuned = tuning.tune_baselines(parts.baselines, problem, parts.metrics, parts.metric, calibrates=calibrates)
     frame = tuning.evaluate_baselines(tuned, problem, key, parts.metrics, scored)
     scores = statistics.summarise(frame, problem.headline)
     for scenario, methods in tuning.aggregate_baselines(tuned, problem, key, parts.aggregates).items():
         for method, found in methods.items():
             values = {name: [value] for name, value in found.items()}
             scores[scenario][method] |= aggregate_cells(values, problem, scenario, 0)
-    return Reference(frame, scores, tuning.settings_report(tuned, problem.shots), bounds)
+    maps = {name: each.calibration for name, each in tuned.items() if each.calibration}
+    validated = {name: each.validated for name, each in tuned.items()}
+    return Reference(frame, scores, tuning.settings_report(tuned, problem.shots), bounds, maps, validated)
 
 
 def hashes(run: PlannedRun, prepared: Prepared) -> dict[str, str]:

@@ -14,15 +14,18 @@ from typing import Any
 import jax
 import numpy as np
 
+from recmeta.config.schema import FITTED, RAW
 from recmeta.evaluation import predict
+from recmeta.evaluation.calibration import Calibration
 from recmeta.experiment.block import Block, OpenRun, Outcome, Prune, close_all, for_each, keep_all
 from recmeta.experiment.loop import Training, begin, train
 from recmeta.experiment.prepare import PlannedRun, Prepared, hashes, load, plan, prepare, status
-from recmeta.experiment.summary import Learned, baseline_lines, goals, summarise, validation, verdict_lines
+from recmeta.experiment.summary import Learned, baseline_lines, goals, maps_report, summarise, validation, verdict_lines
 from recmeta.features import transform
 from recmeta.reporters.several import compose
 from recmeta.runs import directory as run_directory
 from recmeta.runs import layout, provenance
+from recmeta.runs.files import disk_errors, to_json, write
 from recmeta.runs.layout import Summary
 from recmeta.runs.record import record
 from recmeta.training import checkpoint
@@ -194,6 +197,8 @@ def notes(run: PlannedRun, prepared: Prepared) -> list[str]:
     for group in prepared.unused:
         target = str(run.config[group]["_target_"]).rpartition(".")[2]
         lines.append(f"{group}={target} has no part in this learner: its choice changes nothing")
+    if run.settings.point == RAW:
+        lines.append("point=raw: error metrics read predictions as they are")
     return [*lines, *prepared.notes]
 
 
@@ -221,8 +226,9 @@ def train_and_test(
             last = max(one.replicas.stop for one in block.open.values())
             chosen = on_one_device((training.progress.best.params, training.numbers))
             params, numbers = jax.tree.map(lambda leaf: leaf[:last], chosen)
-            results, speed["eval_tasks_per_s"] = test(prepared, training, params, numbers)
-            learned = partial(report, prepared, results, best)
+            maps = calibrate(prepared, training, params, numbers)
+            results, speed["eval_tasks_per_s"] = test(prepared, training, params, numbers, maps)
+            learned = partial(report, prepared, results, best, maps)
             progress = jax.tree.map(checkpoint.to_numpy, training.progress)
     if not block.open:
         return
@@ -231,9 +237,9 @@ def train_and_test(
     def finish(one: OpenRun) -> Summary:
         for line in baseline_lines(reference.settings, prepared.problem.headline):
             one.reporter.note(line)
-        name, hashed = one.run.settings.name, one.provenance["hashes"]
+        name, hashed, own = one.run.settings.name, one.provenance["hashes"], learned(one)
         summary, scores = summarise(
-            name, hashed, prepared.parts, prepared.data, prepared.problem, learned(one), reference,
+            name, hashed, prepared.parts, prepared.data, prepared.problem, own, reference,
             rates=training is None or prepared.objective.rates,
         )  # fmt: skip
         if training and training.where != one.run.directory / layout.CHECKPOINTS:
@@ -241,6 +247,9 @@ def train_and_test(
         spent = cost(len(block.open))
         total: Any = speed | {key: spent[key] for key in ("compile_s", "wall_s", "peak_mb", "points")}
         summary["speed"] = total
+        if maps := maps_report(own, reference, prepared.problem):
+            with disk_errors(one.run.directory):
+                write(one.run.directory / layout.CALIBRATION, to_json(maps))
         if prepared.problem.transform:
             transform.save(prepared.problem.transform, one.run.directory / layout.FEATURES)
         one.reporter.finish(summary, scores, {**one.provenance, **spent})
@@ -262,18 +271,33 @@ def no_learner(one: OpenRun) -> None:
 
 
 def report(
-    prepared: Prepared, results: Mapping[str, predict.TestResult], best: tuple[np.ndarray, np.ndarray], one: OpenRun
+    prepared: Prepared,
+    results: Mapping[str, predict.TestResult],
+    best: tuple[np.ndarray, np.ndarray],
+    maps: Calibration | None,
+    one: OpenRun,
 ) -> Learned:
     """Report a run's learner: task scores, adaptation, the value that chose its checkpoints."""
-    own, (value, step) = jax.tree.map(lambda values: values[one.replicas], (results, best))
+    own, (value, step), mapped = jax.tree.map(lambda values: values[one.replicas], (results, best, maps))
     seeds, rates = one.run.settings.seeds, prepared.objective.rates
     frame, adaptation = predict.learner_report(own, prepared.problem, seeds, rates=rates)
     aggregates = {scenario: found.aggregates for scenario, found in own.items()}
-    return Learned(frame, aggregates, adaptation, validation(value, step, prepared.parts.metric))
+    each = mapped and [jax.tree.map(lambda values, seed=seed: values[seed], mapped) for seed in range(len(seeds))]
+    return Learned(frame, aggregates, adaptation, validation(value, step, prepared.parts.metric), each)
+
+
+def calibrate(prepared: Prepared, training: Training, params: Params, numbers: Numbers) -> Calibration | None:
+    """Fit every replica's maps on meta-validation; None where no metric would read them."""
+    reads = any(metric.reads == "prediction" for metric in prepared.parts.metrics)
+    if prepared.settings.point != FITTED or not (reads and prepared.objective.rates):
+        return None
+    return predict.calibrate_learner(
+        training.learner, prepared.objective, prepared.problem, params, numbers, prepared.constants
+    )
 
 
 def test(
-    prepared: Prepared, training: Training, params: Params, numbers: Numbers
+    prepared: Prepared, training: Training, params: Params, numbers: Numbers, maps: Calibration | None
 ) -> tuple[dict[str, predict.TestResult], float]:
     """Test every replica, and measure the rows of task scores per second.
 
@@ -290,6 +314,7 @@ def test(
         prepared.parts.aggregates,
         prepared.scored,
         prepared.constants,
+        maps,
     )
     rows = sum(next(iter(found.scores.values())).size for found in results.values())
     return results, rows / (clock() - compiled().seconds)

@@ -10,6 +10,8 @@ import polars as pl
 
 from recmeta import statistics
 from recmeta.config.parts import Parts
+from recmeta.evaluation import calibration
+from recmeta.evaluation.calibration import Calibration
 from recmeta.metrics import Metric
 from recmeta.runs.layout import COMPLETE, LEARNER, Goal, Summary, Validation
 from recmeta.types import Interactions, Problem
@@ -23,12 +25,16 @@ class Reference(NamedTuple):
         scores: what `statistics.summarise` makes of them.
         settings: what was chosen for each baseline that has settings.
         bounds: the room that each metric has.
+        calibrations: of each baseline that predicts labels; none where metrics read predictions as they are.
+        validated: of each baseline, each metric's mean over meta-validation at each support size.
     """
 
     frame: pl.DataFrame | None
     scores: Mapping[str, Mapping[str, Any]]
     settings: Mapping[str, Any]
     bounds: Mapping[str, Any]
+    calibrations: Mapping[str, Calibration]
+    validated: Mapping[str, Mapping[str, Any]]
 
 
 class Learned(NamedTuple):
@@ -38,12 +44,14 @@ class Learned(NamedTuple):
         frame: its task scores.
         aggregates: scenario -> name -> the value of each seed, of what is measured of all tasks at once.
         adaptation, validation: as `summary.json` has them.
+        calibrations: of each seed; None where metrics read predictions as they are.
     """
 
     frame: pl.DataFrame
     aggregates: Mapping[str, Mapping[str, Sequence[float]]]
     adaptation: Mapping[str, Any]
     validation: Mapping[str, Any]
+    calibrations: Sequence[Calibration] | None = None
 
 
 def aggregate_cells(
@@ -105,11 +113,37 @@ def summarise(
         "adaptation": learned.adaptation if learned else {},
         **({"validation": learned.validation} if learned else {}),
         "baselines": reference.settings,
+        "validated": validated(reference, problem),
         "bounds": reference.bounds,
-        "verdict": statistics.verdict(frame, metric.name, metric.goal, problem.headline),
+        "verdict": statistics.verdict(
+            frame, metric.name, metric.goal, problem.headline, rival(reference, metric, problem)
+        ),
         **({"attainable": known} if known else {}),
     }  # fmt: skip
     return summary, frame
+
+
+def rival(reference: Reference, metric: Metric, problem: Problem) -> str | None:
+    """The baseline that a verdict is about: the best on meta-validation, at the headline support size."""
+    place = problem.shots.index(problem.headline)
+    values = {name: float(of[metric.name][place]) for name, of in reference.validated.items()}
+    return statistics.best_of(values, metric.goal)
+
+
+def validated(reference: Reference, problem: Problem) -> dict[str, Any]:
+    """Each baseline's value of each metric on meta-validation, by support size; None where it is undefined."""
+    values = {
+        name: {metric: [_number(float(value)) for value in of[metric]] for metric in of}
+        for name, of in reference.validated.items()
+    }
+    return {"shots": list(problem.shots), "baselines": values}
+
+
+def maps_report(learned: Learned | None, reference: Reference, problem: Problem) -> dict[str, Any]:
+    """Lay out the calibration maps as plain values: of each seed of the learner, and of each baseline."""
+    own = learned.calibrations if learned and learned.calibrations else ()
+    made = {LEARNER: [calibration.report(each, problem.shots) for each in own]} if own else {}
+    return made | {name: calibration.report(each, problem.shots) for name, each in reference.calibrations.items()}
 
 
 def goals(parts: Parts) -> dict[str, Goal]:
@@ -146,10 +180,35 @@ def baseline_lines(settings: Mapping[str, Any], headline: int) -> list[str]:
     lines = []
     for name, chosen in settings.items():
         place = chosen["shots"].index(headline)
+        if not chosen["grid"]:
+            weights = {key: of[place] for key, of in chosen.items() if isinstance(of, list) and key != "shots"}
+            parts = [f"{value:.2f} {key}" for key, value in weights.items() if abs(value) >= 0.005]
+            lines.append(f"{name}: {' + '.join(parts)} at K = {headline}, fitted on meta-validation")
+            continue
         numbers = {key: chosen[key][place] for key in chosen["grid"]}
         said = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in numbers.items())
-        lines.append(f"{name}: {said} at K = {headline}, the best of {chosen['tried']} by meta-validation")
+        ends = [f"{key.replace('_', ' ')} {end}" for key, end in at_the_end(chosen, numbers)]
+        beyond = f"; {', '.join(ends)} tried: the best may lie beyond" if ends else ""
+        lines.append(f"{name}: {said} at K = {headline}, the best of {chosen['tried']} by meta-validation{beyond}")
     return lines
+
+
+def at_the_end(chosen: Mapping[str, Any], numbers: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Settings that were chosen at an end of their grid, and which: "the lowest" or "the highest".
+
+    A lowest 0 is an end of what is possible, and nothing lies beyond.
+
+    >>> at_the_end({"grid": {"gain": [0, 1, 2], "rank": [2, 5]}}, {"gain": 0.0, "rank": 5.0})
+    [('rank', 'the highest')]
+    """
+    found = []
+    for key, tried in chosen["grid"].items():
+        low, high = np.float32(min(tried)), np.float32(max(tried))
+        if low < high and np.float32(numbers[key]) == high:
+            found.append((key, "the highest"))
+        elif low < high and low != 0 and np.float32(numbers[key]) == low:
+            found.append((key, "the lowest"))
+    return found
 
 
 def verdict_lines(summary: Summary) -> list[str]:

@@ -10,12 +10,13 @@ from recmeta.metrics.view import View
 
 
 def mae(view: View) -> Float[Array, ""]:
-    """Mean absolute error, in label units."""
-    return _mean(view, jnp.abs(view.prediction - view.label))
+    """Mean absolute error of the predicted median, in label units."""
+    median = view.prediction if view.median is None else view.median
+    return _mean(view, jnp.abs(median - view.label))
 
 
 def mae_rounded(view: View) -> Float[Array, ""]:
-    """Mean absolute error, in label units, of predictions rounded to the nearest label in use.
+    """Mean absolute error, in label units, of the expected label rounded to the nearest label in use.
 
     A median minimises absolute error, and the median of whole stars is a whole star: an expected label, however good,
     pays for lying between two of them. Rounding removes that cost, but not the gain of a median elsewhere on skewed

@@ -28,6 +28,7 @@ class View(NamedTuple):
         like: the label from which a row is liked.
         low, high: the label range.
         levels: the distinct labels, ascending.
+        median: their predicted median, which absolute error reads; None: as ``prediction``.
     """
 
     prediction: Float[Array, "q"]
@@ -41,6 +42,7 @@ class View(NamedTuple):
     low: float | Array
     high: float | Array
     levels: Sequence[float] | Float[Array, "L"]
+    median: Float[Array, "q"] | None = None
 
     @property
     def liked(self) -> Bool[Array, "q"]:
@@ -63,19 +65,21 @@ def query_view(
     low: float | Array = 0.0,
     high: float | Array = 1.0,
     levels: Sequence[float] | Float[Array, "L"] = (0.0, 1.0),
+    median: Float[Array, "q"] | None = None,
 ) -> View:
     """Rank the query rows among themselves.
 
     Args:
         score: of each row; only its order is read.
-        prediction, label, mask, like, low, high, levels: as in `View`; values in padding are not read.
+        prediction, label, mask, like, low, high, levels, median: as in `View`; values in padding are not read.
 
     >>> view = query_view(*jnp.array([[3.0, 1, 1], [5, 2, 2], [5, 4, 1]]), jnp.ones(3, bool), like=4)
     >>> view.above.tolist(), view.tied.tolist(), int(view.candidates)
     ([0, 1, 1], [1, 2, 2], 3)
     """
     numbers = ~(mask & jnp.isnan(score)).any()
-    return View(prediction, label, mask, *_above_and_tied(score, score, mask), mask, numbers, like, low, high, levels)
+    standing = _above_and_tied(score, score, mask)
+    return View(prediction, label, mask, *standing, mask, numbers, like, low, high, levels, median)
 
 
 def catalogue_view(
@@ -115,7 +119,7 @@ def at_random(view: View) -> View:
 def ideal(view: View) -> View:
     """The same task scored by its own labels, with the candidates without a label last."""
     above, tied = _above_and_tied(view.label, view.label, view.mask)
-    return view._replace(prediction=view.label, above=above, tied=tied, numbers=jnp.array(True))
+    return view._replace(prediction=view.label, median=None, above=above, tied=tied, numbers=jnp.array(True))
 
 
 def _above_and_tied(

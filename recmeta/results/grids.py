@@ -66,9 +66,9 @@ def legend(how: Judging) -> str:
     correction = CORRECTIONS[how.correction].name
     return (
         f"best: the best mean; ≈: not distinguishable from it ({TESTED[how.test]} paired per task, p ≥ 0.05, "
-        f"{correction} over the rows). A task's scores are averaged over its seeds and splits first, so that it counts "
-        "once. [lo, hi]: 95 % bootstrap interval over tasks, each with all its splits, and over the seeds that all "
-        "tasks have. Intervals of differences invert the test and are for one comparison; verdicts are by p, "
+        "corrected for all pairs of rows). A task's scores are averaged over its seeds and splits first, so that it "
+        "counts once. [lo, hi]: 95 % interval over tasks and, where there are several, over trainings. Intervals of "
+        "differences invert the test and are for one comparison; verdicts are by p, "
         f"{correction} over the learners of a table. {UNEQUAL}: one of the two had more settings to choose from, as "
         "far as these directories show."
     )

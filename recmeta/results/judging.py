@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+from jaxtyping import Float
 
 from recmeta.results.runs import Finished
 from recmeta.statistics import (
     CORRECTIONS,
     LEVEL,
     Comparison,
+    all_pairs,
     best_of,
+    blocks,
     differences,
+    luck_of_difference,
     metric_names,
     paired,
+    per_task,
     wording,
 )
 from recmeta.types import UserError
@@ -102,7 +108,7 @@ def compare(
         goal: "min" or "max".
     """
     metric, correction = str(how.metric), CORRECTIONS[how.correction]
-    made = {key: paired(differences(*pair, metric, REPEATED), how.test) for key, pair in pairs.items()}
+    made = {key: _compared(*pair, metric, how.test) for key, pair in pairs.items()}
     testable = [key for key, comparison in made.items() if comparison.n > 1]
     corrected = dict(zip(testable, correction.correct([made[key].p for key in testable]).tolist(), strict=True))
     family = len(testable) if how.correction != "none" else 1
@@ -120,22 +126,91 @@ def compare(
     ]
 
 
-def rival_of(rows: Sequence[str], means: Mapping[str, float], baselines: Sequence[str], how: Judging, goal: str):
-    """The row that all others are compared with; None where there is no baseline and none was named.
+def _compared(frame: pl.DataFrame, reference: pl.DataFrame, metric: str, test: str) -> Comparison:
+    """Compare two rows by the tasks that both have, and by the trainings where there are several."""
+    luck = luck_of_difference(*(blocks(side, metric, REPEATED) for side in (frame, reference)))
+    return paired(differences(frame, reference, metric, REPEATED), test, luck)
+
+
+class Rival(NamedTuple):
+    """The row that all others are compared with, and how it was chosen, in words."""
+
+    row: str
+    chosen: str
+
+
+def rival_of(
+    runs: Sequence[Finished],
+    means: Mapping[str, float],
+    baselines: Sequence[str],
+    how: Judging,
+    goal: str,
+    shots: int,
+) -> Rival | None:
+    """The row that all others are compared with: the best baseline on meta-validation, or the one that is named.
+
+    Chosen on the test tasks, it would be the luckiest there, and equal methods "worse" too often.
+
+    Args:
+        runs: whose summaries hold what every baseline reached on meta-validation.
+        means: row -> its mean on the test tasks: without a value it is no rival.
+        baselines: rows.
+        how: the metric, and the row that is named.
+        goal: "min" or "max".
+        shots: the table's support size.
+
+    Returns:
+        None where there is no baseline and none was named.
 
     Raises:
         UserError: no row has the name that was given.
     """
-    if how.against is not None and how.against not in rows:
-        raise UserError(f"--against {how.against}: no such row; there are {', '.join(rows)}")
-    return how.against or best_of({row: means[row] for row in baselines}, goal)
+    if how.against is not None:
+        if how.against not in means:
+            raise UserError(f"--against {how.against}: no such row; there are {', '.join(means)}")
+        return Rival(how.against, "named by --against")
+    there = [row for row in baselines if not isnan(means[row])]
+    values = {row: _validated(runs, row, str(how.metric), shots) for row in there}
+    if best := best_of(values, goal):
+        return Rival(best, f"the best baseline by {how.metric} on meta-validation")
+    # Runs of an earlier version, which kept no such values.
+    best = best_of({row: means[row] for row in there}, goal)
+    return best and Rival(best, f"the best baseline by {how.metric} on the TEST tasks, for these runs do not say which "
+                          "is best on meta-validation: equal methods are then too often worse")  # fmt: skip
+
+
+def _validated(runs: Sequence[Finished], baseline: str, metric: str, shots: int) -> float:
+    """A baseline's mean over splits of its value on meta-validation; NaN where a split has none."""
+    once: dict[str, float] = {}
+    for run in runs:
+        found = run.summary.get("validated", {})
+        if baseline in run.scores["method"] and run.hashes["protocol"] not in once:
+            values = found.get("baselines", {}).get(baseline, {}).get(metric)
+            value = values[found["shots"].index(shots)] if values and shots in found["shots"] else None
+            once[run.hashes["protocol"]] = nan if value is None else value
+    return sum(once.values()) / len(once) if once else nan
+
+
+def _common(parts: Sequence[pl.DataFrame], metric: str) -> Float[np.ndarray, "M N"]:
+    """The values of several rows for the tasks that all have."""
+    values = [dict(per_task(part, metric, REPEATED).iter_rows()) for part in parts]
+    tasks = sorted(set.intersection(*map(set, values)))
+    return np.array([[own[task] for task in tasks] for own in values]).reshape(len(parts), len(tasks))
 
 
 def mark_best(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:
-    """Mark the best row, and the rows that are not distinguishable from it."""
-    best = best_of(means, goal)
+    """Mark the best row, and the rows that are not distinguishable from it.
+
+    The best row is picked out of all rows, so that its comparisons are corrected for all pairs (`all_pairs`): where all
+    methods are equal, the chance that any row lacks its mark is 5 %.
+    """
+    best, metric = best_of(means, goal), str(how.metric)
     if best is None:
         return {}
-    others = [row for row in parts if row != best and not isnan(means[row])]
-    judged = compare({(row, ""): (parts[row], parts[best]) for row in others}, best, how, goal)
-    return {best: "best"} | {one.row: "≈" for one in judged if one.comparison.n > 1 and one.p >= LEVEL}
+    rows = [row for row in parts if not isnan(means[row])]
+    others = {row: _compared(parts[row], parts[best], metric, how.test) for row in rows if row != best}
+    others = {row: comparison for row, comparison in others.items() if comparison.n > 1}
+    if not others:
+        return {best: "best"}
+    p = all_pairs([comparison.p for comparison in others.values()], _common([parts[row] for row in rows], metric))
+    return {best: "best"} | {row: "≈" for row, chance in zip(others, p, strict=True) if chance >= LEVEL}

@@ -40,7 +40,9 @@ def table_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     protocol = dict(method_settings(config).get("protocol") or {})
     if episodes := protocol.get("episodes"):
         protocol["episodes"] = {key: value for key, value in episodes.items() if key not in TRAINING}
-    return {"dataset": config.get("dataset"), "protocol": protocol or None}
+    # What error metrics read, the same for all methods of a table; runs of before had no choice.
+    point = {"point": config["point"]} if "point" in config else {}
+    return {"dataset": config.get("dataset"), "protocol": protocol or None, **point}
 
 
 def at_key(config: Mapping[str, Any], key: str) -> Any:

@@ -17,7 +17,7 @@ from recmeta.results.judging import REPEATED, Judged, Judging, compare, mark_bes
 from recmeta.results.labels import choice, table_settings, tell_apart
 from recmeta.results.pool import comparable, pool
 from recmeta.results.runs import Finished, Missing
-from recmeta.statistics import about_names, bootstraps, buckets, matrix, mean_of, metric_names, per_task
+from recmeta.statistics import about_names, buckets, mean_interval, mean_of, metric_names, per_task
 from recmeta.types import UserError
 
 USUAL_SHOTS = 20
@@ -171,7 +171,9 @@ def _tables(
     for path in how.foreign:
         more, unused = foreign.fit(path, pooled, seeds, shots)
         pooled, notes = pl.concat([pooled, more], how="diagonal_relaxed"), [*notes, *unused]
-    shared = _Shared(heading, data, shots, _budgets(runs, missing, searched, learners, pooled, shots), learners, notes)
+    shared = _Shared(
+        heading, data, shots, _budgets(runs, missing, searched, learners, pooled, shots), learners, notes, runs
+    )
     return [
         _table(scores, scenario, shared, how, goal)
         for (scenario,), scores in pooled.group_by("scenario", maintain_order=True)
@@ -187,6 +189,7 @@ class _Shared(NamedTuple):
     budgets: Sequence[Budget]
     runs: Mapping[str, Sequence[Finished]]
     notes: Sequence[str]
+    every: Sequence[Finished]
 
 
 def _budgets(
@@ -256,15 +259,11 @@ def _table(scores: pl.DataFrame, scenario: str, shared: _Shared, how: Judging, g
         )
         for row, part in parts.items()
     ]
-    best = rival_of(list(parts), means, baselines, how, goal)
+    rival = rival_of(shared.every, means, baselines, how, goal, shared.shots)
+    best = rival and rival.row
     rivals = [row for row in parts if row not in (*baselines, best)]
     judged = compare({(row, ""): (parts[row], parts[best]) for row in rivals}, best, how, goal) if best else []
-    uneven = unequal([one.row for one in judged], best, shared.budgets) if best else {}
-    verdicts = [f"{one.row}: {one.text}{f' {UNEQUAL}' if one.row in uneven else ''}" for one in judged]
-    if best and uneven:
-        verdicts.append(sentence(best, uneven, shared.budgets))
-    if rivals and not best:
-        verdicts = [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"]
+    chosen = [f"verdicts are against {best}, {rival.chosen}"] if rival and judged else []
     return Table(
         heading=f"{shared.heading}: {scenario}, K = {shared.shots}",
         data=shared.data,
@@ -274,14 +273,27 @@ def _table(scores: pl.DataFrame, scenario: str, shared: _Shared, how: Judging, g
         metrics=[*metrics, *overall],
         rows=sorted(rows, key=lambda row: _order(means[row.label], goal)),
         judged=judged,
-        verdicts=verdicts,
+        verdicts=_verdicts(judged, rivals, best, shared.budgets, metric),
         budgets=shared.budgets,
         bucketed=_bucketed(scores, parts, rivals, best, how, goal) if how.by else None,
         ablation=ablate(parts, shared.runs, how, goal) if how.ablation else None,
-        notes=[*shared.notes, *gaps],
+        notes=[*chosen, *shared.notes, *gaps],
         scores=scores,
         runs=shared.runs,
     )
+
+
+def _verdicts(
+    judged: Sequence[Judged], rivals: Sequence[str], best: str | None, budgets: Sequence[Budget], metric: str
+) -> list[str]:
+    """A line per comparison, marked where budgets are unequal, and how these differ."""
+    if not best:
+        return (
+            [f"the table has no baseline with {metric}: nothing is marked and no verdict is possible"] if rivals else []
+        )
+    uneven = unequal([one.row for one in judged], best, budgets)
+    lines = [f"{one.row}: {one.text}{f' {UNEQUAL}' if one.row in uneven else ''}" for one in judged]
+    return [*lines, sentence(best, uneven, budgets)] if uneven else lines
 
 
 def _parts(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -289,11 +301,10 @@ def _parts(scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def _cells(parts: Mapping[tuple[str, str], tuple[pl.DataFrame, str]]) -> dict[str, dict[str, Cell]]:
-    """Bootstrap each (row, column) of a table: row -> column -> mean and interval."""
-    found = bootstraps([matrix(part, metric, REPEATED) for part, metric in parts.values()])
+    """Estimate each (row, column) of a table: row -> column -> mean and interval."""
     cells: dict[str, dict[str, Cell]] = {}
-    for (row, column), cell in zip(parts, found, strict=True):
-        cells.setdefault(row, {})[column] = Cell(*cell)
+    for (row, column), (part, metric) in parts.items():
+        cells.setdefault(row, {})[column] = Cell(*mean_interval(part, metric, REPEATED))
     return cells
 
 

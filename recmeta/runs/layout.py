@@ -20,6 +20,10 @@ METRICS = "metrics.jsonl"
 TASK_SCORES = "task_scores.parquet"
 """One row per (scenario, method, seed, shots, task)."""
 
+CALIBRATION = "calibration.json"
+"""Method -> its maps from predictions to what metrics read (`recmeta.evaluation.calibration.report`), of the learner
+one for each seed; absent where metrics read predictions as they are."""
+
 FEATURES = "features"
 """The folder of the fitted `recmeta.types.Transform`."""
 
@@ -50,9 +54,9 @@ PRUNED = "Pruned"
 LEARNER = "model"
 """The name of the learner's rows among those of the baselines, in task scores and in `Summary.scores`."""
 
-ADAPTATION_ERRORS = {"mae": "MAE", "wrong_pairs": "share of pairs in the wrong order"}
+ADAPTATION_ERRORS = {"mae": "MAE of raw predictions", "wrong_pairs": "share of pairs in the wrong order"}
 """Under which key the report on adaptation has the error after each step, and its title: of scores that stand for
-labels, and of those that only rank."""
+labels, and of those that only rank. No map is applied to either, for one is fitted at full depth alone."""
 
 Goal = Literal["min", "max"]
 
@@ -112,6 +116,7 @@ class Summary(TypedDict):
         adaptation: scenario -> shots, steps, the error at each, and whether adaptation changed predictions at all.
         validation: what chose the checkpoints; absent without a learner.
         baselines: name -> what was chosen for it on meta-validation, and from what.
+        validated: each baseline's metrics on meta-validation by support size: the rival of a verdict is chosen there.
         bounds: scenario -> metric -> what a random order scores ("floor") and what the labels do ("oracle").
         verdict: scenario -> the comparison of the learner with the best baseline, in numbers and in words.
         attainable: the best errors possible, where the data are a synthetic world.
@@ -128,6 +133,7 @@ class Summary(TypedDict):
     adaptation: Mapping[str, Any]
     validation: NotRequired[Validation]
     baselines: Mapping[str, Any]
+    validated: Mapping[str, Any]
     bounds: Mapping[str, Mapping[str, Mapping[str, float | None]]]
     verdict: Mapping[str, Mapping[str, Any]]
     attainable: NotRequired[Mapping[str, float]]

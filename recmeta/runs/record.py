@@ -11,7 +11,7 @@ from recmeta.runs import layout
 from recmeta.runs.files import disk_errors, one_line, read_metrics, to_json, to_line, to_yaml, write
 from recmeta.types import Reporter, Run
 
-STALE = (layout.SUMMARY, layout.FAILURE, layout.TASK_SCORES)
+STALE = (layout.SUMMARY, layout.FAILURE, layout.TASK_SCORES, layout.CALIBRATION)
 """What an earlier run in the same directory may have left, and a new one removes when it starts."""
 
 

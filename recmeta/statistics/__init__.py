@@ -11,11 +11,12 @@ are averaged. A user counts once, however often the experiment was repeated.
 
 from recmeta.statistics.bucketing import buckets
 from recmeta.statistics.comparisons import TESTS, Comparison, paired
-from recmeta.statistics.families import CORRECTIONS, Correction, benjamini_hochberg, holm
-from recmeta.statistics.intervals import LEVEL, bootstrap, bootstraps, mean_of
+from recmeta.statistics.families import CORRECTIONS, Correction, all_pairs, benjamini_hochberg, holm
+from recmeta.statistics.intervals import LEVEL, mean_of
 from recmeta.statistics.ranks import Ranking, rank
 from recmeta.statistics.scores import ABOUT, KEYS, about_names, differences, matrix, metric_names, per_task
 from recmeta.statistics.summary import summarise, verdict
+from recmeta.statistics.trainings import blocks, luck_of_difference, mean_interval
 from recmeta.statistics.words import best_of, number, wording
 
 __all__ = [
@@ -28,14 +29,16 @@ __all__ = [
     "Correction",
     "Ranking",
     "about_names",
+    "all_pairs",
     "benjamini_hochberg",
     "best_of",
-    "bootstrap",
-    "bootstraps",
+    "blocks",
     "buckets",
     "differences",
     "holm",
+    "luck_of_difference",
     "matrix",
+    "mean_interval",
     "mean_of",
     "metric_names",
     "number",

@@ -7,13 +7,14 @@ that excludes 0 are the same event.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
 
 from recmeta.statistics.intervals import AT_ONCE, LEVEL
+from recmeta.statistics.trainings import NO_LUCK, Luck, spread
 
 POWER = 0.8
 """The power at which a difference is called detectable."""
@@ -46,6 +47,8 @@ class Comparison(NamedTuple):
         n: number of units.
         effect_size: Cohen's dz, the mean over the standard deviation of the differences; NaN with fewer than two units.
         detectable: the smallest mean difference that a t-test finds with 80 % power; NaN with fewer than two units.
+        trainings: number of trainings that the comparison is over besides the units; 1: there is one, and it is about
+            that; 0: there are several, and the test takes them as given.
     """
 
     difference: float
@@ -55,6 +58,7 @@ class Comparison(NamedTuple):
     n: int
     effect_size: float
     detectable: float
+    trainings: int = 1
 
 
 class Estimate(NamedTuple):
@@ -66,12 +70,13 @@ class Estimate(NamedTuple):
     p: float
 
 
-def paired(difference: Float[np.ndarray, "N"], test: str = "t") -> Comparison:
+def paired(difference: Float[np.ndarray, "N"], test: str = "t", luck: Luck = NO_LUCK) -> Comparison:
     """Compute test, interval, effect size and detectable difference.
 
     Args:
         difference: one per unit (`differences`), in the metric's units; NaN units are left out.
         test: a key of `TESTS`.
+        luck: what the units share of their trainings (`luck_of_difference`); only the t-test takes it into account.
 
     Returns:
         The comparison. Where all differences are 0, p is 1.
@@ -84,25 +89,29 @@ def paired(difference: Float[np.ndarray, "N"], test: str = "t") -> Comparison:
         return Comparison(0.0, 0.0, 0.0, 1.0, n, 0.0, 0.0)
     mean, deviation = float(difference.mean()), _deviation(difference)
     effect = mean / deviation if deviation else float(np.copysign(np.inf, mean))
-    reach = stats.t.ppf(1 - LEVEL / 2, n - 1) + stats.t.ppf(POWER, n - 1)
-    return Comparison(*TESTS[test](difference), n, effect, float(reach * deviation / np.sqrt(n)))
+    error = spread(difference, luck)
+    reach = stats.t.ppf(1 - LEVEL / 2, error.freedom) + stats.t.ppf(POWER, error.freedom)
+    found = t_test(difference, luck) if test == "t" else TESTS[test](difference)
+    trainings = luck.trainings if test == "t" or luck.trainings == 1 else 0
+    return Comparison(*found, n, effect, float(reach * np.sqrt(error.variance)), trainings)
 
 
-def t_test(difference: Float[np.ndarray, "N"]) -> Estimate:
-    """The paired t-test of the mean, where it is about normal (some dozens of tasks, no extreme outliers).
+def t_test(difference: Float[np.ndarray, "N"], luck: Luck = NO_LUCK) -> Estimate:
+    """The paired t-test of the mean, where it is about normal (ten tasks or more, no extreme outliers).
 
     Args:
         difference: at least two, not all 0. Without any spread, p is 0.
+        luck: what they share of their trainings.
 
     Returns:
         The mean and its t interval.
     """
-    n, mean, deviation = len(difference), float(difference.mean()), _deviation(difference)
-    if not deviation:
+    mean, error = float(difference.mean()), spread(difference, luck)
+    if not _deviation(difference) and not luck.excess:
         return Estimate(mean, mean, mean, 0.0)
-    test: Any = stats.ttest_1samp(difference, 0.0)
-    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1) * deviation / np.sqrt(n))
-    return Estimate(mean, mean - half, mean + half, float(test.pvalue))
+    half = error.half()
+    p = 2 * float(stats.t.sf(abs(mean) / np.sqrt(error.variance), error.freedom))
+    return Estimate(mean, mean - half, mean + half, p)
 
 
 def wilcoxon(difference: Float[np.ndarray, "N"]) -> Estimate:

@@ -63,6 +63,44 @@ def benjamini_hochberg(p: P) -> Float[np.ndarray, "m"]:
     return np.asarray(stats.false_discovery_control(p)) if p.size else p
 
 
+DRAWS = 20_000
+"""Draws from the joint distribution of all comparisons."""
+
+
+def all_pairs(p: P, values: Float[np.ndarray, "M N"]) -> Float[np.ndarray, "m"]:
+    """Correct p-values of comparisons that were picked out of all pairs of methods, by their joint distribution.
+
+    A comparison with the best of the table is picked after the fact: by chance alone, the best and the worst of many
+    equal methods lie far apart. Its p is the probability that ANY pair of M equal methods is as far apart.
+
+    Args:
+        p: two-sided p-values of some pairs.
+        values: of each method for each task, without NaN: how methods vary together decides how far apart the best and
+            the worst come by chance.
+
+    Returns:
+        Corrected p-values in the same order.
+
+    Reference:
+        Hothorn, Bretz and Westfall, Simultaneous inference in general parametric models, Biometrical Journal 2008
+        (all-pairs comparisons after Tukey, single step).
+    """
+    p = np.asarray(p, float)
+    if values.shape[1] < 2:
+        return p
+    cov = np.cov(values)
+    spread = np.sqrt(np.maximum(np.add.outer(np.diag(cov), np.diag(cov)) - 2 * cov, 0))
+    left, right = np.nonzero(np.triu(spread > 1e-12 * max(float(spread.max()), 1e-300), 1))
+    if not left.size:
+        return p
+    root = np.linalg.cholesky(cov + 1e-12 * np.trace(cov) * np.eye(len(cov)))
+    drawn = np.random.default_rng(0).normal(size=(DRAWS, len(cov))) @ root.T
+    apart = np.max(np.abs(drawn[:, left] - drawn[:, right]) / spread[left, right], axis=1)
+    # Each p as the normal deviate it stands for, whatever its test.
+    deviate = stats.norm.isf(p / 2)
+    return np.maximum(p, (apart[None, :] >= deviate[:, None]).mean(axis=1))
+
+
 def uncorrected(p: P) -> Float[np.ndarray, "m"]:
     """Leave p-values as they are, for one comparison that was declared beforehand."""
     return np.asarray(p, float)

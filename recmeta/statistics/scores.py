@@ -47,7 +47,7 @@ def per_task(frame: pl.DataFrame, metric: str, over: Sequence[str] = ()) -> pl.D
 
 
 def matrix(frame: pl.DataFrame, metric: str, over: Sequence[str] = ()) -> Float[np.ndarray, "S N"]:
-    """Task scores of ONE method as a full matrix, as `bootstrap` takes them.
+    """Task scores of ONE method as a full matrix.
 
     Args:
         frame: task scores of one scenario, method and number of shots.

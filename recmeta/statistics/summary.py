@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from recmeta.statistics.comparisons import paired
-from recmeta.statistics.intervals import bootstrap, mean_of
-from recmeta.statistics.scores import KEYS, differences, matrix, metric_names, per_task
-from recmeta.statistics.words import best_of, wording
+from recmeta.statistics.scores import KEYS, differences, metric_names, per_task
+from recmeta.statistics.trainings import blocks, interval_of, luck_of_difference
+from recmeta.statistics.words import wording
 
 
 def summarise(frame: pl.DataFrame, shots: int) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
@@ -37,59 +37,59 @@ def summarise(frame: pl.DataFrame, shots: int) -> dict[str, dict[str, dict[str, 
     }
 
 
-def verdict(frame: pl.DataFrame, metric: str, goal: str, shots: int) -> dict[str, dict[str, Any]]:
+def verdict(frame: pl.DataFrame, metric: str, goal: str, shots: int, rival: str | None) -> dict[str, dict[str, Any]]:
     """Test whether the model beats the best baseline, by a paired t-test, in numbers and in words.
-
-    The best baseline is the one with the best mean. Since it is chosen on the tasks of the comparison itself, the
-    comparison is, if anything, hard on the model.
 
     Args:
         frame: task scores.
         metric: a metric column.
         goal: "min" or "max".
         shots: the headline support size.
+        rival: the best baseline, chosen on meta-validation: one that was chosen on the test tasks would be the luckiest
+            there, and the model too often "worse". None: no baseline has the metric.
 
     Returns:
-        ``{scenario: {"best_baseline", "difference", "ci95", "p", "text"}}``, ready for JSON: None where there is no
-        number. ``difference`` is model minus baseline. A scenario without a model is left out.
+        ``{scenario: {"best_baseline", "difference", "ci95", "p", "chosen_on", "trainings", "text"}}``, ready for JSON:
+        None where there is no number. ``difference`` is model minus baseline. A scenario without a model is left out.
 
     Raises:
         ValueError: no row has that many shots, or two rows have the same keys.
     """
     return {
-        scenario: _verdict(dict(_parts(of_scenario, "method")), metric, goal)
+        scenario: _verdict(dict(_parts(of_scenario, "method")), metric, goal, rival)
         for scenario, of_scenario in _parts(_at(frame, shots), "scenario")
         if "model" in of_scenario["method"]
     }
 
 
-def _verdict(scores: dict[str, pl.DataFrame], metric: str, goal: str) -> dict[str, Any]:
+def _verdict(scores: dict[str, pl.DataFrame], metric: str, goal: str, best: str | None) -> dict[str, Any]:
     """The verdict of one scenario, from the scores of its methods."""
-    baselines = {name: part for name, part in scores.items() if name != "model"}
-    best = best_of({name: mean_of(matrix(part, metric)) for name, part in baselines.items()}, goal)
     if best is None:
         text = f"the table has no baseline with {metric.upper()}: no verdict is possible"
         return {"best_baseline": None, "difference": None, "ci95": [None, None], "p": None, "text": text}
-    comparison = paired(differences(scores["model"], baselines[best], metric))
-    missing = per_task(baselines[best], metric).height - comparison.n
+    luck = luck_of_difference(*(blocks(scores[name], metric) for name in ("model", best)))
+    comparison = paired(differences(scores["model"], scores[best], metric), luck=luck)
+    missing = per_task(scores[best], metric).height - comparison.n
     return {
         "best_baseline": best,
         "difference": _plain(comparison.difference),
         "ci95": [_plain(comparison.lo), _plain(comparison.hi)],
         "p": comparison.p if comparison.n > 1 else None,
-        "text": wording(comparison, best, metric, goal)
+        "chosen_on": "meta-validation",
+        "trainings": comparison.trainings,
+        "text": wording(comparison, f"{best}, the best baseline on meta-validation,", metric, goal)
         + (f"; tasks with {best} but not the model: {missing}" if missing else ""),
     }
 
 
 def _cell(scores: pl.DataFrame, metric: str) -> dict[str, Any]:
     """One cell of the summary."""
-    values = matrix(scores, metric)
-    mean, lo, hi = bootstrap(values)
+    some = blocks(scores, metric)
+    mean, lo, hi = interval_of(some)
     return {
         "mean": _plain(mean),
         "ci95": [_plain(lo), _plain(hi)],
-        "tasks": values.shape[1],
+        "tasks": len(some[0].task) if some else 0,
         "seeds": scores["seed"].drop_nulls().n_unique(),
     }
 

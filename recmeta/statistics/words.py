@@ -53,7 +53,10 @@ def wording(
     if comparison.n < 2:
         return f"not compared with {reference}: a test needs two tasks in common, there is {comparison.n or 'none'}"
     chance = _chance(comparison.p) + (f", {_chance(p)} by {correction} over {family}" if family > 1 else "")
-    interval = f"95 % interval {number(comparison.lo)} … {number(comparison.hi)}, {chance}"
+    about = {0: "given these trainings", 1: "of this training"}.get(
+        comparison.trainings, f"over tasks and {comparison.trainings} trainings"
+    )
+    interval = f"95 % interval {number(comparison.lo)} … {number(comparison.hi)} {about}, {chance}"
     if not p < LEVEL:
         before = ", before correction" if family > 1 else ""
         return (

@@ -45,7 +45,7 @@ def problem(run: PlannedRun) -> str:
 
 def reference(run: PlannedRun) -> str:
     """The key of the baselines' results."""
-    return config_hash({key: run.config[key] for key in (*OF_DATA, "baselines", "metrics", "metric")})
+    return config_hash({key: run.config[key] for key in (*OF_DATA, "baselines", "metrics", "metric", "point")})
 
 
 def blocks(runs: Sequence[PlannedRun], replicas: int) -> Iterator[list[PlannedRun]]:

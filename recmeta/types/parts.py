@@ -151,9 +151,11 @@ class Baseline(NamedTuple):
             of scalars, one for each name in ``grid``.
         rates: whether scores are expected labels; where not, they only rank.
         grid: setting -> the values to try. All combinations are tried on meta-validation, at each support size.
+        combines: whether it combines the other baselines of the list, after these are tuned, and is not fitted alone.
     """
 
     fit: Callable[[Problem], PyTree]
     predict: Callable[[PyTree, Mapping[str, Array], PRNGKeyArray, Features, Support, Query], Float[Array, "n"]]
     rates: bool
     grid: Mapping[str, Sequence[float]] = MappingProxyType({})
+    combines: bool = False

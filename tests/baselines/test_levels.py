@@ -1,5 +1,7 @@
 """Levels against the mixed-model equations solved densely; variances against the analysis of variance."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -52,14 +54,32 @@ def test_item_levels_solve_the_mixed_model_equations(problem):
     user, item, label = owners(train), item_ids(train), np.asarray(train.label, np.float64)
     variances = variance_components(user, item, label)
     users, size = len(train.size), problem.spec.row[0].size
-    design = np.zeros((len(label), users + size))
-    design[np.arange(len(label)), user] = design[np.arange(len(label)), users + item] = 1
-    penalty = np.repeat([variances.rest / variances.user, variances.rest / variances.item], [users, size])
-    solution = np.linalg.solve(design.T @ design + np.diag(penalty), design.T @ (label - problem.spec.mean))
+    design = np.zeros((len(label), users + size + 1))
+    design[np.arange(len(label)), user] = design[np.arange(len(label)), users + item] = design[:, -1] = 1
+    penalty = np.repeat([variances.rest / variances.user, variances.rest / variances.item, 0], [users, size, 1])
+    solution = np.linalg.solve(design.T @ design + np.diag(penalty), design.T @ label)
     levels = fit_levels(problem)
-    np.testing.assert_allclose(levels.item, solution[users:], atol=1e-5)
-    left = label - problem.spec.mean - design @ solution
+    assert float(levels.mean) == pytest.approx(solution[-1], abs=1e-5)
+    np.testing.assert_allclose(levels.item, solution[users:-1], atol=1e-5)
+    left = label - design @ solution
     np.testing.assert_allclose(residuals(problem, levels), left, atol=1e-5)
+
+
+def test_a_user_who_rates_much_counts_once_in_the_mean(problem):
+    """A strict user's rows are repeated over further items: the mean of rows falls, that of users hardly does."""
+    rng = np.random.default_rng(0)
+    strict = np.repeat([0, 1], [20, 20])
+    size = np.where(np.arange(40) < 20, 25, 5)
+    user = np.repeat(np.arange(40), size)
+    label = np.where(strict[user] == 0, 2.0, 4.0) + rng.normal(0, 0.3, len(user))
+    item = rng.integers(1, 30, len(user))
+    train = problem.train._replace(
+        entity=np.arange(40), start=np.cumsum(size) - size, size=size, row=item, label=jnp.asarray(label, jnp.float32),
+        entities={"id": jnp.arange(31)},
+    )  # fmt: skip
+    levels = fit_levels(problem._replace(train=train, spec=replace(problem.spec, mean=float(label.mean()))))
+    assert label.mean() < 2.5
+    assert float(levels.mean) == pytest.approx(3.0, abs=0.15)
 
 
 def test_a_new_user_is_split_as_a_meta_train_user_is(problem):

@@ -43,7 +43,7 @@ def scored(problem):
 
 
 def evaluated(learner, problem, params, scored):
-    tested = predict.test_learner(lambda *_: learner, mse(), problem, params, {}, METRICS, [], scored, ())
+    tested = predict.test_learner(lambda *_: learner, mse(), problem, params, {}, METRICS, [], scored, (), None)
     return predict.learner_report(tested, problem, SEEDS)
 
 
@@ -149,7 +149,7 @@ def test_tasks_taken_in_turns_are_the_same(problem, monkeypatch, expected):
 
 
 def test_baseline_table(problem, scored):
-    tuned = tuning.tune_baselines(BASELINES, problem, METRICS, METRICS[0])
+    tuned = tuning.tune_baselines(BASELINES, problem, METRICS, METRICS[0], calibrates=False)
     table = tuning.evaluate_baselines(tuned, problem, jax.random.key(0), METRICS, scored)
     report = tuning.settings_report(tuned, problem.shots)
     assert set(report) == {name for name, each in BASELINES.items() if each.grid}
@@ -206,7 +206,7 @@ def test_scores_that_only_rank_are_judged_as_rankings(problem, scored):
     turning = LEARNER._replace(predict=lambda fast, query: fast * query.x["id"])
     only_ranks = Objective(mse().loss, rates=False)
     params = {"w": jnp.array([-1.0, 2.0])}
-    tested = predict.test_learner(lambda *_: turning, only_ranks, problem, params, {}, METRICS, [], scored, {})
+    tested = predict.test_learner(lambda *_: turning, only_ranks, problem, params, {}, METRICS, [], scored, {}, None)
     table, reports = predict.learner_report(tested, problem, SEEDS, rates=False)
     assert table["mae"].is_nan().all()
     assert table["ndcg@3"].is_not_nan().any()
@@ -229,7 +229,7 @@ def test_scores_that_only_rank_are_judged_as_rankings(problem, scored):
     turned = disagreeing((-1 + 2 * y[:, :shots].sum(1, keepdims=True)) * ids, -ids, pairs)
     assert report["pairs_changed"] == pytest.approx(turned / 2, rel=1e-5)
     assert not report["no_op"]
-    shifted = predict.test_learner(lambda *_: LEARNER, only_ranks, problem, params, {}, METRICS, [], scored, {})
+    shifted = predict.test_learner(lambda *_: LEARNER, only_ranks, problem, params, {}, METRICS, [], scored, {}, None)
     report = predict.learner_report(shifted, problem, SEEDS, rates=False)[1]["user_cold"]
     assert report["pairs_changed"] == 0
     assert report["no_op"], "a constant that is added to all scores changes no ranking"

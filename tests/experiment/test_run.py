@@ -58,12 +58,12 @@ def test_a_run_from_start_to_end(settings):
     directory = run_directory.place(config)
     assert {path.name for path in directory.iterdir()} == {
         "config.yaml", "overrides.yaml", "provenance.json", "metrics.jsonl", "task_scores.parquet", "checkpoints",
-        "features", "summary.json", ".lock",
+        "features", "calibration.json", "summary.json", ".lock",
     }  # fmt: skip
     written = strict(directory / "summary.json")
     assert set(written) - {"attainable"} == {
         "schema", "status", "name", "hashes", "metric", "goals", "scores", "adaptation", "validation", "baselines",
-        "bounds", "verdict", "speed",
+        "validated", "bounds", "verdict", "speed",
     }  # fmt: skip
     assert (written["schema"], written["status"], written["name"]) == (1, "complete", "main")
     assert set(written["hashes"]) == {"config", "data", "protocol", "code"}
@@ -79,6 +79,10 @@ def test_a_run_from_start_to_end(settings):
     assert written["scores"]["user_cold"]["model"]["mae"]["seeds"] == 2
     assert {"shots", "steps", "mae", "mean_abs_change", "no_op"} <= set(written["adaptation"]["user_cold"])
     assert {"best_baseline", "difference", "ci95", "p", "text"} <= set(written["verdict"]["user_cold"])
+    assert set(written["validated"]["baselines"]["global_mean"]) == {"mae", "auc"}
+    maps = strict(directory / "calibration.json")
+    assert [len(maps["model"]), list(maps["global_mean"])] == [2, ["shots", "mean", "median"]]
+    assert len(maps["model"][0]["mean"]["at"]) == len(maps["model"][0]["shots"])
     assert set(written["speed"]) == {
         "train_tasks_per_s",
         "eval_tasks_per_s",
@@ -376,7 +380,7 @@ def test_the_verdict_names_the_best_simple_baseline(tmp_path):
     assert verdict["best_baseline"] == "user_item_bias"
     assert verdict["difference"] == pytest.approx(scores["model"] - scores["user_item_bias"], abs=1e-6)
     assert verdict["p"] < 0.01
-    assert verdict["text"].startswith("above user_item_bias by ")
+    assert verdict["text"].startswith("above user_item_bias, the best baseline on meta-validation, by ")
     assert verdict["text"].endswith(": worse")
 
 
@@ -391,6 +395,22 @@ def test_what_is_measured_of_all_tasks_at_once_stands_beside_the_means(settings)
     }  # fmt: skip
     assert 0 < scores["global_mean"]["coverage@3"]["mean"] <= 1
     assert "coverage@3" not in pl.read_parquet(run_directory.place(config) / "task_scores.parquet").columns
+
+
+def test_raw_points_are_those_that_the_learner_predicts(settings):
+    """At full depth the error on adaptation, which no map touches, is then the table's; calibrated, it is not."""
+    raw = experiment.run(settings("point=raw"), [])
+    found = raw["adaptation"]["user_cold"]
+    place = found["shots"].index(raw["metric"]["shots"])
+    assert raw["metric"]["value"] == pytest.approx(found["mae"][place][-1], rel=1e-5)
+    assert not (run_directory.place(settings("point=raw")) / "calibration.json").exists()
+    fitted = experiment.run(settings(), [])
+    assert fitted["adaptation"]["user_cold"]["mae"] == found["mae"]
+    assert fitted["validation"]["value"] == raw["validation"]["value"]
+    assert fitted["scores"]["user_cold"]["model"]["auc"] == raw["scores"]["user_cold"]["model"]["auc"]
+    assert fitted["metric"]["value"] != raw["metric"]["value"]
+    with pytest.raises(UserError, match="point=median: must be fitted or raw"):
+        experiment.run(settings("point=median"), [])
 
 
 def with_encoder(config, **block):

@@ -36,12 +36,25 @@ def config():
     return _config
 
 
+def _as_on_test(frame):
+    """What a summary says of the baselines on meta-validation: the same as on the test tasks."""
+    baselines = frame.filter(pl.col("method") != "model").with_columns(pl.col("mae", "ndcg@5").fill_nan(None))
+    means = baselines.group_by("method", "shots", maintain_order=True).agg(pl.col("mae", "ndcg@5").mean())
+    shots = sorted(frame["shots"].unique())
+    values = {
+        method: {name: part.sort("shots")[name].to_list() for name in ("mae", "ndcg@5")}
+        for (method,), part in means.group_by("method", maintain_order=True)
+    }
+    return {"shots": shots, "baselines": values}
+
+
 @pytest.fixture
 def make(tmp_path):
     """Writes a complete run: ``scores`` is method -> values [S, N] of MAE at the headline, the model's by seeds.
 
     ``baselines`` is what the summary says of how they were tuned; ``validated`` meta-validations, a value per seed
-    each; ``rate`` the tasks per second of training.
+    each; ``rate`` the tasks per second of training; ``chosen`` what every baseline reached on meta-validation, by
+    default what it reaches on the test tasks.
     """
 
     def write(
@@ -58,6 +71,7 @@ def make(tmp_path):
         baselines=None,
         validated=(),
         rate=100.0,
+        chosen=None,
     ):
         directory = tmp_path / "outputs" / folder
         directory.mkdir(parents=True)
@@ -81,6 +95,7 @@ def make(tmp_path):
         summary = {"status": "complete", "hashes": hashes, "metric": {"name": metric, "goal": goal}}
         summary["goals"] = {"mae": "min", "ndcg@5": "max"} | {metric: goal}
         summary["baselines"] = baselines or {}
+        summary["validated"] = _as_on_test(frame) if chosen is None else chosen
         lines = []
         for chunk, values in enumerate(validated, start=1):
             lines.append({"step": 10 * chunk, "split": "train", "tasks_per_s": [rate] * len(values)})

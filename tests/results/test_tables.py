@@ -9,11 +9,13 @@ from recmeta.results.judging import Judging
 from recmeta.results.runs import find
 from recmeta.results.tables import tabulate as tables_of
 from recmeta.statistics import benjamini_hochberg, paired
+from recmeta.statistics.trainings import luck_of_splits, spread
 from recmeta.types import UserError
 
 NAN = float("nan")
 RNG = np.random.default_rng(0)
 BASE = RNG.normal(1, 0.3, 20)
+AGAINST = "verdicts are against item_mean, the best baseline by mae on meta-validation"
 
 
 def tabulate(runs, **how):
@@ -48,7 +50,7 @@ def test_numbers_order_and_marks(make, config):
     assert found["learner=maml"].curve == pytest.approx({5: near.mean() + 0.5, 20: near.mean()})
     assert {row.label: row.mark for row in table.rows if row.mark} == {"learner=ridge": "best"}
     assert table.heading == "dataset=tiny protocol=user_cold (data data0): user_cold, K = 20"
-    assert not table.notes
+    assert table.notes == [AGAINST]
 
 
 def test_what_is_not_distinguishable_from_the_best_is_marked(make, config):
@@ -89,9 +91,16 @@ def test_splits_are_one_row_paired_within_each(make, config):
     difference = np.full((2, 30), NAN)
     difference[0, :20], difference[1, 10:] = first[0] - BASE, second[0] - BASE - 1
     per_user = np.nanmean(difference, axis=0)
-    test = stats.ttest_1samp(per_user, 0)
-    assert f"below item_mean by {-per_user.mean():.3f} MAE" in table.verdicts[0]
-    assert ("p < 0.001" in table.verdicts[0]) == (test.pvalue < 0.001)
+    # Over tasks and two trainings, which differ: by 0.2 in one split and by 1.1 in the other.
+    luck = luck_of_splits([first[0] - BASE, second[0] - BASE - 1], np.full(2, 0.5))
+    error = spread(per_user, luck)
+    (judged,) = table.judged
+    assert judged.comparison.difference == pytest.approx(per_user.mean())
+    assert judged.comparison.p == pytest.approx(
+        2 * stats.t.sf(abs(per_user.mean()) / np.sqrt(error.variance), error.freedom)
+    )
+    assert judged.comparison.p > 0.05 > stats.ttest_1samp(per_user, 0).pvalue
+    assert "over tasks and 2 trainings" in table.verdicts[0]
 
 
 def test_a_learner_on_fewer_splits_is_said(make, config):
@@ -113,8 +122,8 @@ def test_a_learner_without_a_value_on_some_tasks_is_said(make, config):
     values[0, :3] = NAN
     (table,) = tabulate(find([make("a", config(), {"model": values, "item_mean": BASE})])[0])
     assert [note.partition(":")[0] for note in table.notes] == [
-        "learner=ridge has mae in 1 of 1 splits, on 17 of 20 tasks"
-    ]
+        AGAINST, "learner=ridge has mae in 1 of 1 splits, on 17 of 20 tasks"
+    ]  # fmt: skip
     assert rows(table)["learner=ridge"].cells["mae"].mean == pytest.approx(np.nanmean(values))
 
 
@@ -213,6 +222,41 @@ def test_the_best_baseline_is_the_users(make, config):
     assert means["b"] > means["a"] > (0.5 + 0.5 + 3.0 + 4.2) / 4 - 0.1
     assert table.judged[0].reference == "a"
     assert rows(table)["b"].curve[20] == means["b"]
+
+
+def test_raw_and_fitted_points_are_in_two_tables(make, config):
+    values = {"model": shifted(-0.2), "item_mean": BASE}
+    paths = [make(point, config() | {"point": point}, values) for point in ("raw", "fitted")]
+    headings = [table.heading for table in tabulate(find(paths)[0])]
+    assert ["point=fitted" in heading for heading in sorted(headings)] == [True, False]
+
+
+def test_the_rival_is_the_best_on_meta_validation(make, config):
+    """Of two baselines the one that was better there, though the other is better on the test tasks."""
+    scores = {"model": shifted(-0.2), "a": BASE + 0.1, "b": BASE}
+    chosen = {"shots": [5, 20], "baselines": {"a": {"mae": [1.0, 0.7]}, "b": {"mae": [0.9, 0.8]}}}
+    path = make("s0", config(), scores, chosen=chosen)
+    (table,) = tabulate(find([path])[0])
+    assert {one.reference for one in table.judged} == {"a"}
+    assert table.notes[0] == "verdicts are against a, the best baseline by mae on meta-validation"
+    (table,) = tabulate(find([path])[0], shots=5)
+    assert {one.reference for one in table.judged} == {"b"}
+    other = make(
+        "s1",
+        config(split=1),
+        scores,
+        chosen={"shots": [5, 20], "baselines": {"a": {"mae": [1, 0.95]}, "b": {"mae": [1, 0.8]}}},
+    )
+    (table,) = tabulate(find([path, other])[0])
+    assert {one.reference for one in table.judged} == {"b"}  # 0.8 over both splits, against 0.825
+
+
+def test_runs_that_do_not_say_what_is_best_on_meta_validation_are_said_to_be(make, config):
+    (table,) = tabulate(
+        find([make("s0", config(), {"model": shifted(-0.2), "a": BASE + 0.1, "b": BASE}, chosen={})])[0]
+    )
+    assert {one.reference for one in table.judged} == {"b"}
+    assert "on the TEST tasks" in table.notes[0]
 
 
 def test_what_training_reads_tells_rows_apart_not_tables(make, config):

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from recmeta.statistics import bootstrap, summarise, verdict
+from recmeta.statistics import blocks, luck_of_difference, mean_interval, summarise, verdict
+from recmeta.statistics.trainings import spread
 
 NAN = float("nan")
 
@@ -25,7 +26,8 @@ def test_summary_is_the_mean_and_valid_json(scores):
     summary = summarise(frame, 20)
     cell = summary["user_cold"]["model"]["mae"]
     assert cell["mean"] == pytest.approx(values.mean())
-    assert cell["ci95"] == list(bootstrap(values)[1:])
+    own = frame.filter(pl.col("method") == "model", pl.col("shots") == 20, pl.col("scenario") == "user_cold")
+    assert cell["ci95"] == list(mean_interval(own, "mae")[1:])
     assert (cell["tasks"], cell["seeds"]) == (6, 2)
     assert summary["user_cold"]["popularity"]["mae"] == {"mean": None, "ci95": [None, None], "tasks": 0, "seeds": 0}
     assert summary["user_cold"]["popularity"]["auc"]["mean"] == 0.5
@@ -46,10 +48,10 @@ def test_summary_does_not_depend_on_the_order_of_rows(scores):
 @pytest.mark.parametrize(
     ("shift", "goal", "words"),
     [
-        (-0.2, "min", ("below item_mean by 0.2", "MAE", "p < 0.001", ": better")),
-        (-0.2, "max", ("below item_mean by", ": worse")),
-        (0.2, "min", ("above item_mean by 0.1", ": worse")),
-        (0.2, "max", ("above item_mean by", ": better")),
+        (-0.2, "min", ("below item_mean, the best baseline on meta-validation, by 0.2", "MAE", ": better")),
+        (-0.2, "max", ("below item_mean, ", "over tasks and 2 trainings", ": worse")),
+        (0.2, "min", ("above item_mean, ", ": worse")),
+        (0.2, "max", ("above item_mean, ", ": better")),
         (0.0, "min", ("not distinguishable from item_mean", "likely to show")),
     ],
 )
@@ -58,11 +60,17 @@ def test_verdict(scores, shift, goal, words):
     base, other = rng.normal(1, 0.5, 40), rng.normal(9 if goal == "min" else -9, 0.1, 40)
     model = base + shift + rng.normal(0, 0.1, (2, 40))
     frame = pl.concat([scores("model", model, seeds=(0, 1)), scores("random", other), scores("item_mean", base)])
-    result = verdict(frame, "mae", goal, 20)["user_cold"]
+    result = verdict(frame, "mae", goal, 20, "item_mean")["user_cold"]
     difference = model.mean(axis=0) - base
-    assert result["best_baseline"] == "item_mean"
+    assert (result["best_baseline"], result["chosen_on"], result["trainings"]) == ("item_mean", "meta-validation", 2)
     assert result["difference"] == pytest.approx(difference.mean())
-    assert result["p"] == pytest.approx(stats.ttest_1samp(difference, 0).pvalue)
+    luck = luck_of_difference(
+        blocks(frame.filter(method="model"), "mae"), blocks(frame.filter(method="item_mean"), "mae")
+    )
+    error = np.sqrt(difference.var(ddof=1) / 40 + luck.excess)
+    assert result["p"] == pytest.approx(
+        2 * stats.t.sf(abs(difference.mean()) / error, spread(difference, luck).freedom)
+    )
     assert result["ci95"][0] < result["difference"] < result["ci95"][1]
     for word in words:
         assert word in result["text"]
@@ -73,26 +81,32 @@ def test_verdict_says_that_an_effect_is_little(scores):
     rng = np.random.default_rng(11)
     base = rng.normal(1, 0.5, 2000)
     frame = pl.concat([scores("model", [base - 0.01 + rng.normal(0, 0.1, 2000)], (0,)), scores("item_mean", base)])
-    assert "better, but by little (dz = \N{MINUS SIGN}0.08" in verdict(frame, "mae", "min", 20)["user_cold"]["text"]
+    text = verdict(frame, "mae", "min", 20, "item_mean")["user_cold"]["text"]
+    assert "better, but by little (dz = \N{MINUS SIGN}0.08" in text
+    assert "of this training, p" in text
 
 
 def test_verdict_without_model_or_baseline(scores):
     alone = scores("model", [[1, 2]], seeds=(0,))
-    result = verdict(alone, "mae", "min", 20)["user_cold"]
+    result = verdict(alone, "mae", "min", 20, None)["user_cold"]
     assert result["best_baseline"] is None
     assert "no baseline with MAE: no verdict is possible" in result["text"]
-    assert verdict(scores("item_mean", [[1, 2]]), "mae", "min", 20) == {}
+    assert verdict(scores("item_mean", [[1, 2]]), "mae", "min", 20, "item_mean") == {}
     undefined = pl.concat([alone, scores("popularity", [[NAN, NAN]])])
-    assert verdict(undefined, "mae", "min", 20)["user_cold"]["difference"] is None
+    assert verdict(undefined, "mae", "min", 20, None)["user_cold"]["difference"] is None
     holed = pl.concat([scores("model", [[1, NAN, 3]], (0,)), scores("item_mean", [[1, 2, 4]])])
-    assert "tasks with item_mean but not the model: 1" in verdict(holed, "mae", "min", 20)["user_cold"]["text"]
+    assert (
+        "tasks with item_mean but not the model: 1"
+        in verdict(holed, "mae", "min", 20, "item_mean")["user_cold"]["text"]
+    )
 
 
-def test_the_best_baseline_is_the_best_of_the_users(scores):
-    """By rows "b" would be the better one: the seeds that it has more of are of the user it is good at."""
-    model = scores("model", [[1.0, 1.0]], (0,))
-    a = scores("a", [[2.0, 2.0]])
+def test_a_mean_is_over_tasks_however_many_seeds_each_has(scores):
     b = pl.concat([scores("b", [[0.5, 4.0]], (0,)), scores("b", [[0.5]], (1,)), scores("b", [[0.5]], (2,))])
     assert b["mae"].mean() < 2
-    assert verdict(pl.concat([model, a, b]), "mae", "min", 20)["user_cold"]["best_baseline"] == "a"
     assert summarise(b, 20)["user_cold"]["b"]["mae"]["mean"] == pytest.approx(2.25)
+
+
+def test_the_rival_is_the_one_that_was_chosen_though_another_is_better_here(scores):
+    frame = pl.concat([scores("model", [[1.0, 1.5]], (0,)), scores("a", [[2.0, 2.0]]), scores("b", [[0.5, 0.5]])])
+    assert verdict(frame, "mae", "min", 20, "a")["user_cold"]["best_baseline"] == "a"

@@ -13,7 +13,7 @@ from recmeta.results.labels import at_key, method_settings, tell_apart
 from recmeta.results.ranks import Ranked
 from recmeta.results.runs import Finished
 from recmeta.results.tables import Row, Table
-from recmeta.statistics import bootstrap, matrix
+from recmeta.statistics import mean_interval
 
 MOST = 8
 """Most lines of a figure; more cannot be distinguished."""
@@ -46,7 +46,7 @@ def by_shots(table: Table) -> pl.DataFrame:
     for row in best_rows(table):
         part = table.scores.filter(pl.col("row") == row.label)
         for (shots,), at in sorted(part.group_by("shots"), key=lambda group: group[0]):
-            lines.append((row.label, shots, *bootstrap(matrix(at, table.metric, REPEATED))))
+            lines.append((row.label, shots, *mean_interval(at, table.metric, REPEATED)))
     return _frame(lines, ("row", "shots", "mean", "lo", "hi"))
 
 
