@@ -16,6 +16,7 @@ from recmeta.results.grids import Report, missing_lines
 from recmeta.results.judging import Judging
 from recmeta.results.ranks import rankings
 from recmeta.results.runs import find
+from recmeta.results.screen import fold, has_width
 from recmeta.results.tables import tabulate
 from recmeta.results.write import FILES, PAGE, write
 from recmeta.statistics import CORRECTIONS, TESTS
@@ -24,7 +25,7 @@ from recmeta.types import UserError
 WIDE = 200
 """Width in columns of output that is no terminal."""
 
-STAND_INS = {"\N{MINUS SIGN}": "-", "≈": "~", "≥": ">=", "…": "..", "∞": "inf", "—": "-", "†": "*"}
+STAND_INS = {"\N{MINUS SIGN}": "-", "≈": "~", "≥": ">=", "…": "..", "∞": "inf", "—": "-", "─": "-", "†": "*"}
 """Replacements printed for characters that the terminal's encoding lacks."""
 
 
@@ -76,22 +77,21 @@ def _status(given: Sequence[str]) -> int:
 
 
 def _report(paths: Sequence[Path], searched: Sequence[Path], out: Path | None, how: Judging) -> None:
-    screen = Console(highlight=False)
-    if not screen.is_terminal:
-        screen.width = WIDE
+    screen = Console(highlight=False, markup=False, emoji=False)
+    sized = has_width(screen)
     runs, missing = find(paths)
     if not runs:
         for line in missing_lines(missing):
-            screen.print(line, markup=False, soft_wrap=True)
+            screen.print(line, soft_wrap=True)
         raise UserError(f"{', '.join(map(str, paths))}: none of {len(missing)} runs is complete")
     before, without = find(searched)
     tables = tabulate(runs, how, [*missing, *without], before)
     report = Report(tables, rankings(tables), missing, how)
-    for part in render.console(report):
-        screen.print(part, soft_wrap=isinstance(part, str))
+    for part in render.console(report, screen.width if sized else WIDE):
+        screen.print(fold(part, screen.width) if sized and isinstance(part, str) else part, soft_wrap=True)
     if out is not None:
         written = write(report, out)
-        screen.print(f"written: {', '.join(map(str, written))}", markup=False, soft_wrap=True)
+        screen.print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
