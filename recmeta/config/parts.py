@@ -143,13 +143,16 @@ def make_baselines(values: Sequence[Any]) -> dict[str, Baseline]:
     A block's target returns a `Baseline`; its name is the target's, followed by its settings: ``always(value=3)``.
 
     Raises:
-        UserError: for what is neither, and where two have one name.
+        UserError: for what is neither, where two have one name, and where a library that one needs is missing.
     """
     _check_distinct("baselines", [called(value) for value in values if is_block(value)], (*BASELINES, LEARNER))
-    return {
+    made = {
         called(value): made_of(Baseline, f"baselines.{called(value)}", value) if is_block(value) else _baseline(value)
         for value in values
     }
+    for baseline in made.values():
+        baseline.check()
+    return made
 
 
 def is_block(value: Any) -> bool:

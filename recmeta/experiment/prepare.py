@@ -167,6 +167,7 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     if learner:
         made = learner(parts.numbers, constants)
         shapes = jax.eval_shape(made.init, jax.random.key(0))
+        compatibility.check_adaptation(made, shapes, problem)
         unused = [*compatibility.unused_parts(shapes), *made.ignores]
         hashes |= {"constants": hash_constants(constants)} if constants else {}
         optimizer = make_optimizer(parts, settings, shapes)

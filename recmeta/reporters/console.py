@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from recmeta.reporters import tables
-from recmeta.reporters.progress import Track, track
+from recmeta.reporters.progress import Track, chosen_by, track
 from recmeta.results.labels import choice
 from recmeta.results.screen import fold, has_width
 from recmeta.runs.layout import LEARNER
@@ -38,20 +38,15 @@ def console(screen: Console | None = None) -> Reporter:
     bar: Track | None = None
     reached = 0
     began = 0.0
+    values: list[float] = []
 
-    show = partial(_print, out)
-
-    def say(text: Any) -> None:
-        # Verbatim: a note such as "seeds=[0,1]" is no markup, and neither a path nor a number may be broken. Off a
-        # terminal a line stays a line, for whatever reads it.
-        folded = fold(text, out.width) if isinstance(text, str) and has_width(out) else text
-        show(folded, markup=False, highlight=False, soft_wrap=True)
+    say = writer(out)
 
     def start(started: Run) -> None:
         nonlocal run, bar, reached, began
         run, reached, began = started, started.step, time.monotonic()
         say(f"{run.name}: {_short(run.directory)}" + (f", resumed at step {run.step}" if run.step else ""))
-        bar = track(out, run.step, run.steps, run.metric, run.goals.get(run.metric, ""))
+        bar = track(out, "compiling", run.step, run.steps) if run.steps > run.step else None
 
     def log(step: int, split: str, metrics: Mapping[str, Sequence[float]]) -> None:
         nonlocal reached
@@ -62,9 +57,10 @@ def console(screen: Console | None = None) -> Reporter:
             text = "  ".join(f"{name} {np.mean(values):.4g}" for name, values in metrics.items() if name != RATE)
             say(f"step {step}/{run.steps}  {split}  {text}  ({rate})")
         elif bar and split == "train":
-            bar.log(step, None, rate)
+            bar.log(step, "", rate)
         elif bar and run.metric in metrics:
-            bar.log(step, float(np.mean(metrics[run.metric])), "")
+            values.append(float(np.mean(metrics[run.metric])))
+            bar.log(step, chosen_by(run.metric, run.goals.get(run.metric, ""), values), "")
 
     def finish(summary: Mapping[str, Any], task_scores: Any, provenance: Mapping[str, Any]) -> None:
         assert run is not None
@@ -88,11 +84,24 @@ def console(screen: Console | None = None) -> Reporter:
     return Reporter(start=start, note=say, log=log, finish=finish, close=close)
 
 
-def _print(out: Console, part: Any, **how: Any) -> None:
-    try:
-        out.print(part, **how)
-    except OSError as error:
-        raise UserError(f"the console can't be written ({error.strerror}); reporter=quiet does without") from error
+def writer(out: Console) -> Callable[[Text | str], None]:
+    """Make a function that prints lines and tables verbatim.
+
+    A note such as "seeds=[0,1]" is no markup, and neither a path nor a number is broken. A terminal's lines are folded
+    between words; elsewhere a line stays a line, for whatever reads it.
+
+    Args:
+        out: where to; it raises `UserError` where that can't be written, as on a full disk.
+    """
+
+    def write(part: Text | str) -> None:
+        folded = fold(part, out.width) if isinstance(part, str) and has_width(out) else part
+        try:
+            out.print(folded, markup=False, highlight=False, soft_wrap=True)
+        except OSError as error:
+            raise UserError(f"the console can't be written ({error.strerror}); reporter=quiet does without") from error
+
+    return write
 
 
 class _Screen(Console):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -25,56 +26,50 @@ class Track(NamedTuple):
 
     Attributes:
         line: ``() -> text``: the line as it is now.
-        show: ``(step, text in place of the metric)``.
-        log: ``(step, value on meta-validation or None, speed)``.
+        show: ``(status, step, total)``: begin anew, as for another program.
+        log: ``(step, status or None, speed)``: a step is done; a status or a speed that is empty stays as it was.
         stop: ``()``: stop drawing.
     """
 
     line: Callable[[], str]
-    show: Callable[[int, str], None]
-    log: Callable[[int, float | None, str], None]
+    show: Callable[[str, int, int], None]
+    log: Callable[[int, str, str], None]
     stop: Callable[[], None]
 
 
-def track(out: Console, step: int, total: int, metric: str, goal: str, before: Callable[[], str] = str) -> Track:
+def track(out: Console, status: str, step: int, total: int, before: Callable[[], str] = str) -> Track:
     """Draw a line of progress below everything else that is printed; off a terminal draw nothing.
 
     Args:
         out: where to.
+        status: what is being done.
         step: where training begins.
-        total: steps.
-        metric, goal: the metric that chooses, and whether "min" or "max" is better.
+        total: steps; 0 where nothing is trained yet.
         before: text at the line's beginning.
     """
-    reached, status, rate = step, "compiling", ""
-    values: list[float] = []
+    reached, rate = step, ""
     first: tuple[int, float] | None = None
 
     def line() -> str:
         left = seconds_left(reached, total, first, time.monotonic())
-        doing = status if reached < total else f"{status}, testing"
+        doing = f"{status}, testing" if 0 < total <= reached else status
         return progress_line(reached, total, left, doing, rate, out.width, before())
 
-    def show(step: int, text: str) -> None:
-        nonlocal reached, status, rate, first
-        reached, status, rate, first = step, text, "", None
-        values.clear()
+    def show(text: str, step: int, steps: int) -> None:
+        nonlocal reached, total, status, rate, first
+        reached, total, status, rate, first = step, steps, text, "", None
 
-    def log(step: int, value: float | None, speed: str) -> None:
+    def log(step: int, text: str, speed: str) -> None:
         nonlocal reached, status, rate, first
-        reached = max(reached, step)
-        rate = speed or rate
-        if value is not None:
-            values.append(value)
-            status = chosen_by(metric, goal, values)
+        reached, status, rate = max(reached, step), text or status, speed or rate
         first = first or (reached, time.monotonic())
 
-    # Transient: what the last line would say stands in the lines that follow it.
     drawn = Live(
         get_renderable=lambda: Text(line(), no_wrap=True, overflow="crop"),
-        console=out, refresh_per_second=PER_SECOND, redirect_stdout=False, redirect_stderr=False, transient=True,
+        console=out, refresh_per_second=PER_SECOND, transient=True,
+        redirect_stdout=False, redirect_stderr=sys.stderr.isatty(),  # else an error would be written into the line
     )  # fmt: skip
-    if out.is_terminal and step < total:
+    if out.is_terminal:
         drawn.start(refresh=True)
     return Track(line, show, log, drawn.stop)
 
@@ -96,7 +91,7 @@ def progress_line(
     """Write the line of progress; where it does not fit, the rate and then the bar are left out.
 
     Args:
-        done, total: steps.
+        done, total: steps; a total of 0: nothing is trained yet.
         left: seconds; None where that is not known yet.
         status: the metric that chooses, or what is being done.
         rate: the speed.
@@ -108,6 +103,8 @@ def progress_line(
     >>> progress_line(400, 1000, None, "mae 0.8123", "58,312 tasks/s", 50)
     '400/1000 ━━━━━━────────  -:--:-- left  mae 0.8123'
     """
+    if not total:
+        return "  ".join(part for part in (before, status) if part)
     time = "-:--:--" if left is None else str(timedelta(seconds=round(left)))
     steps = "  ".join(part for part in (before, f"{done}/{total}") if part)
     for last in (rate, ""):

@@ -35,6 +35,18 @@ def fold(text: str, width: int) -> str:
     return "\n".join(_folded(text, width, indent=GAP))
 
 
+def fold_beside(name: str, text: str, column: int, width: int) -> list[str]:
+    """Put a text beside a name, or below it where the name is too long; its lines begin in one column.
+
+    >>> fold_beside("rate=0.1", "their size", 12, 80), fold_beside("a_long_name=1", "a text", 6, 80)
+    (['rate=0.1    their size'], ['a_long_name=1', '      a text'])
+    """
+    lines = [" " * column + line for line in _folded(text, width - column)] if text else []
+    if lines and cell_len(name) + GAP <= column:
+        return [name + lines[0][cell_len(name) :], *lines[1:]]
+    return [name, *lines]
+
+
 def lay_out(
     head: Sequence[str],
     body: Sequence[Sequence[str]],

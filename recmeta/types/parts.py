@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
+from recmeta.types.reporting import no_check
 from recmeta.types.tasks import Batch, Features, Problem, Query, Support
 
 Params = PyTree
@@ -149,9 +150,11 @@ class Baseline(NamedTuple):
             of scalars, one for each name in ``grid``.
         rates: whether scores are expected labels; where not, they only rank.
         grid: setting -> the values to try. All combinations are tried on meta-validation, at each support size.
+        check: raises `UserError` where a library that it needs is missing; before anything is loaded.
     """
 
     fit: Callable[[Problem], PyTree]
     predict: Callable[[PyTree, Mapping[str, Array], PRNGKeyArray, Features, Support, Query], Float[Array, "n"]]
     rates: bool
     grid: Mapping[str, Sequence[float]] = MappingProxyType({})
+    check: Callable[[], Any] = no_check
