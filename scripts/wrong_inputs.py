@@ -1,11 +1,11 @@
 """Try wrong command lines, and check how each ends: one or two lines, exit code 2, nothing written.
 
-    python scripts/wrong_inputs.py [--number 300] [--only TEXT] [--verbose]
+    python scripts/wrong_inputs.py [--number 300] [--only TEXT] [--every N] [--verbose]
 
-Right command lines are mutated: typing errors in keys and choices, wrong types and ranges, unknown settings, broken syntax;
-besides there are wrong combinations, missing files, damaged run directories, a full disk and a missing network. All run in
-this process, on a synthetic data set of 60 users. Prints every line that ends otherwise, and the count; exit code 1 if
-there is one.
+Right command lines are mutated: typing errors in keys and choices, wrong types and ranges, unknown settings, broken
+syntax; besides there are wrong combinations, missing files, damaged run directories, a full disk and a missing network.
+All run in this process, on a synthetic data set of 60 users. Prints every line that ends otherwise, and the count; exit
+code 1 if there is one.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ COMBINED = (
     "protocol.order=sometimes", "learner=maml learner.adapts=norm", "learner=maml learner.adapts=prompt",
     "learner=maml freeze=[nothing]", "start=outputs/none", "metrics=[mae,ndcg@50]", "seeds=[]", "seeds=[0,0]",
     "seeds=[-1]", "name=a/b", "name=..", "output=null", "baselines=[ials,nothing]", "baselines=[{_target_: no.where}]",
-    "metrics=[mae,{_target_: no.where}]", "learner._target_=recmeta.learners.nothing", "protocol.candidates.kind=sampled",
+    "metrics=[mae,{_target_: no.where}]", "learner._target_=recmeta.learners.nothing",
+    "protocol.candidates.kind=sampled",
     "dataset=table", "dataset=table dataset.interactions=none.csv", "dataset=table dataset.interactions=/",
     "dataset=table dataset.interactions=FILE dataset.columns.label=nothing",
     "dataset=table dataset.interactions=FILE dataset.columns.label=stars protocol.order=time",
@@ -160,7 +161,8 @@ def missing_value(typed: list[str], rng: random.Random) -> list[str] | None:
 
 
 MUTATORS: tuple[Mutator, ...] = (
-    mistype_key, mistype_choice, wrong_type, wrong_range, not_finite, unknown_key, broken_syntax, deleted, missing_value,
+    mistype_key, mistype_choice, wrong_type, wrong_range, not_finite, unknown_key, broken_syntax, deleted,
+    missing_value,
 )  # fmt: skip
 
 
@@ -263,15 +265,19 @@ def ended(case: Case, folder: Path) -> str:
     case.before(output)
     before = contents(folder)
     out, code = io.StringIO(), 0
-    with mock.patch.object(sys, "argv", ["recmeta", *case.typed, f"output={output}"]):
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), case.around():
-            try:
-                main()
-            except SystemExit as exit:
-                code = int(exit.code or 0)
-            except BaseException:
-                traceback.print_exc()
-                code = 1
+    with (
+        mock.patch.object(sys, "argv", ["recmeta", *case.typed, f"output={output}"]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(out),
+        case.around(),
+    ):
+        try:
+            main()
+        except SystemExit as ending:
+            code = int(ending.code or 0)
+        except BaseException:
+            traceback.print_exc()
+            code = 1
     lines = [line for line in out.getvalue().splitlines() if line.strip()]
     faults = []
     if code != 2:
@@ -299,8 +305,9 @@ def finish_one() -> None:
     with mock.patch.object(sys, "argv", ["recmeta", *FINISHED_LINE, f"output={FINISHED}"]):
         try:
             main()
-        except SystemExit as exit:
-            assert not exit.code
+        except SystemExit as ending:
+            if ending.code:
+                raise
 
 
 def cases(number: int) -> list[Case]:

@@ -58,7 +58,8 @@ def ending(folder: Path, width: int) -> Iterator[str | Text]:
         yield from _table(runs, [_status(folder, run) for run in runs], folder, width)
     else:
         yield from search_lines(found, folder)
-    yield f"tables, figures and verdicts: python -m recmeta.results {folder} --out report"
+    yield "tables, figures and verdicts:"
+    yield f"python -m recmeta.results {folder} --out report"
 
 
 def _search(folder: Path) -> Mapping[str, Any] | None:

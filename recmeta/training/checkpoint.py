@@ -173,10 +173,10 @@ def _check_room(directory: Path, needed: int) -> None:
         UserError: so.
     """
     there = shutil.disk_usage(directory)
-    if 0 < there.total and there.free < needed:  # a file system that counts nothing says 0
+    if there.total > 0 and there.free < needed:  # a file system that counts nothing says 0
         raise UserError(
-            f"no space left for {directory}: a checkpoint needs {needed / 1e6:.1f} MB, and {there.free / 1e6:.1f} MB are "
-            "free; free some, and the same command resumes"
+            f"no space left for {directory}: a checkpoint needs {needed / 1e6:.1f} MB, and {there.free / 1e6:.1f} MB "
+            "are free; free some, and the same command resumes"
         )
 
 

@@ -52,7 +52,7 @@ def test_no_number_and_no_name_is_cut(outputs, make, config, capsys, monkeypatch
     table = lines[: next(at for at, line in enumerate(lines) if line.startswith("best: the best mean"))]
     assert max(map(len, table)) <= width
     words = " ".join(printed.split())
-    assert "…" not in printed.replace(" … ", "")
+    assert "…" not in words.replace(" … ", "")
     for mean in (BASE.mean() - 0.5, BASE.mean()):
         assert re.search(rf"{mean:.3f} \[\d\.\d{{3}}, \d\.\d{{3}}\]", words)
     for name in ("learner=ridge", "learner=maml", "user_item_bias", "popularity"):

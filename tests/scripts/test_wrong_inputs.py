@@ -1,4 +1,4 @@
-"""Wrong command lines end in one or two lines, exit code 2 and nothing written; a sample here, all of them by the script."""
+"""Wrong command lines end in one or two lines, exit code 2, and nothing written."""
 
 import importlib.util
 import sys
