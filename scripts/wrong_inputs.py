@@ -209,14 +209,14 @@ def _beside(own: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def full_disk() -> Iterator[None]:
-    """Let every file be full before it is written."""
+    """Simulate a full disk."""
     with mock.patch("recmeta.runs.files.os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device")):
         yield
 
 
 @contextlib.contextmanager
 def no_network() -> Iterator[None]:
-    """Let no host be found, and no data set be in the cache."""
+    """Simulate a missing network, with an empty cache of data sets."""
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     with tempfile.TemporaryDirectory() as cache, mock.patch("socket.getaddrinfo", side_effect=unknown):
         changed = {"RECMETA_DATA": cache, "WANDB_API_KEY": "0" * 40, "WANDB_MODE": ""}
@@ -225,7 +225,7 @@ def no_network() -> Iterator[None]:
 
 
 def damaged(name: str, content: str) -> Callable[[Path], object]:
-    """Return what damages a file of every run directory in a folder."""
+    """Make a function that copies the finished run to a folder, and damages a file of it."""
 
     def damage(output: Path) -> None:
         shutil.copytree(FINISHED, output)
@@ -311,7 +311,7 @@ def finish_one() -> None:
 
 
 def cases(number: int) -> list[Case]:
-    """All wrong inputs: so many in all."""
+    """List wrong inputs, so many in all."""
     fixed = list(surroundings())
     return [*mutated(max(number - len(fixed), 0)), *fixed][:number]
 

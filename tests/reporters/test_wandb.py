@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from recmeta.reporters.several import compose
 from recmeta.reporters import server
 from recmeta.reporters.server import logged_in, within
+from recmeta.reporters.several import compose
 from recmeta.reporters.wandb import ARTIFACTS, display_name, flattened, wandb
 from recmeta.runs.layout import CHECKPOINTS
 from recmeta.runs.record import record
