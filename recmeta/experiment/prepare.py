@@ -130,6 +130,7 @@ def plan(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool)
     Raises:
         UserError: for anything that can be refused before the data are loaded.
     """
+    schema.check_complete(config)
     parts, digest = make_parts(config), config_hash(config)
     directory = run_directory.place(config, digest)
     previous = run_directory.read(directory, digest)
