@@ -46,7 +46,7 @@ def test_a_refused_sweep_leaves_the_line_of_the_one_before(baselines, monkeypatc
     typed = ["-m", *baselines, f"output={tmp_path}", "name=two", "reporter=quiet"]
     assert call(monkeypatch, *typed, "protocol.seed=0") == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    for wrong in ("protocol.seed=0,x", "learner=maml,mamll", "dataset.users=-1,-2", "foo=1,2"):
+    for wrong in ("protocol.seed=y,x", "learner=maml,mamll", "dataset.users=-1,-2", "foo=1,2"):
         capfd.readouterr()
         assert call(monkeypatch, *typed, wrong) == 2, wrong
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before, wrong
