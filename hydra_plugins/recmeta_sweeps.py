@@ -49,7 +49,8 @@ class FusedLauncher(Launcher):
         from recmeta.sweeps import fused  # here: Hydra imports this module at every start
 
         composed: Any = fused.compose(self.loader.load_sweep_config, self.config, job_overrides, initial_job_idx)
-        values = fused.run_sweep(composed, self.replicas, prune or fused.keep_all)
+        total = self.config.hydra.sweeper.get("trials")  # a search asks for its trials in batches
+        values = fused.run_sweep(composed, self.replicas, prune or fused.keep_all, initial_job_idx, total)
         return [fused.returned(each, value) for each, value in zip(composed, values, strict=True)]
 
 

@@ -19,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from recmeta import cli
 from recmeta.config import schema, typed, versions
 from recmeta.experiment import failures
+from recmeta.runs import directory as run_directory
+from recmeta.sweeps import ending
 
 
 def job(config: DictConfig) -> float | None:
@@ -33,15 +35,18 @@ def job(config: DictConfig) -> float | None:
     overrides: Any = OmegaConf.to_container(hydra_config.overrides.task)  # as typed: unresolved
     multirun = hydra_config.mode == RunMode.MULTIRUN
     plain: Any = {}
+    title = ending.title(hydra_config, overrides) if multirun else ""
     try:
         typed.check_typed(overrides, hydra_config.runtime.choices, multirun=multirun)
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        return experiment.run(plain, overrides, multirun=multirun).get("validation", {}).get("value")
+        if multirun:
+            ending.placed[tuple(overrides)] = run_directory.place(plain)
+        return experiment.run(plain, overrides, multirun=multirun, title=title).get("validation", {}).get("value")
     except Exception as error:
         if failures.is_defect(error) and not multirun:
             raise
         if multirun:
-            failures.record(error, plain, overrides)
+            failures.record(error, plain, overrides, title)
         else:
             failures.failed.append(failures.failure(error))
         return None
@@ -53,10 +58,17 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = cli.overrides_first(typed.plain_values(sys.argv[1:]))
     cli.find_own_components()
-    failures.failed.clear()
+    if "--version" in sys.argv:
+        print(cli.versions_line())
+        return
+    for kept in (failures.failed, failures.made, ending.placed, cli.begun, cli.ended):
+        kept.clear()
     schema.register()
     cli.configure_jax()
     try:
+        if {"-h", "--help"} & set(sys.argv):
+            cli.print_help([text for text in sys.argv[1:] if not text.startswith("-")])
+            return
         versions.main(str(schema.CONF), job)()
     except KeyboardInterrupt:
         failures.say("interrupted; the same command resumes")
@@ -65,7 +77,13 @@ def main() -> None:
         if not cli.is_refusal(error, job):
             raise
         failures.failed[:] = [failures.Failure(failures.explain(error), code=2)]
-    sys.exit(cli.conclude(failures.failed))
+        cli.undo_sweeps()
+    code = cli.conclude(failures.failed)
+    if cli.all_refused():
+        cli.undo_sweeps()
+    else:
+        cli.end_sweeps()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

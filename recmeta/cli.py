@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import platformdirs
@@ -19,10 +21,16 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from recmeta import __version__
+from recmeta.experiment import failures
 from recmeta.experiment.failures import Failure, explain, failed, say
+from recmeta.reporters.console import standard_output, writer
+from recmeta.results.status import sweep_runs
 from recmeta.runs import directory as run_directory
 from recmeta.runs import layout
-from recmeta.runs.files import read_json
+from recmeta.runs.files import one_line, read_json, write
+from recmeta.runs.provenance import PACKAGES
+from recmeta.sweeps import ending
 from recmeta.types import UserError
 
 
@@ -40,6 +48,21 @@ def overrides_first(typed: Sequence[str]) -> list[str]:
     ['learner=maml', 'seeds=[0],[1]', '-m']
     """
     return sorted(typed, key=lambda text: text.startswith("-") or not ("=" in text or text.startswith("~")))
+
+
+def versions_line() -> str:
+    """The versions of recmeta, of Python, and of the packages that numbers depend on."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"recmeta {__version__} (Python {platform.python_version()}, {packages})"
+
+
+def print_help(typed: Sequence[str]) -> None:
+    """Print the help: of the groups that are typed, else of all."""
+    from recmeta.config import help  # here: a run needs none
+
+    out = standard_output()
+    for line in help.page(typed, out.width):
+        print(line)
 
 
 def find_own_components() -> None:
@@ -69,12 +92,81 @@ class AroundSweep(Callback):
         except UserError as error:
             say(explain(error))
             sys.exit(2)
+        keep_sweep(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Collect the failures of other processes from their run directories; a process knows its own."""
+        if config.reporter or "trials" in config.hydra.sweeper:  # reporter=quiet says nothing
+            ended.append(Path(config.hydra.sweep.dir))
         if not failed:
             for output, name in product(_values(config, "output"), _values(config, "name")):
                 failed.extend(recorded(Path(output) / name, Path(config.hydra.sweep.dir)))
+
+
+class Before(NamedTuple):
+    """A folder as it was before a sweep.
+
+    Attributes:
+        line: the line of the sweep before, and its time in nanoseconds; None where there was none.
+        lacking: the folders that are made for this one, the innermost first.
+    """
+
+    line: tuple[bytes, int] | None
+    lacking: Sequence[Path]
+
+
+begun: dict[Path, Before] = {}
+"""The folders of this process's sweeps, by the file of the sweep's line."""
+
+
+def keep_sweep(folder: Path) -> None:
+    """Keep the line of the sweep that a folder holds: Hydra writes the next one over it before it has read that."""
+    path = folder / layout.SWEEP
+    line = (path.read_bytes(), path.stat().st_mtime_ns) if path.is_file() else None
+    begun[path] = Before(line, [each for each in (folder, *folder.parents) if not each.exists()])
+
+
+def undo_sweeps() -> None:
+    """Leave the folders of refused sweeps as they were: none of their runs was begun.
+
+    Folders that were made for nothing but the runs' failures are removed.
+    """
+    for folders in failures.made:
+        run_directory.discard(folders)
+    for path, before in begun.items():
+        if before.line:
+            write(path, before.line[0])
+            os.utime(path, ns=(before.line[1], before.line[1]))
+        else:
+            path.unlink(missing_ok=True)
+        for folder in before.lacking:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
+
+
+def all_refused() -> bool:
+    """Whether all runs of this process's sweep were refused, as errors of the user."""
+    if len(begun) != 1 or not failed or any(failure.code != 2 for failure in failed):
+        return False
+    try:
+        return len(failures.made) == len(failed) == len(sweep_runs(*begun))
+    except UserError:
+        return False
+
+
+ended: list[Path] = []
+"""The folders of the sweeps that ended in this process, but for quiet ones."""
+
+
+def end_sweeps() -> None:
+    """Print the last lines of the sweeps of this process, after all failures."""
+    out = standard_output()
+    for folder in ended:
+        try:
+            for part in ending.ending(folder, out.width):
+                writer(out)(part)
+        except (UserError, OSError) as error:  # the runs are what they are
+            say(f"{folder}: the table of its runs can't be printed ({one_line(error)})")
 
 
 def recorded(folder: Path, sweep: Path) -> Iterator[Failure]:

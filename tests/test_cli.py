@@ -26,6 +26,8 @@ REFUSED = {
     "+learner.foo=1": "learner.foo: ridge has no such setting; it has level_scale, weight_scale",
     "+optimizer.momentun=1": "optimizer.momentun: adam has no such setting; it has learning_rate, b1, ",
     "~learner.level_scale": "learner.level_scale is missing: ridge needs it",
+    "~metric": "metric is missing: leave it as it is, or give it a value",
+    "~steps": "steps is missing",
     "learner=mamll": f"learner=mamll: no such choice; there are {CHOICES}",
     "learner=": f"learner=: no such choice; there are {CHOICES}",
     "learner=null": f"learner=null: no such choice; there are {CHOICES}",

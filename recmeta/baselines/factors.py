@@ -122,25 +122,35 @@ def fit_als(rows: Any, factors: int, penalty: float, confidence: float) -> tuple
 
     Reference: Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, ICDM 2008, equation 3.
     """
-    try:
-        from implicit.als import AlternatingLeastSquares
-    except ModuleNotFoundError:
-        raise UserError("baselines=ials needs the package implicit: pip install 'recmeta[baselines]'") from None
-    except ImportError as error:
-        remedy = "apt-get install libgomp1" if "libgomp" in str(error) else "pip install --force-reinstall implicit"
-        raise UserError(f"baselines=ials: implicit is installed but can't be loaded ({error}): {remedy}") from error
+    library = _implicit()
     from scipy.sparse import csr_matrix
     from threadpoolctl import threadpool_limits
 
     # One BLAS thread: implicit runs a thread per core, each of which calls BLAS.
     with threadpool_limits(1, "blas"):
-        model: Any = AlternatingLeastSquares(
+        model: Any = library.AlternatingLeastSquares(
             factors=factors, regularization=penalty, alpha=confidence, iterations=SWEEPS, use_cg=False, random_state=0
         )
         likes: Any = csr_matrix(rows)
         model.fit(likes, show_progress=False)
         users = model.recalculate_user(np.arange(rows.shape[0]), likes)
     return model.item_factors, users
+
+
+def _implicit() -> Any:
+    """Import the library.
+
+    Raises:
+        UserError: it is not installed, or can't be loaded.
+    """
+    try:
+        from implicit import als
+    except ModuleNotFoundError:
+        raise UserError("baselines=ials needs the package implicit: pip install 'recmeta[baselines]'") from None
+    except ImportError as error:
+        remedy = "apt-get install libgomp1" if "libgomp" in str(error) else "pip install --force-reinstall implicit"
+        raise UserError(f"baselines=ials: implicit is installed but can't be loaded ({error}): {remedy}") from error
+    return als
 
 
 def _predict_als(state: Als, settings, key, context, support, query) -> Float[Array, "n"]:
@@ -161,7 +171,7 @@ def _predict_als(state: Als, settings, key, context, support, query) -> Float[Ar
     return item[query.x["id"]] @ user
 
 
-ials = Baseline(_fit_als, _predict_als, rates=False, grid=GRID)
+ials = Baseline(_fit_als, _predict_als, rates=False, grid=GRID, check=_implicit)
 """Weighted factorisation of likes, the new user folded in; it ranks, and predicts no label.
 
 Reference: Hu, Koren and Volinsky, ICDM 2008, equations 3 and 4; Rendle et al., Revisiting the performance of iALS on

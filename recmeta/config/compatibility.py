@@ -108,6 +108,21 @@ def check_augmentation(augmentation: Augmentation, problem: Problem) -> None:
         raise UserError("augmentation: it must return a batch of the shapes and dtypes that it is given")
 
 
+def check_adaptation(learner: Learner, shapes: Params, problem: Problem) -> None:
+    """Refuse a learner that cannot adapt the model, as to a part that the model lacks; nothing is computed.
+
+    Args:
+        learner: the run's.
+        shapes: of its parameters.
+        problem: whose tasks it adapts to.
+
+    Raises:
+        UserError: naming the setting.
+    """
+    task = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), problem.validation.task)
+    jax.eval_shape(learner.adapt, shapes, task.context, task.support)
+
+
 def check_batch(
     make: Callable[[Objective], Learner], objective: Objective, problem: Problem, shapes: Params
 ) -> list[str]:

@@ -145,7 +145,7 @@ def make_baselines(values: Sequence[Any]) -> dict[str, Baseline]:
     A block's target returns a `Baseline`; its name is the target's, followed by its settings: ``always(value=3)``.
 
     Raises:
-        UserError: for what is neither, and where two have one name.
+        UserError: for what is neither, where two have one name, and where a library that one needs is missing.
     """
     _check_distinct(
         "baselines", [called(value) for value in values if is_block(value)], (*BASELINES, *COMBINED, LEARNER)
@@ -157,6 +157,8 @@ def make_baselines(values: Sequence[Any]) -> dict[str, Baseline]:
     combining = [name for name, each in made.items() if each.combines]
     if combining and not any(each.rates for each in made.values() if not each.combines):
         raise UserError(f"baselines: {combining[0]} combines others that predict labels; name some beside it")
+    for baseline in made.values():
+        baseline.check()
     return made
 
 

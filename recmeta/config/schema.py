@@ -94,6 +94,16 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+def check_complete(config: Mapping[str, Any]) -> None:
+    """Refuse a config that lacks a root key, as ``~metric`` leaves it.
+
+    Raises:
+        UserError: naming the key.
+    """
+    if lacking := [each.name for each in fields(Root) if each.name not in config]:
+        raise UserError(f"{lacking[0]} is missing: leave it as it is, or give it a value")
+
+
 def check(config: Mapping[str, Any]) -> None:
     """Refuse keys that are none of the root's, and scalars that are out of range.
 

@@ -6,6 +6,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -32,12 +33,23 @@ class Failure(NamedTuple):
 failed: list[Failure] = []
 """The failures of this process."""
 
+made: list[list[Path]] = []
+"""The folders that were made for them, and for nothing else; of each run, from `recmeta.runs.directory.make`."""
 
-def record(error: Exception, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Record that a run of a sweep failed: print it, and write it where the run would be."""
+
+def record(error: Exception, config: Mapping[str, Any], overrides: Sequence[str], title: str = "") -> None:
+    """Record that a run of a sweep failed: print it, and write it where the run would be.
+
+    Args:
+        error: why it failed.
+        config, overrides: of the run.
+        title: its name on the screen; the overrides by default.
+    """
+    before = failed[-1].line if failed else ""
     failed.append(failure(error))
-    say(f"{' '.join(overrides)}: {failed[-1].line}")
-    run_directory.record_failure(config, overrides, error, failed[-1].code)
+    if failed[-1].line != before:  # a setting that is wrong in all runs is one line
+        say(f"{title or ' '.join(overrides)}: {failed[-1].line}")
+    made.append(run_directory.record_failure(config, overrides, error, failed[-1].code))
 
 
 def is_defect(error: BaseException) -> bool:

@@ -40,6 +40,7 @@ class Training(NamedTuple):
         step: how many steps of it are done.
         save: ``(step, progress)``, of all replicas that there were at the start.
         where: the folder that ``save`` writes to.
+        messages: lines for the user.
     """
 
     learner: MakeLearner
@@ -49,6 +50,7 @@ class Training(NamedTuple):
     step: int
     save: Callable[[int, PyTree], None]
     where: Path
+    messages: Sequence[str] = ()
 
 
 def begin(
@@ -66,8 +68,14 @@ def begin(
     if prepared.start:
         params = warm_start.replace_params(prepared.start, progress.state.params, seeds)
         progress = progress_from(params, progress, prepared.optimizer, numbers)
-    progress, step = checkpoints.restore(progress) or (progress, 0)
-    return Training(prepared.learner, prepared.optimizer, numbers, progress, step, checkpoints.save, where)
+    found = checkpoints.restore(progress) or checkpoint.Restored(progress, 0, ())
+    messages = [
+        f"the checkpoint of step {step} in {where} can't be read: training resumes from step {found.step}"
+        for step in found.damaged
+    ]
+    return Training(
+        prepared.learner, prepared.optimizer, numbers, found.state, found.step, checkpoints.save, where, messages
+    )
 
 
 def replicas(runs: Sequence[PlannedRun]) -> tuple[Numbers, list[int]]:

@@ -131,6 +131,7 @@ def plan(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool)
     Raises:
         UserError: for anything that can be refused before the data are loaded.
     """
+    schema.check_complete(config)
     parts, digest = make_parts(config), config_hash(config)
     directory = run_directory.place(config, digest)
     previous = run_directory.read(directory, digest)
@@ -168,6 +169,7 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     if learner:
         made = learner(parts.numbers, constants)
         shapes = jax.eval_shape(made.init, jax.random.key(0))
+        compatibility.check_adaptation(made, shapes, problem)
         unused = [*compatibility.unused_parts(shapes), *made.ignores]
         said = list(made.notes)
         hashes |= {"constants": hash_constants(constants)} if constants else {}

@@ -23,6 +23,7 @@ from recmeta.experiment.prepare import PlannedRun, Prepared, hashes, load, plan,
 from recmeta.experiment.summary import Learned, baseline_lines, goals, maps_report, summarise, validation, verdict_lines
 from recmeta.features import transform
 from recmeta.reporters.several import compose
+from recmeta.results.labels import choice
 from recmeta.runs import directory as run_directory
 from recmeta.runs import layout, provenance
 from recmeta.runs.files import disk_errors, to_json, write
@@ -34,7 +35,7 @@ from recmeta.training.devices import on_one_device
 from recmeta.types import Diverged, Numbers, Params, Reporter, Run, UserError
 
 
-def run(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool = False) -> Summary:
+def run(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool = False, title: str = "") -> Summary:
     """Run an experiment, skip it where it is done, or resume it where it was interrupted.
 
     Both only where the data and the split are those that it was started with; ``force=true`` discards what is there.
@@ -43,17 +44,19 @@ def run(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool =
         config: resolved, as plain values.
         overrides: what was typed.
         multirun: whether this is one run of a sweep.
+        title: its name on the console; the experiment's by default.
 
     Raises:
         UserError: for anything the user can put right; before training, nothing is written then.
     """
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
     planned = plan(config, overrides, multirun=multirun)
+    reporter = reporter_of(planned)
+    reporter.note(f"{title or config['name']}: {about(config, title)}: reading the data and building the model")
     prepared = prepare(planned, *load(planned.parts))
     there = status(planned, prepared, planned.previous)
     if there.summary is not None:
         skipped = f"already done, skipped: {planned.directory} (force=true runs it again)"
-        reporter = reporter_of(planned)
         for line in (skipped, *there.messages, *verdict_lines(there.summary)):
             reporter.note(line)
         return there.summary
@@ -61,6 +64,12 @@ def run(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool =
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
+
+
+def about(config: Mapping[str, Any], title: str) -> str:
+    """The choices that a run is mostly of, as they are typed, less those that its title has."""
+    choices = [f"{group}={choice(config[group])}" for group in ("dataset", "protocol", "learner")]
+    return " ".join(text for text in choices if text not in title.split())
 
 
 def run_block(
@@ -88,13 +97,16 @@ def run_block(
         Exception: what else fails for all of them.
     """
     block = Block({}, {})
+    made: dict[int, list[Path]] = {}
     with ExitStack() as stack:
-        fresh = open_runs(runs, prepared, block, stack)
+        # Called when all else is closed.
+        stack.callback(lambda: discard_refused(runs, block, made))
+        fresh = open_runs(runs, prepared, block, stack, made)
         # Closed last, and told of any error, that of closing the checkpoints included.
         stack.push(lambda kind, error, trace: close_all(block, error))
         if block.open:
             training = begin(runs, prepared, checkpoints, fresh, stack)
-            for_each(block, lambda one: start(one, prepared, training.step if training else 0))
+            for_each(block, lambda one: start(one, prepared, training))
             train_and_test(block, prepared, training, cost_shares(clock, compiled, len(runs)), prune)
     return [block.outcomes[place] for place in range(len(runs))]
 
@@ -129,8 +141,26 @@ def reporter_of(planned: PlannedRun) -> Reporter:
     return compose(record(), *(make() for make in planned.parts.reporters))
 
 
-def open_runs(runs: Sequence[PlannedRun], prepared: Prepared, block: Block, stack: ExitStack) -> bool:
-    """Lock and open pending runs. Returns whether to discard old checkpoints."""
+def discard_refused(runs: Sequence[PlannedRun], block: Block, made: Mapping[int, Sequence[Path]]) -> None:
+    """Remove the directories of runs that were refused before their first step: nothing is left of them."""
+    for place, folders in made.items():
+        refused = isinstance(outcome := block.outcomes.get(place), UserError) and not isinstance(outcome, Diverged)
+        log = runs[place].directory / layout.METRICS
+        if refused and not (log.exists() and log.stat().st_size):
+            run_directory.discard(folders)
+
+
+def open_runs(
+    runs: Sequence[PlannedRun], prepared: Prepared, block: Block, stack: ExitStack, made: dict[int, list[Path]]
+) -> bool:
+    """Lock and open pending runs. Returns whether to discard old checkpoints.
+
+    Args:
+        runs, prepared: to be run.
+        block: gets the open ones, and the outcomes of the others.
+        stack: holds their locks.
+        made: gets the folders that are made for each.
+    """
     fresh, first = False, 0
     for place, planned in enumerate(runs):
         replicas = slice(first, first + len(planned.settings.seeds))
@@ -141,7 +171,8 @@ def open_runs(runs: Sequence[PlannedRun], prepared: Prepared, block: Block, stac
                 block.outcomes[place] = there.summary
                 continue
             reporter = reporter_of(planned)
-            run_directory.make(planned.directory)
+            reporter.check()
+            made[place] = run_directory.make(planned.directory)
             with ExitStack() as lock:
                 unlocked = lock.enter_context(run_directory.locked(planned.directory))
                 # Read again under the lock: until now, another process may have run it.
@@ -159,17 +190,17 @@ def open_runs(runs: Sequence[PlannedRun], prepared: Prepared, block: Block, stac
     return fresh
 
 
-def start(one: OpenRun, prepared: Prepared, step: int) -> None:
+def start(one: OpenRun, prepared: Prepared, training: Training | None) -> None:
     """Start a run's reporter, and note all that the user should know before the numbers."""
     run, settings = one.run, one.run.settings
     about = Run(
         name=settings.name, directory=run.directory, config=run.config, overrides=run.overrides,
         hashes=one.provenance["hashes"], seeds=settings.seeds, steps=settings.steps if prepared.learner else 0,
-        step=step, provenance=one.provenance, multirun=run.multirun, goals=goals(run.parts),
+        step=training.step if training else 0, provenance=one.provenance, multirun=run.multirun, goals=goals(run.parts),
         metric=run.parts.metric.name,
     )  # fmt: skip
     one.reporter.start(about)
-    for line in (*one.messages, *notes(run, prepared)):
+    for line in (*one.messages, *(training.messages if training else ()), *notes(run, prepared)):
         one.reporter.note(line)
 
 
@@ -232,6 +263,8 @@ def train_and_test(
             progress = jax.tree.map(checkpoint.to_numpy, training.progress)
     if not block.open:
         return
+    if training is None:
+        for_each(block, tell_of_baselines)
     reference = prepared.reference()
 
     def finish(one: OpenRun) -> Summary:
@@ -256,6 +289,11 @@ def train_and_test(
         return summary
 
     for_each(block, finish)
+
+
+def tell_of_baselines(one: OpenRun) -> None:
+    """Note that the baselines are tuned: without a learner nothing else is seen meanwhile."""
+    one.reporter.note("tuning and testing the baselines")
 
 
 def save_own(progress: Progress, one: OpenRun) -> None:

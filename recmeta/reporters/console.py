@@ -1,20 +1,23 @@
-"""Report on the console: a progress bar on a terminal, plain lines elsewhere, and tables at the end."""
+"""Report on the console: a line of progress on a terminal, plain lines elsewhere, and tables at the end."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from recmeta.reporters import tables
+from recmeta.reporters.progress import Track, chosen_by, track
+from recmeta.results.labels import choice
+from recmeta.results.screen import fold, has_width
+from recmeta.runs.layout import LEARNER
 from recmeta.types import Reporter, Run, UserError
 
 WIDTH = 120
@@ -30,45 +33,41 @@ def console(screen: Console | None = None) -> Reporter:
     Args:
         screen: where to print; None for standard output.
     """
-    out = screen or _standard_output()
+    out = screen or standard_output()
     run: Run | None = None
-    bar: Progress | None = None
+    bar: Track | None = None
     reached = 0
     began = 0.0
+    values: list[float] = []
 
-    show = partial(_print, out)
-
-    def say(text: str) -> None:
-        # Verbatim: a note such as "seeds=[0,1]" is no markup, and a path must not be broken.
-        show(text, markup=False, highlight=False, soft_wrap=True)
+    say = writer(out)
 
     def start(started: Run) -> None:
         nonlocal run, bar, reached, began
         run, reached, began = started, started.step, time.monotonic()
         say(f"{run.name}: {_short(run.directory)}" + (f", resumed at step {run.step}" if run.step else ""))
-        if out.is_terminal and run.steps > run.step:
-            bar = _progress_bar(out)
-            bar.add_task("train", total=run.steps, completed=run.step, metrics="compiling", rate="")
-            bar.start()
+        bar = track(out, "compiling", run.step, run.steps) if run.steps > run.step else None
 
     def log(step: int, split: str, metrics: Mapping[str, Sequence[float]]) -> None:
         nonlocal reached
         assert run is not None
         reached = max(reached, step)
-        text = "  ".join(f"{name} {np.mean(values):.4g}" for name, values in metrics.items() if name != RATE)
         rate = _rate(metrics, reached - run.step, time.monotonic() - began)
-        if bar is None:
+        if not out.is_terminal:
+            text = "  ".join(f"{name} {np.mean(values):.4g}" for name, values in metrics.items() if name != RATE)
             say(f"step {step}/{run.steps}  {split}  {text}  ({rate})")
-        else:
-            bar.update(bar.task_ids[0], completed=reached, rate=rate)
-            if split == "validation":
-                bar.update(bar.task_ids[0], metrics=text)
+        elif bar and split == "train":
+            bar.log(step, "", rate)
+        elif bar and run.metric in metrics:
+            values.append(float(np.mean(metrics[run.metric])))
+            bar.log(step, chosen_by(run.metric, run.goals.get(run.metric, ""), values), "")
 
     def finish(summary: Mapping[str, Any], task_scores: Any, provenance: Mapping[str, Any]) -> None:
         assert run is not None
         stop()
-        for part in tables.report(summary):
-            say(part) if isinstance(part, str) else show(part)
+        learner = choice(run.config["learner"]) if run.config.get("learner") else LEARNER
+        for part in tables.report(summary, out.width, learner):
+            say(part)
         say(f"run directory: {_short(run.directory)}")
 
     def stop() -> None:
@@ -85,11 +84,24 @@ def console(screen: Console | None = None) -> Reporter:
     return Reporter(start=start, note=say, log=log, finish=finish, close=close)
 
 
-def _print(out: Console, part: Any, **how: Any) -> None:
-    try:
-        out.print(part, **how)
-    except OSError as error:
-        raise UserError(f"the console can't be written ({error.strerror}); reporter=quiet does without") from error
+def writer(out: Console) -> Callable[[Text | str], None]:
+    """Make a function that prints lines and tables verbatim.
+
+    A note such as "seeds=[0,1]" is no markup, and neither a path nor a number is broken. A terminal's lines are folded
+    between words; elsewhere a line stays a line, for whatever reads it.
+
+    Args:
+        out: where to; it raises `UserError` where that can't be written, as on a full disk.
+    """
+
+    def write(part: Text | str) -> None:
+        folded = fold(part, out.width) if isinstance(part, str) and has_width(out) else part
+        try:
+            out.print(folded, markup=False, highlight=False, soft_wrap=True)
+        except OSError as error:
+            raise UserError(f"the console can't be written ({error.strerror}); reporter=quiet does without") from error
+
+    return write
 
 
 class _Screen(Console):
@@ -103,21 +115,10 @@ class _Screen(Console):
         print("recmeta: nothing reads standard output any more; the run goes on", file=sys.stderr)
 
 
-def _standard_output() -> Console:
+def standard_output() -> Console:
+    """Standard output, `WIDTH` wide where it has no width of its own."""
     out = _Screen()
     return out if out.is_terminal or "COLUMNS" in os.environ else _Screen(width=WIDTH)
-
-
-def _progress_bar(out: Console) -> Progress:
-    columns = (
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[metrics]}", markup=False),
-    )
-    # Twice a second: the drawing thread takes its time from the training thread.
-    return Progress(*columns, console=out, refresh_per_second=2)
 
 
 def _rate(metrics: Mapping[str, Sequence[float]], steps: int, seconds: float) -> str:

@@ -30,6 +30,5 @@ def compose(*reporters: Reporter) -> Reporter:
         if first is not None:
             raise first
 
-    return Reporter(
-        start=call_of("start"), note=call_of("note"), log=call_of("log"), finish=call_of("finish"), close=close
-    )
+    calls = {name: call_of(name) for name in ("start", "note", "log", "finish", "check")}
+    return Reporter(**calls, close=close)

@@ -1,25 +1,27 @@
-"""A run's summary as rich tables and lines: scores, effect of adaptation, verdict, speed."""
+"""A run's summary as tables and lines: scores, effect of adaptation, verdict, speed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.table import Table
+from rich.text import Text
 
-from recmeta.runs.layout import ADAPTATION_ERRORS, adaptation_error
+from recmeta.results.screen import lay_out
+from recmeta.runs.layout import ADAPTATION_ERRORS, LEARNER, adaptation_error
 
 MISSING = "—"
 MOST_STEPS = 8
 """Most columns of the adaptation table; more inner steps are evenly thinned."""
 
 
-def report(summary: Mapping[str, Any]) -> Iterator[Table | str]:
+def report(summary: Mapping[str, Any], width: int, learner: str = LEARNER) -> Iterator[Text | str]:
     """Yield the tables and lines of a finished run, in reading order.
 
     Args:
         summary: contents of ``summary.json``, and optionally ``attainable``: ``{metric: best possible value}``.
+        width: columns that a table may take.
+        learner: the learner's name in tables and verdicts.
     """
     metric = summary["metric"]
     scenarios = sorted(summary["scores"], key=lambda scenario: scenario != metric["scenario"])
@@ -27,12 +29,15 @@ def report(summary: Mapping[str, Any]) -> Iterator[Table | str]:
         known = {"attainable": summary.get("attainable") or {}} | bound_rows(
             summary.get("bounds", {}).get(scenario, {})
         )
-        yield score_table(scenario, summary["scores"][scenario], metric, known)
+        yield ""
+        yield scenario
+        yield score_table(summary["scores"][scenario], metric, known, width, learner)
+        yield f"best {metric['name']} first ({better(metric)} is better); ± is half the 95 % interval"
         if found := summary.get("adaptation", {}).get(scenario):
-            yield adaptation_table(scenario, found)
+            yield from ("", adaptation_title(scenario, found), adaptation_table(found, width))
             yield adaptation_line(scenario, found)
         if verdict := summary.get("verdict", {}).get(scenario):
-            yield f"{scenario}: {verdict['text']}"
+            yield f"{scenario}: {learner}: {verdict['text']}"
     yield speed_line(summary.get("speed", {}))
 
 
@@ -44,19 +49,26 @@ def bound_rows(bounds: Mapping[str, Mapping[str, float | None]]) -> dict[str, di
     }
 
 
+def better(metric: Mapping[str, Any]) -> str:
+    """The better direction of a metric, in words."""
+    return "higher" if metric["goal"] == "max" else "lower"
+
+
 def score_table(
-    scenario: str,
     scores: Mapping[str, Any],
     metric: Mapping[str, Any],
     known: Mapping[str, Mapping[str, float | None]],
-) -> Table:
+    width: int,
+    learner: str = LEARNER,
+) -> Text:
     """A scenario's methods, the best first by the headline metric; methods without it come last.
 
     Args:
-        scenario: the title.
         scores: of each method.
         metric: the headline metric, with its goal.
         known: rows below the methods: values known without measurement.
+        width: columns that a table may take.
+        learner: the learner's name.
     """
     headline, sign = metric["name"], -1 if metric["goal"] == "max" else 1
     names = dict.fromkeys([headline, *(name for method in scores.values() for name in method)])
@@ -65,41 +77,36 @@ def score_table(
         mean = scores[method].get(headline, {}).get("mean")
         return (mean is None, 0.0 if mean is None else sign * mean)
 
-    better = "higher" if sign < 0 else "lower"
-    table = Table(
-        title=scenario,
-        caption=f"best {headline} first ({better} is better); ± is half the 95 % interval",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
-    )
-    table.add_column("method", no_wrap=True)
-    for name in [*names, "tasks", "seeds"]:
-        table.add_column(name, justify="right")
+    body, styles = [], {}
     for method in sorted(scores, key=rank):
         found = scores[method]
         counts = [str(max((score.get(of) or 0 for score in found.values()), default=0)) for of in ("tasks", "seeds")]
-        cells = [score_cell(found.get(name)) for name in names]
-        table.add_row(method, *cells, *counts, style="bold" if method == "model" else None)
-    table.add_section()
+        if method == LEARNER:
+            styles[len(body)] = "bold"
+        named = learner if method == LEARNER else method
+        body.append([named, *(score_cell(found.get(name)) for name in names), *counts])
     for row, values in known.items():
         if any(values.get(name) is not None for name in names):
-            table.add_row(row, *(number(values.get(name)) for name in names), style="dim")
-    return table
+            styles[len(body)] = "dim"
+            body.append([row, *(number(values.get(name)) for name in names), "", ""])
+    head = ["method", *names, "tasks", "seeds"]
+    return lay_out(head, body, ["l", *"r" * (len(head) - 1)], width, styles=styles)
 
 
-def adaptation_table(scenario: str, found: Mapping[str, Any]) -> Table:
+def adaptation_title(scenario: str, found: Mapping[str, Any]) -> str:
+    """The title of the adaptation table."""
+    return f"{scenario}: {ADAPTATION_ERRORS[adaptation_error(found)[0]]} by shots and inner steps"
+
+
+def adaptation_table(found: Mapping[str, Any], width: int) -> Text:
     """The error by support size (rows) and inner steps taken (columns)."""
-    key, by_shots = adaptation_error(found)
-    title = f"{scenario}: {ADAPTATION_ERRORS[key]} by shots and inner steps"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("shots \\ steps", justify="right")
     columns = spread(range(len(found["steps"])), MOST_STEPS)
-    for column in columns:
-        table.add_column(str(found["steps"][column]), justify="right")
-    for shots, errors in zip(found["shots"], by_shots, strict=True):
-        table.add_row(str(shots), *(number(errors[column]) for column in columns))
-    return table
+    head = ["shots \\ steps", *(str(found["steps"][column]) for column in columns)]
+    body = [
+        [str(shots), *(number(errors[column]) for column in columns)]
+        for shots, errors in zip(found["shots"], adaptation_error(found)[1], strict=True)
+    ]
+    return lay_out(head, body, "r" * len(head), width)
 
 
 def adaptation_line(scenario: str, found: Mapping[str, Any]) -> str:

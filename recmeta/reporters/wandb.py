@@ -6,32 +6,34 @@
 
 from __future__ import annotations
 
-import netrc
 import os
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from recmeta.reporters import environment
+from recmeta.reporters.server import PATIENCE, choose_mode, give_up
+from recmeta.results.labels import choice
 from recmeta.runs import layout
-from recmeta.runs.files import plain, read_metrics
+from recmeta.runs.files import one_line, plain, read_metrics
+from recmeta.runs.hashing import WITHOUT_EFFECT
 from recmeta.runs.layout import ADAPTATION_ERRORS, adaptation_error
 from recmeta.types import Pruned, Reporter, Run, UserError
 
-MODES = ("online", "offline", "disabled")
 ARTIFACTS: Mapping[str, str] = {"task_scores": layout.TASK_SCORES, "checkpoint": layout.CHECKPOINTS}
 """Artifacts of a run directory: their type, and their path in it."""
 
 PROJECT = "recmeta"
 """The W&B project where nobody names one."""
 
-# Keys were issued for this host before the client's default address changed; the client still accepts them.
-_OLDER_HOST = "api.wandb.ai"
+NAME = 100
+"""Most characters of a W&B run's name before its hash: W&B takes 128."""
 
 
+# Long: the calls of a reporter share its open run.
 def wandb(
     *,
     project: str | None = None,
@@ -47,26 +49,33 @@ def wandb(
         project: the W&B project; None: the value of ``WANDB_PROJECT``, else recmeta.
         entity: user or team; None for the user's default.
         mode: online, offline or disabled. None: the value of ``WANDB_MODE``; else online where an API key is found
-            (environment, W&B settings, netrc), else offline.
-        tags: of the W&B run; without any, those of ``WANDB_TAGS``.
+            (environment, W&B settings, netrc), else offline; see `recmeta.reporters.server.choose_mode`.
+        tags: of the W&B run, or those of ``WANDB_TAGS``, besides the choices that tell runs apart, as ``learner=maml``.
         notes: of the W&B run; None: the value of ``WANDB_NOTES``, else the overrides.
         artifacts: parts of the run directory to upload.
 
     Raises:
-        UserError: the mode is unknown, or W&B cannot be reached.
+        UserError: the mode is unknown, or online is asked for and W&B cannot be used.
     """
     run: Run | None = None
     live: Any = None
     defined: set[str] = set()
+    chosen = ""
+
+    def check() -> None:
+        nonlocal chosen
+        chosen = choose_mode(mode)
 
     def start(started: Run) -> None:
         nonlocal run, live
         run = started
-        chosen = _mode(mode)
+        if not chosen:
+            check()
         if chosen == "disabled":
             return
         defined.clear()
-        live = _begin(run, chosen, project=project, entity=entity, tags=tuple(tags), notes=notes)
+        about = {"project": project, "entity": entity, "tags": tags, "notes": notes}
+        live = _open(run, chosen, mode, about)
         live.define_metric("step", hidden=True)
         for line in _earlier(run):
             log(line.pop("step"), line.pop("split"), line)
@@ -82,7 +91,8 @@ def wandb(
     def finish(summary: Mapping[str, Any], task_scores: Any, provenance: Mapping[str, Any]) -> None:
         if live is None or run is None:
             return
-        _send_results(live, summary, {kind: run.directory / ARTIFACTS[kind] for kind in artifacts})
+        paths = {kind: run.directory / ARTIFACTS[kind] for kind in artifacts}
+        _send_results(live, summary, f"{run.name}-{run.hashes['config'][:8]}", paths)
 
     def close(error: BaseException | None) -> None:
         nonlocal live
@@ -90,7 +100,7 @@ def wandb(
         if ending is not None:
             ending.finish(exit_code=0 if error is None or isinstance(error, Pruned) else 1)
 
-    return Reporter(start=start, note=lambda text: None, log=log, finish=finish, close=close)
+    return Reporter(start=start, note=lambda text: None, log=log, finish=finish, close=close, check=check)
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -108,64 +118,55 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield f"{prefix}{name}", value
 
 
-def logged_in(base_url: str) -> bool:
-    """Whether netrc holds a key for this W&B server. Asks neither the user nor the network.
+def display_name(run: Run) -> str:
+    """The name of a run in W&B's list: learner, settings, and the config's hash."""
+    own = [text for text in run.overrides if not text.startswith(("learner=", *(f"{key}=" for key in WITHOUT_EFFECT)))]
+    learner = choice(run.config.get("learner"))
+    return f"{textwrap.shorten(' '.join([learner, *own]), NAME, placeholder=' …')} {run.hashes['config'][:8]}"
+
+
+def _tags(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The choices that distinguish runs; W&B takes tags of up to 64 characters."""
+    groups = ("learner", "dataset", "protocol", "encoder", "objective")
+    return tuple(f"{group}={choice(config[group])}"[:64] for group in groups if group in config)
+
+
+def _open(run: Run, chosen: str, configured: str | None, about: Mapping[str, Any]) -> Any:
+    """Open a W&B run; offline where it can't be opened online, unless the config asks for that.
 
     Raises:
-        UserError: the file cannot be parsed.
+        UserError: it can't be opened.
     """
-    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    if not path.is_file():
-        return False
-    hosts = {urlsplit(base_url).netloc} | (set() if "WANDB_BASE_URL" in os.environ else {_OLDER_HOST})
     try:
-        return not hosts.isdisjoint(netrc.netrc(path).hosts)
-    except netrc.NetrcParseError as error:
-        raise UserError(f"{path} cannot be read ({error}): put it right, or set WANDB_MODE=offline") from error
-
-
-def _mode(configured: str | None) -> str:
-    chosen = configured or os.environ.get("WANDB_MODE")
-    if chosen:
-        if chosen not in MODES:
-            raise UserError(
-                f"the W&B mode is one of {', '.join(MODES)}, not {chosen!r} (reporter.wandb.mode, WANDB_MODE)"
-            )
-        return chosen
-    import wandb as client
-
-    settings = client.setup().settings
-    known = settings.api_key or settings.identity_token_file or logged_in(settings.base_url)
-    return "online" if known else "offline"
+        return _begin(run, chosen, **about)
+    except Exception as error:  # the client raises errors of many kinds, a StopIteration among them
+        reason = one_line(error) or type(error).__name__
+        if chosen == "offline":
+            raise UserError(f"Weights & Biases cannot be used ({reason}): set WANDB_MODE=disabled") from error
+        give_up(configured, reason)
+        return _begin(run, "offline", **about)
 
 
 def _begin(
-    run: Run, mode: str, *, project: str | None, entity: str | None, tags: tuple[str, ...], notes: str | None
+    run: Run, mode: str, *, project: str | None, entity: str | None, tags: Sequence[str], notes: str | None
 ) -> Any:
     import wandb as client  # here, since it takes half a second and not every run reports to it
 
     own = {
-        "project": PROJECT, "name": f"{run.name}-{run.hashes['config'][:8]}", "group": run.name,
+        "project": PROJECT, "name": display_name(run), "group": run.name,
         "job_type": "sweep" if run.multirun else "train", "notes": " ".join(run.overrides), "tags": (),
         "dir": run.directory,
     }  # fmt: skip
     chosen = environment.settings({"project": project, "tags": tags, "notes": notes}, own, os.environ)
-
-    try:
-        return client.init(
-            mode=mode,  # pyright: ignore[reportArgumentType]
-            entity=entity,
-            **chosen,
-            config={**plain(run.config), "hashes": dict(run.hashes), "provenance": plain(run.provenance)},
-            # Several runs may be open in one process (a fused sweep), and none may end another.
-            reinit="create_new",
-            settings=client.Settings(silent=True, console="off"),
-        )
-    except client.Error as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"Weights & Biases cannot be used ({reason}): set WANDB_MODE=offline to go on without"
-        ) from error
+    return client.init(
+        mode=mode,  # pyright: ignore[reportArgumentType]
+        entity=entity,
+        **{**chosen, "tags": (*chosen["tags"], *_tags(run.config))},
+        config={**plain(run.config), "hashes": dict(run.hashes), "provenance": plain(run.provenance)},
+        # Several runs may be open in one process (a fused sweep), and none may end another.
+        reinit="create_new",
+        settings=client.Settings(silent=True, console="off", init_timeout=PATIENCE),
+    )
 
 
 def _series(split: str, metrics: Mapping[str, Sequence[float]], seeds: Sequence[int]) -> Iterator[tuple[str, float]]:
@@ -187,13 +188,13 @@ def _earlier(run: Run) -> list[dict[str, Any]]:
     return [line for line in read_metrics(run.directory) if line["step"] <= run.step] if run.step else []
 
 
-def _send_results(live: Any, summary: Mapping[str, Any], artifacts: Mapping[str, Path]) -> None:
+def _send_results(live: Any, summary: Mapping[str, Any], name: str, artifacts: Mapping[str, Path]) -> None:
     """Send the summary, the score table, pictures of adaptation, and artifacts by their type."""
     live.summary.update(dict(flattened(summary)))
     pictures = dict(_pictures(summary.get("adaptation", {}), Path(live.dir)))
     live.log({"score_table": _table(summary["scores"]), **pictures})
     for kind, path in artifacts.items():
-        live.log_artifact(_artifact(kind, live.name, path))
+        live.log_artifact(_artifact(kind, name, path))
 
 
 def _summarised(name: str, goals: Mapping[str, str]) -> str | None:

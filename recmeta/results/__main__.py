@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import io
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +15,19 @@ from rich.console import Console
 from recmeta.results import render, status
 from recmeta.results.grids import Report, missing_lines
 from recmeta.results.judging import Judging
+from recmeta.results.latex import Style, check, read_names
 from recmeta.results.ranks import rankings
 from recmeta.results.runs import find
+from recmeta.results.screen import fold, has_width
 from recmeta.results.tables import tabulate
-from recmeta.results.write import FILES, PAGE, write
+from recmeta.results.write import FILES, LATEX, PAGE, TABLES, write
 from recmeta.statistics import CORRECTIONS, TESTS
 from recmeta.types import UserError
 
 WIDE = 200
 """Width in columns of output that is no terminal."""
 
-STAND_INS = {"\N{MINUS SIGN}": "-", "≈": "~", "≥": ">=", "…": "..", "∞": "inf", "—": "-", "†": "*"}
+STAND_INS = {"\N{MINUS SIGN}": "-", "≈": "~", "≥": ">=", "…": "..", "∞": "inf", "—": "-", "─": "-", "†": "*"}
 """Replacements printed for characters that the terminal's encoding lacks."""
 
 
@@ -50,10 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.imported,
         options.against,
         options.ablation,
+        options.all,
     )
     try:
+        names = read_names(options.names) if options.names else {}
+        style = Style(options.metrics, options.methods, names, options.spread)
         with _printable():
-            _report(options.paths, options.searched, options.out, how)
+            command = f"python -m recmeta.results {shlex.join(given)}"
+            _report(options.paths, options.searched, options.out, how, style, command)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -75,23 +82,25 @@ def _status(given: Sequence[str]) -> int:
     return 0
 
 
-def _report(paths: Sequence[Path], searched: Sequence[Path], out: Path | None, how: Judging) -> None:
-    screen = Console(highlight=False)
-    if not screen.is_terminal:
-        screen.width = WIDE
+def _report(
+    paths: Sequence[Path], searched: Sequence[Path], out: Path | None, how: Judging, style: Style, command: str
+) -> None:
+    screen = Console(highlight=False, markup=False, emoji=False)
+    sized = has_width(screen)
     runs, missing = find(paths)
     if not runs:
         for line in missing_lines(missing):
-            screen.print(line, markup=False, soft_wrap=True)
+            screen.print(line, soft_wrap=True)
         raise UserError(f"{', '.join(map(str, paths))}: none of {len(missing)} runs is complete")
     before, without = find(searched)
     tables = tabulate(runs, how, [*missing, *without], before)
     report = Report(tables, rankings(tables), missing, how)
-    for part in render.console(report):
-        screen.print(part, soft_wrap=isinstance(part, str))
+    check(report, style)
+    for part in render.console(report, screen.width if sized else WIDE):
+        screen.print(fold(part, screen.width) if sized and isinstance(part, str) else part, soft_wrap=True)
     if out is not None:
-        written = write(report, out)
-        screen.print(f"written: {', '.join(map(str, written))}", markup=False, soft_wrap=True)
+        written = write(report, out, style, command)
+        screen.print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         "paths", nargs="+", type=Path, metavar="outputs/NAME", help="run directories, or folders of them"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help=f"also write {PAGE}, {', '.join(FILES)} and figures there"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"also write {PAGE}, {', '.join(FILES)}, {LATEX}, {TABLES}/ and figures/",
     )
     parser.add_argument(
         "--metric", help="metric to sort and test by; default: the runs' own; NAME:min or NAME:max for unusual ones"
@@ -120,10 +132,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--against", metavar="ROW", help="compare with this row; the best baseline if not given")
     parser.add_argument("--ablation", metavar="ROW", help="also every other learner in difference to this one")
+    parser.add_argument(
+        "--all", action="store_true", help="all settings of a method; default: the one that meta-validation chose"
+    )
     parser.add_argument("--by", metavar="COLUMN", help="also by buckets of shots, or of a column about tasks: activity")
     parser.add_argument(
         "--import", dest="imported", nargs="+", action="extend", default=[], type=Path, metavar="FILE",
         help="other systems' scores: CSV or Parquet with the columns task, a metric; (seed, split, shots, method)",
+    )  # fmt: skip
+    paper = parser.add_argument_group("LaTeX tables (with --out)")
+    paper.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help="columns, in order; default: all")
+    paper.add_argument("--methods", nargs="+", default=[], metavar="ROW", help="rows, in order; default: all")
+    paper.add_argument("--names", type=Path, metavar="FILE", help="yaml of names in print: `learner=maml: MAML`")
+    paper.add_argument(
+        "--spread", choices=("pm", "interval", "none"), default="pm",
+        help="behind a mean: half its 95 %% interval, its two ends, or nothing (default: %(default)s)",
     )  # fmt: skip
     return parser
 

@@ -53,12 +53,14 @@ class Grid(NamedTuple):
         head: names of the columns; "" is the column of marks.
         body: text, a row each.
         marks: (row, column) of the body -> "best" or "≈", for cells that have one.
+        goals: name of a column -> "min" or "max", where lower or higher values are better.
     """
 
     title: str
     head: list[str]
     body: list[list[str]]
     marks: Mapping[tuple[int, int], str] = MappingProxyType({})
+    goals: Mapping[str, str] = MappingProxyType({})
 
 
 def legend(how: Judging) -> str:
@@ -80,7 +82,7 @@ def missing_lines(missing: Sequence[Missing]) -> list[str]:
         return []
     counts = [
         f"{count} {status}"
-        for status in ("pruned", "failed", "running", "unfinished")
+        for status in ("pruned", "failed", "running", "unfinished", "damaged")
         if (count := sum(run.status == status for run in missing))
     ]
     lines = [
@@ -110,18 +112,27 @@ def _grids(table: Table) -> Iterator[Grid]:
         for row in table.rows
         for counts in [(str(row.tasks), str(row.seeds or NOTHING), str(row.splits))]
     ]
-    yield Grid(table.heading, head, body, {(at, 2): row.mark for at, row in enumerate(table.rows) if row.mark})
+    marks = {(at, 2): row.mark for at, row in enumerate(table.rows) if row.mark}
+    yield Grid(table.heading, head, body, marks, goals(table))
     world = table.heading.rpartition(",")[0]
     sizes = sorted({size for row in table.rows for size in row.curve})
     if len(sizes) > 1:
         curves = [[row.label, *(number(row.curve.get(size)) for size in sizes)] for row in table.rows]
-        yield Grid(f"{world}: {table.metric} by support size", ["method", *(f"K={size}" for size in sizes)], curves)
+        head = ["method", *(f"K={size}" for size in sizes)]
+        better = dict.fromkeys(head[1:], table.goal)
+        yield Grid(f"{world}: {table.metric} by support size", head, curves, goals=better)
     if table.ablation:
         yield _ablation(table, table.ablation)
     yield _ledger(world.rpartition(":")[0], table.budgets)
     if table.bucketed:
         heading = world if table.bucketed.by == "shots" else table.heading
         yield _buckets(f"{heading}: {table.metric} by {table.bucketed.by}", table, table.bucketed)
+
+
+def goals(table: Table) -> dict[str, str]:
+    """The goal, "min" or "max", of each metric of a table whose runs record it."""
+    known = {name: goal for runs in table.runs.values() for run in runs for name, goal in run.goals.items()}
+    return {name: known[name] for name in table.metrics if name in known} | {table.metric: table.goal}
 
 
 def overview(tables: Sequence[Table]) -> Grid:
@@ -139,7 +150,8 @@ def overview(tables: Sequence[Table]) -> Grid:
         for column, rows in enumerate(found, start=1)
         if label in rows and rows[label].mark
     }
-    return Grid(f"{tables[0].metric} over {len(tables)} tables", ["method", *distinct(tables)], body, marks)
+    better = dict(zip(distinct(tables), (table.goal for table in tables), strict=True))
+    return Grid(f"{tables[0].metric} over {len(tables)} tables", ["method", *better], body, marks, better)
 
 
 def distinct(tables: Sequence[Table]) -> list[str]:
@@ -210,7 +222,7 @@ def _buckets(title: str, table: Table, bucketed: Bucketed) -> Grid:
         [row.label, *(interval(bucketed.cells[row.label].get(bucket, nothing)) for bucket in bucketed.tasks)]
         for row in table.rows
     ]
-    return Grid(title, head, body)
+    return Grid(title, head, body, goals=dict.fromkeys(head[1:], table.goal))
 
 
 def _ranks(ranked: Ranked) -> Grid:
@@ -220,7 +232,8 @@ def _ranks(ranked: Ranked) -> Grid:
         [one.label, f"{one.rank:.2f}", f"{one.wins} / {one.ties} / {one.losses}", number(one.p)]
         for one in ranked.methods[1:]
     ]
-    return Grid(ranked.heading, head, [[first, f"{ranked.methods[0].rank:.2f}", "", ""], *body])
+    rows = [[first, f"{ranked.methods[0].rank:.2f}", "", ""], *body]
+    return Grid(ranked.heading, head, rows, goals={"rank": "min"})
 
 
 def justified(head: Sequence[str]) -> list[str]:

@@ -44,6 +44,7 @@ class Judging(NamedTuple):
         foreign: files of other systems' scores.
         against: the label of the row to compare with; None for the best baseline.
         ablation: the label of the learner whose difference to all others is tabulated; None for no such table.
+        every: list all settings of a method, and not only the one that meta-validation chose.
     """
 
     metric: str | None = None
@@ -54,6 +55,7 @@ class Judging(NamedTuple):
     foreign: Sequence[Path] = ()
     against: str | None = None
     ablation: str | None = None
+    every: bool = False
 
 
 class Judged(NamedTuple):

@@ -15,14 +15,18 @@ function before(a, b) {
 for (const head of document.querySelectorAll("th")) {
   head.addEventListener("click", () => {
     const body = head.closest("table").tBodies[0];
-    const up = head.getAttribute("aria-sort") !== "ascending";
-    for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    // The first click shows the best first; of a column without a better end, the lowest.
+    const best = head.dataset.goal === "max" ? "descending" : "ascending";
+    const other = best === "ascending" ? "descending" : "ascending";
+    const order = head.getAttribute("aria-sort") === best ? other : best;
+    const up = order === "ascending";
+    for (const each of head.parentNode.children) each.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", order);
     // Empty cells stand last either way.
     const empty = (row) => ["", "-"].includes(row.cells[head.cellIndex].textContent);
-    const rows = [...body.rows].sort((one, other) =>
-      empty(one) - empty(other) ||
-      (up ? 1 : -1) * before(key(one.cells[head.cellIndex]), key(other.cells[head.cellIndex])));
+    const rows = [...body.rows].sort((one, two) =>
+      empty(one) - empty(two) ||
+      (up ? 1 : -1) * before(key(one.cells[head.cellIndex]), key(two.cells[head.cellIndex])));
     body.append(...rows);
   });
 }

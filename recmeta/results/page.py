@@ -11,6 +11,9 @@ from typing import NamedTuple
 import polars as pl
 
 from recmeta.results.grids import Grid, Report, justified, legend, missing_lines, sections
+from recmeta.runs import layout
+from recmeta.runs.files import read_json
+from recmeta.types import UserError
 
 SCRIPT, STYLE = (Path(__file__).parent.joinpath(f"page.{suffix}") for suffix in ("js", "css"))
 """The page's script and style sheet, inlined."""
@@ -32,22 +35,65 @@ class Picture(NamedTuple):
     frame: pl.DataFrame
 
 
-def page(report: Report, pictures: Sequence[Picture]) -> str:
+class About(NamedTuple):
+    """The facts at the top of the page.
+
+    Attributes:
+        title: of the page.
+        lines: date, command line, versions.
+    """
+
+    title: str = "Results"
+    lines: Sequence[str] = ()
+
+
+def about(report: Report, command: str, date: str) -> About:
+    """Collect the facts at the top: experiments, data sets, the command line, the versions that the runs record.
+
+    Args:
+        report: whose runs.
+        command: that made the page.
+        date: of the page.
+    """
+    runs = [run for table in report.tables for some in table.runs.values() for run in some]
+    names = dict.fromkeys(str(run.config.get("name")) for run in runs if run.config.get("name"))
+    data = dict.fromkeys(table.data.partition(" (")[0] for table in report.tables)
+    title = f"{', '.join(names) or 'Results'}: {', '.join(data)}" if data else "Results"
+    used = dict.fromkeys(_versions(run.directory) for run in runs)
+    lines = [f"{date}: {command}", *(f"runs made with {text}" for text in used if text)]
+    return About(title, lines)
+
+
+def _versions(directory: Path) -> str:
+    """The versions that a run records, in words; "" where it records none that can be read."""
+    try:
+        found = (read_json(directory / layout.PROVENANCE) or {}).get("versions") or {}
+    except UserError:
+        return ""
+    return ", ".join(f"{name} {version}" for name, version in found.items())
+
+
+def page(report: Report, pictures: Sequence[Picture], about: About | None = None) -> str:
     """Build the page.
 
     Args:
         report: its tables.
         pictures: its figures.
+        about: its title, and the lines below it.
     """
+    about = about or About()
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
-        '<meta name="viewport" content="width=device-width"><title>Results</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="color-scheme" content="light dark">',
+        f"<title>{escape(about.title)}</title>",
         f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body>",
-        "<h1>Results</h1>",
-        "<p class=hint>Click on a column's head to sort by it. In a figure, scroll to zoom, drag to move, double-click "
-        "for the whole.</p>",
+        f"<h1>{escape(about.title)}</h1>",
+        *(f"<p class=hint>{escape(line)}</p>" for line in about.lines),
+        "<p class=hint>Click on a column's head to sort by it, the best first. In a figure, scroll to zoom, drag to "
+        "move, double-click for the whole.</p>",
     ]
     for grids, lines in sections(report):
         parts.append("<section>")
@@ -75,7 +121,10 @@ def _table(grid: Grid) -> Iterator[str]:
     sides = justified(grid.head)
     columns = [(at, name, sides[at]) for at, name in enumerate(grid.head) if name]
     yield "<div class=wide><table><thead><tr>"
-    yield "".join(f"<th class={side}>{escape(name)}</th>" for _, name, side in columns)
+    yield "".join(
+        f"<th class={side}{f' data-goal={grid.goals[name]}' if name in grid.goals else ''}>{escape(name)}</th>"
+        for _, name, side in columns
+    )
     yield "</tr></thead><tbody>"
     for place, cells in enumerate(grid.body):
         looks = {at: CLASSES[grid.marks[place, at]] if (place, at) in grid.marks else "" for at, _, _ in columns}

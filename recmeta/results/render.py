@@ -7,30 +7,31 @@ import io
 from collections.abc import Iterator, Sequence
 from math import isfinite
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table as RichTable
+from rich.text import Text
 
 from recmeta.results.grids import Grid, Report, justified, legend, missing_lines, sections
 from recmeta.results.judging import Judged
+from recmeta.results.screen import lay_out
 from recmeta.results.tables import Table
 
 
-def console(report: Report) -> Iterator[RichTable | str]:
-    """Yield the printed report, in reading order; text is escaped for rich."""
+def console(report: Report, width: int) -> Iterator[Text | str]:
+    """Yield the printed report, in reading order.
+
+    Args:
+        report: the report.
+        width: columns that a table may take.
+    """
     for grids, lines in sections(report):
         for grid in grids:
-            drawn = RichTable(box=box.SIMPLE_HEAD)
-            for name, justify in zip(grid.head, justified(grid.head), strict=True):
-                drawn.add_column(escape(name), justify="left" if justify == "l" else "right")
-            for cells in _marked(grid):
-                drawn.add_row(*map(escape, cells), style="bold" if cells[0] == "best" else None)
-            yield escape(grid.title)  # not the table's title, which would be wrapped to its width
-            yield drawn
-        yield from map(escape, lines)
+            body = _marked(grid)
+            keys = 1 + ("" in grid.head)
+            bold = {at: "bold" for at, cells in enumerate(body) if cells[0] == "best"}
+            yield from (grid.title, lay_out(grid.head, body, justified(grid.head), width, keys=keys, styles=bold), "")
+        yield from lines
         yield ""
-    yield escape(legend(report.how))
-    yield from map(escape, missing_lines(report.missing))
+    yield legend(report.how)
+    yield from missing_lines(report.missing)
 
 
 def markdown(report: Report) -> str:

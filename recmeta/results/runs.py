@@ -81,9 +81,10 @@ class Missing:
 
     Attributes:
         directory: where it is.
-        status: "failed", "pruned" (stopped early by a search), "running" (its lock is held), or "unfinished".
+        status: "failed", "pruned" (stopped early by a search), "running" (its lock is held), "unfinished", or
+            "damaged" (a file of it can't be read).
         overrides: the overrides on the command line, if recorded.
-        reason: why it failed, if recorded.
+        reason: why it failed, if recorded; what is damaged.
         config: the resolved config; empty where it was not written.
         log: the lines of ``metrics.jsonl`` so far.
     """
@@ -115,10 +116,10 @@ def find(paths: Sequence[Path]) -> tuple[list[Finished], list[Missing]]:
         paths: run directories, or folders above them.
 
     Returns:
-        The complete runs and the others, each once, in the order of their paths.
+        The complete runs and the others, each once, in the order of their paths; damaged ones are among the others.
 
     Raises:
-        UserError: a path does not exist or holds no run, or a run's files are damaged.
+        UserError: a path does not exist or holds no run.
     """
     found: dict[Path, Path] = {}
     for path in paths:
@@ -128,9 +129,26 @@ def find(paths: Sequence[Path]) -> tuple[list[Finished], list[Missing]]:
         if not under:
             raise UserError(f"{path}: holds no run; give a run directory or a folder of them, as outputs/NAME")
         found |= {directory.resolve(): directory for directory in under if directory.resolve() not in found}
-    finished = {directory: complete(directory) for directory in found.values()}
-    runs = [_read(directory, summary) for directory, summary in finished.items() if summary is not None]
-    return runs, [without_results(directory) for directory, summary in finished.items() if summary is None]
+    read = [read_run(directory) for directory in found.values()]
+    return [run for run in read if isinstance(run, Finished)], [run for run in read if isinstance(run, Missing)]
+
+
+def read_run(directory: Path) -> Finished | Missing:
+    """Read a run directory; one with a damaged file is listed as such, so that it hides no other run."""
+    try:
+        summary = complete(directory)
+        return without_results(directory) if summary is None else _read(directory, summary)
+    except UserError as error:
+        return damaged(directory, error)
+
+
+def damaged(directory: Path, error: UserError) -> Missing:
+    """Describe a run with a damaged file: all that can be read of it."""
+    try:
+        overrides = typed(directory)
+    except UserError:
+        overrides = ()
+    return Missing(directory, "damaged", overrides, one_line(error).removeprefix(f"{directory}/"), {}, [])
 
 
 def directories(path: Path) -> Iterator[Path]:
@@ -159,7 +177,21 @@ def _read(directory: Path, summary: Mapping[str, Any]) -> Finished:
         raise UserError(f"{path}: lacks the columns {', '.join(lacking)}; run it again with force=true")
     if lacking := [name for name in ("data", "protocol") if not summary.get("hashes", {}).get(name)]:
         raise UserError(f"{directory / layout.SUMMARY}: lacks the hash of {' and '.join(lacking)}; run it again")
-    return Finished(directory, read_yaml(directory / layout.CONFIG) or {}, summary, read_metrics(directory), scores)
+    typed(directory)  # read by a status, and damaged for a report too
+    return Finished(directory, run_config(directory), summary, read_metrics(directory), scores)
+
+
+def run_config(directory: Path) -> Mapping[str, Any]:
+    """The config of a run; empty where none was written.
+
+    Raises:
+        UserError: the file is empty, or holds no settings: it would be taken for one of the baselines alone.
+    """
+    path = directory / layout.CONFIG
+    config = read_yaml(path)
+    if path.exists() and (not isinstance(config, Mapping) or not config):
+        raise UserError(f"{path}: holds no settings; run it again with force=true")
+    return config or {}
 
 
 def without_results(directory: Path) -> Missing:
@@ -169,10 +201,16 @@ def without_results(directory: Path) -> Missing:
     status = "running" if is_locked(directory) else ended or "unfinished"
     reason = one_line(failure.get("error", "")) if status == ended else ""
     overrides = typed(directory) or tuple(failure.get("overrides") or ())
-    config = read_yaml(directory / layout.CONFIG) or {}
-    return Missing(directory, status, overrides, reason, config, read_metrics(directory))
+    return Missing(directory, status, overrides, reason, run_config(directory), read_metrics(directory))
 
 
 def typed(directory: Path) -> tuple[str, ...]:
-    """The overrides of a run; none where they were not recorded."""
-    return tuple(read_yaml(directory / layout.OVERRIDES) or ())
+    """The overrides of a run; none where they were not recorded.
+
+    Raises:
+        UserError: the file is no list.
+    """
+    found = read_yaml(directory / layout.OVERRIDES) or []
+    if not isinstance(found, list):
+        raise UserError(f"{directory / layout.OVERRIDES}: holds no list of overrides")
+    return tuple(map(str, found))

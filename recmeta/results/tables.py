@@ -171,13 +171,32 @@ def _tables(
     for path in how.foreign:
         more, unused = foreign.fit(path, pooled, seeds, shots)
         pooled, notes = pl.concat([pooled, more], how="diagonal_relaxed"), [*notes, *unused]
-    shared = _Shared(
-        heading, data, shots, _budgets(runs, missing, searched, learners, pooled, shots), learners, notes, runs
-    )
+    budgets = _budgets(runs, missing, searched, learners, pooled, shots)
+    if not (how.every or how.ablation):
+        hidden, told = unchosen(budgets)
+        pooled, notes = pooled.filter(~pl.col("row").is_in(hidden)), [*notes, *told]
+    shared = _Shared(heading, data, shots, budgets, learners, notes, runs)
     return [
         _table(scores, scenario, shared, how, goal)
         for (scenario,), scores in pooled.group_by("scenario", maintain_order=True)
     ]
+
+
+def unchosen(budgets: Sequence[Budget]) -> tuple[list[str], list[str]]:
+    """List the rows of settings that meta-validation did not choose, and a note for each method that has some.
+
+    A table that lists them all invites a choice by the test tasks. Where meta-validation can't choose, all are kept.
+    """
+    hidden, notes = [], []
+    for budget in budgets:
+        others = [row for row in budget.rows if row != budget.chosen]
+        if budget.kind == "learner" and budget.chosen in budget.rows and others:
+            hidden += others
+            notes.append(
+                f"{budget.method}: {len(budget.rows)} settings have results; the table has the one that is best by "
+                f"{budget.by}, {budget.chosen}; --all lists all"
+            )
+    return hidden, notes
 
 
 class _Shared(NamedTuple):

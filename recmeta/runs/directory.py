@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -170,17 +171,35 @@ def check_writable(directory: Path) -> None:
         return
 
 
-def make(directory: Path) -> None:
+def make(directory: Path) -> list[Path]:
     """Make a run directory.
+
+    Returns:
+        The folders that were made, the outermost first; none where it was there.
 
     Raises:
         UserError: where it can't be made.
     """
     try:
+        lacking = [path for path in (directory, *directory.parents) if not path.exists()]
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
         raise UserError(f"output: can't make {directory}: {why}; give another output=") from error
+    return lacking[::-1]
+
+
+def discard(made: Sequence[Path]) -> None:
+    """Remove a run directory in which nothing was done, and the folders that were made for it, where they are empty.
+
+    Args:
+        made: from `make`.
+    """
+    if made:
+        shutil.rmtree(made[-1], ignore_errors=True)
+    for folder in reversed(made[:-1]):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @contextmanager
@@ -219,7 +238,7 @@ def is_locked(directory: Path) -> bool:
     return False
 
 
-def record_failure(config: Config, overrides: Sequence[str], error: BaseException, code: int) -> None:
+def record_failure(config: Config, overrides: Sequence[str], error: BaseException, code: int) -> list[Path]:
     """Write a failure of a sweep's run where the run would be, if that is known and there is room.
 
     Its config stands beside it, so that it can be said what was tried. Numbers that are there stand, and so does what
@@ -229,12 +248,16 @@ def record_failure(config: Config, overrides: Sequence[str], error: BaseExceptio
         config, overrides: of the run.
         error: why it failed.
         code: the exit code that it makes.
+
+    Returns:
+        The folders that were made for it.
     """
+    made: list[Path] = []
     if not config:
-        return
+        return made
     with suppress(UserError):
         directory = place(config)
-        make(directory)
+        made += make(directory)
         with locked(directory), disk_errors(directory):
             if not (directory / layout.SUMMARY).exists():
                 # The config that a run began with stands: it says whether that was by force=true.
@@ -242,3 +265,4 @@ def record_failure(config: Config, overrides: Sequence[str], error: BaseExceptio
                     write(directory / layout.CONFIG, to_yaml(dict(config)))
                 failure = {"error": one_line(error), "type": type(error).__name__, "code": code}
                 write(directory / layout.FAILURE, to_json({**failure, "overrides": list(overrides)}))
+    return made

@@ -42,6 +42,9 @@ LOCK = ".lock"
 SWEEP = "multirun.yaml"
 """Hydra's own, in a sweep's folder: the command line of the latest sweep."""
 
+SEARCH = "search.json"
+"""In a search's folder: its trials and its result, readable."""
+
 MARKERS = (CONFIG, SUMMARY, FAILURE)
 """A directory with any of these is a run's."""
 

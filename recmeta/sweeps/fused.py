@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +22,13 @@ from recmeta.experiment.block import Outcome, Prune, keep_all
 from recmeta.experiment.prepare import PlannedRun, Prepared
 from recmeta.experiment.run import run_block
 from recmeta.reporters.console import console
+from recmeta.results.labels import choice
 from recmeta.runs import directory as run_directory
 from recmeta.runs import layout, provenance
 from recmeta.runs.files import to_json, write
 from recmeta.sweeps import groups
-from recmeta.sweeps.console import shared_console
+from recmeta.sweeps.console import SweepConsole, sweep_console
+from recmeta.sweeps.ending import placed
 from recmeta.types import Pruned, Reporter, UserError
 
 FOLDER = ".fused"
@@ -80,54 +83,92 @@ def returned(composed: Composed, value: float | None) -> JobReturn:
     )  # fmt: skip
 
 
-def run_sweep(composed: Sequence[Composed], replicas: int, prune: Prune = keep_all) -> list[float | None]:
+class Setup(NamedTuple):
+    """Settings of a sweep's programs, and its console.
+
+    Attributes:
+        replicas: the most seeds, over all runs, in one program.
+        prune: stops runs early.
+        screen: where it is reported.
+    """
+
+    replicas: int
+    prune: Prune
+    screen: SweepConsole
+
+
+def run_sweep(
+    composed: Sequence[Composed], replicas: int, prune: Prune = keep_all, first: int = 0, total: int | None = None
+) -> list[float | None]:
     """Run a sweep; a run that fails is recorded, and the others go on.
 
     Args:
         composed: the runs.
         replicas: the most seeds, over all runs, in one program.
         prune: stops runs early.
+        first: how many runs there were in earlier batches.
+        total: how many runs there are in all batches; None where these are all.
 
     Returns:
         The value of each run on meta-validation, None where there is none.
     """
     values: dict[Path, float | None] = {}
-    reporter = shared_console(frozenset.intersection(*(frozenset(one.overrides) for one in composed)))
-    planned = [_plan(reporter, one) for one in composed]
-    # Duplicate runs are run once.
-    distinct = {run.directory: run for run in planned if run is not None}
-    for of_problem in groups.grouped(list(distinct.values()), groups.problem):
-        for run, outcome in _run_problem(of_problem, replicas, prune):
-            values[run.directory] = _value(run, outcome)
+    common = frozenset.intersection(*(frozenset(one.overrides) for one in composed))
+    quiet = not any(map(_on_console, composed))
+    screen = sweep_console(common, first, total or len(composed), quiet=quiet)
+    try:
+        screen.begin(f"planning {len(composed)} runs")
+        planned = [_plan(screen.reporter, one, common) for one in composed]
+        # Duplicate runs are run once.
+        distinct = {run.directory: run for run in planned if run is not None}
+        screen.skip(len(composed) - len(distinct))
+        for of_problem in groups.grouped(list(distinct.values()), groups.problem):
+            for run, outcome in _run_problem(of_problem, Setup(replicas, prune, screen)):
+                values[run.directory] = _value(run, outcome, common)
+    finally:
+        screen.stop()
     return [None if run is None else values.get(run.directory) for run in planned]
 
 
-def _plan(reporter: Callable[[], Reporter], composed: Composed) -> PlannedRun | None:
+def _on_console(composed: Composed) -> bool:
+    """Whether a run reports to the console."""
+    blocks = composed.config["reporter"].values()
+    return any(isinstance(block, Mapping) and choice(block) == console.__name__ for block in blocks)
+
+
+def _plan(reporter: Callable[[], Reporter], composed: Composed, common: frozenset[str]) -> PlannedRun | None:
     """Plan a run, its console replaced by the sweep's. Record a refused run; returns None."""
     try:
         run = prepare.plan(composed.config, composed.overrides, multirun=True)
     except Exception as error:
-        failures.record(error, composed.config, composed.overrides)
+        failures.record(error, composed.config, composed.overrides, _own(composed.overrides, common))
         return None
+    placed[tuple(composed.overrides)] = run.directory
     reporters = tuple(reporter if getattr(make, "func", None) is console else make for make in run.parts.reporters)
     return run._replace(parts=run.parts._replace(reporters=reporters))
 
 
-def _value(run: PlannedRun, outcome: Outcome) -> float | None:
+def _own(overrides: Sequence[str], common: frozenset[str]) -> str:
+    """The overrides that distinguish a run from the others of its sweep."""
+    return " ".join(text for text in overrides if text not in common)
+
+
+def _value(run: PlannedRun, outcome: Outcome, common: frozenset[str]) -> float | None:
     """The value of a run on meta-validation. Record a failure, unless another process holds the run."""
     if isinstance(outcome, run_directory.Occupied):
         failures.say(f"skipped: {outcome}")
     elif isinstance(outcome, Pruned):
         run_directory.record_failure(run.config, run.overrides, outcome, code=0)
     elif isinstance(outcome, Exception):
-        failures.record(outcome, run.config, run.overrides)
+        failures.record(outcome, run.config, run.overrides, _own(run.overrides, common))
     else:
         return outcome.get("validation", {}).get("value")
     return None
 
 
-def _run_problem(runs: Sequence[PlannedRun], replicas: int, prune: Prune) -> Iterator[tuple[PlannedRun, Outcome]]:
+def _run_problem(runs: Sequence[PlannedRun], setup: Setup) -> Iterator[tuple[PlannedRun, Outcome]]:
     """Run the runs of one data set and split, which is loaded once."""
+    setup.screen.begin(f"{_named(runs[0], 'dataset', 'protocol')}: reading and splitting the data")
     try:
         data, problem = prepare.load(runs[0].parts)
     except Exception as error:
@@ -136,18 +177,22 @@ def _run_problem(runs: Sequence[PlannedRun], replicas: int, prune: Prune) -> Ite
     for same_baselines in groups.grouped(runs, groups.reference):
         reference = None
         for group in groups.grouped(same_baselines, groups.structure):
+            setup.screen.begin(f"{_named(group[0], 'learner', 'encoder')}: building the model")
             try:
                 prepared = prepare.prepare(group[0], data, problem)
             except Exception as error:
                 yield from ((run, error) for run in group)
                 continue
             reference = reference or prepared.reference
-            yield from _run_group(group, prepared._replace(reference=reference), replicas, prune)
+            yield from _run_group(group, prepared._replace(reference=reference), setup)
 
 
-def _run_group(
-    runs: Sequence[PlannedRun], prepared: Prepared, replicas: int, prune: Prune
-) -> Iterator[tuple[PlannedRun, Outcome]]:
+def _named(run: PlannedRun, *names: str) -> str:
+    """The choices of some groups, as they are typed."""
+    return " ".join(f"{name}={choice(run.config[name])}" for name in names)
+
+
+def _run_group(runs: Sequence[PlannedRun], prepared: Prepared, setup: Setup) -> Iterator[tuple[PlannedRun, Outcome]]:
     """Run the runs of one structure: resume interrupted blocks, then form new blocks of the other runs."""
     left: list[PlannedRun] = []
     for run in runs:
@@ -161,15 +206,16 @@ def _run_group(
         else:
             yield run, there.summary
     if len(left) < len(runs):
+        setup.screen.skip(len(runs) - len(left))
         failures.say(f"{len(runs) - len(left)} of {len(runs)} runs are done or refused; {len(left)} are left")
     for block in _interrupted(runs, left):
-        yield from _run_block(block, prepared, prune)
+        yield from _run_block(block, prepared, setup)
         left = [run for run in left if run not in block]
     # Pruned in a block that finished, in a process that was killed before the search recorded it.
-    pruned = prune(runs[0].settings.steps, {})
+    pruned = setup.prune(runs[0].settings.steps, {})
     yield from ((run, pruned[run.directory]) for run in left if run.directory in pruned)
-    for block in groups.blocks([run for run in left if run.directory not in pruned], replicas):
-        yield from _run_block(block, prepared, prune)
+    for block in groups.blocks([run for run in left if run.directory not in pruned], setup.replicas):
+        yield from _run_block(block, prepared, setup)
 
 
 def _interrupted(runs: Sequence[PlannedRun], left: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
@@ -184,29 +230,33 @@ def _interrupted(runs: Sequence[PlannedRun], left: Sequence[PlannedRun]) -> list
     return found
 
 
-def _run_block(block: Sequence[PlannedRun], prepared: Prepared, prune: Prune) -> Iterator[tuple[PlannedRun, Outcome]]:
+def _run_block(block: Sequence[PlannedRun], prepared: Prepared, setup: Setup) -> Iterator[tuple[PlannedRun, Outcome]]:
     """Run a block as one program; where it does not fit into memory, one half after the other.
 
     An error of the program is recorded as the failure of every run.
     """
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
+    steps = block[0].settings.steps if prepared.learner else 0
+    setup.screen.begin(f"{_named(block[0], 'learner')}: compiling", len(block), steps)
     try:
         if len(block) == 1:
             where = block[0].directory / layout.CHECKPOINTS
-            outcomes = run_block(block, prepared, where, clock, compiled, prune)
+            outcomes = run_block(block, prepared, where, clock, compiled, setup.prune)
         else:
             folder = block[0].directory.parent / FOLDER / groups.name(block)
             run_directory.make(folder)
             with run_directory.locked(folder):
                 write(folder / RUNS, to_json([run.directory.name for run in block]))
                 where = folder / layout.CHECKPOINTS
-                outcomes = run_block(block, prepared, where, clock, compiled, prune)
+                outcomes = run_block(block, prepared, where, clock, compiled, setup.prune)
                 shutil.rmtree(folder)
+            with suppress(OSError):
+                folder.parent.rmdir()  # of the last block
     except Exception as error:
         if len(block) > 1 and _is_memory(error):
             failures.say(f"{len(block)} runs do not fit into memory; one half after the other")
             for half in groups.halves(block):
-                yield from _run_block(half, prepared, prune)
+                yield from _run_block(half, prepared, setup)
             return
         outcomes = [error] * len(block)
     yield from zip(block, outcomes, strict=True)

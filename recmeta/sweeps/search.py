@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from recmeta.runs import directory as run_directory
+from recmeta.runs import layout
 from recmeta.runs.files import to_json, write
 from recmeta.sweeps.pruning import DECIDED, PRUNERS, Judge, judge
 from recmeta.sweeps.space import Space, described, edges, grid, typed
@@ -29,9 +30,6 @@ from recmeta.types import UserError
 
 STORAGE = "search.db"
 """File of Optuna's storage, in the folder of the runs."""
-
-RECORD = "search.json"
-"""File beside it with the same content, readable."""
 
 Sampler = Literal["tpe", "cmaes", "random", "grid"]
 
@@ -116,7 +114,7 @@ def search(folder: Path, space: Space, settings: Settings, base: SearchBase, lau
         launch: runs trials.
 
     Returns:
-        The content of `RECORD`.
+        The content of ``search.json``.
 
     Raises:
         UserError: the folder holds another search, another process searches there, or the storage can't be used.
@@ -132,13 +130,13 @@ def search(folder: Path, space: Space, settings: Settings, base: SearchBase, lau
             results = launch([typed(trial.params) for trial in batch], batch[0].number, judged)
             for trial, result in zip(batch, results, strict=True):
                 _tell(stored, trial, result, batch[0].number)
-            write(folder / RECORD, to_json(recorded(study, space, settings)))
+            write(folder / layout.SEARCH, to_json(recorded(study, space, settings)))
             if any(result.occupied for result in results):
                 raise UserError(
                     f"{folder}: another process runs a trial of this search; run the same line when it is done"
                 )
         record = recorded(study, space, settings)
-        write(folder / RECORD, to_json(record))
+        write(folder / layout.SEARCH, to_json(record))
     return record
 
 
@@ -267,14 +265,3 @@ def recorded(study: optuna.Study, space: Space, settings: Settings) -> dict[str,
 def _about(trial: FrozenTrial) -> dict[str, Any]:
     """Recorded facts about a trial's run."""
     return trial.user_attrs.get("about") or {"run": None, "same_as": None, "seconds": None, "reason": "", "code": 0}
-
-
-def lines(record: Mapping[str, Any], folder: Path) -> list[str]:
-    """Summarise a search for the user."""
-    counts = ", ".join(f"{count} {name}" for name, count in record["counts"].items() if count)
-    summary = [f"{folder}: {counts} trials, {record['seconds']:.0f} s"]
-    if best := record["best"]:
-        summary.append(
-            f"best by meta-validation: trial {best['number']}, {best['value']:.4f}: {' '.join(best['typed'])}"
-        )
-    return [*summary, *(f"at an edge: {edge}; search further there" for edge in record["edges"])]

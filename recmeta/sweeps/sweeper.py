@@ -26,7 +26,7 @@ from recmeta.runs.files import read_json
 from recmeta.runs.hashing import config_hash
 from recmeta.sweeps.fused import Composed, compose
 from recmeta.sweeps.pruning import PRUNERS, Judge
-from recmeta.sweeps.search import STATES, SearchBase, Settings, TrialResult, lines, search
+from recmeta.sweeps.search import STATES, SearchBase, Settings, TrialResult, search
 from recmeta.sweeps.space import COMPARED, EXCEPT, Space, default, each_once, space, typed
 from recmeta.types import Pruned, UserError
 
@@ -77,9 +77,8 @@ def sweep(
     if base.first is None:
         failures.say("the default config is no trial: a value of it is not among what is searched")
     folder = Path(config.hydra.sweep.dir)
+    print(f"{folder}: searches {', '.join(found.searched)}: {how.trials} trials by {how.sampler}")
     record = search(folder, found, how, base, launch)
-    for line in lines(record, folder):
-        print(line)
     failures.failed[:] = failed_trials(record)
     return record
 

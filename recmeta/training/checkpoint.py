@@ -10,11 +10,11 @@ import errno
 import logging
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ from jaxtyping import PyTree
 
 from recmeta.types import UserError
 
+T = TypeVar("T")
+
 
 class Checkpoints(NamedTuple):
     """The checkpoints of one run.
@@ -30,15 +32,29 @@ class Checkpoints(NamedTuple):
     Attributes:
         save: ``(step, state)``. Atomic: a save that is interrupted leaves the previous ones as they were. Checkpoints
             of this step or of later ones (of an earlier run) go. Raises `UserError` where the disk takes no more.
-        restore: ``like -> (state, step)`` of the latest, or None where there is none. ``like`` gives structure, shapes,
-            dtypes and placement (arrays, or `jax.ShapeDtypeStruct`). Raises `UserError` where the one on disk differs,
-            or can't be read.
+        restore: ``like -> Restored`` of the latest that can be read, or None where there is none. ``like`` gives
+            structure, shapes, dtypes and placement (arrays, or `jax.ShapeDtypeStruct`). Raises `UserError` where the
+            one on disk differs, or none can be read.
         close: lets go of what orbax holds.
     """
 
     save: Callable[[int, PyTree], None]
-    restore: Callable[[PyTree], tuple[Any, int] | None]
+    restore: Callable[[PyTree], Restored | None]
     close: Callable[[], None]
+
+
+class Restored(NamedTuple):
+    """A checkpoint as it was read.
+
+    Attributes:
+        state: of the structure that was asked for.
+        step: of it.
+        damaged: later steps whose checkpoints can't be read.
+    """
+
+    state: Any
+    step: int
+    damaged: Sequence[int]
 
 
 def open(directory: str | Path, *, keep: int = 2, fresh: bool = False) -> Checkpoints:
@@ -57,8 +73,7 @@ def open(directory: str | Path, *, keep: int = 2, fresh: bool = False) -> Checkp
     """
     import orbax.checkpoint as ocp  # here: it takes a third of a second
 
-    # orbax tells each step of each save at INFO, and Hydra lets INFO through.
-    logging.getLogger("absl").setLevel(logging.WARNING)
+    _quiet()
     directory = Path(directory).absolute()
     # Synchronous: a save takes tens of milliseconds, and one that returned is on disk.
     options = ocp.CheckpointManagerOptions(
@@ -73,7 +88,7 @@ def open(directory: str | Path, *, keep: int = 2, fresh: bool = False) -> Checkp
 
 
 def read(directory: str | Path) -> dict[str, np.ndarray]:
-    """Read the latest checkpoint of a run that is over.
+    """Read the latest checkpoint of a run that is over; of damaged ones, the latest before them.
 
     Args:
         directory: where its checkpoints are.
@@ -86,31 +101,83 @@ def read(directory: str | Path) -> dict[str, np.ndarray]:
     """
     import orbax.checkpoint as ocp
 
-    logging.getLogger("absl").setLevel(logging.WARNING)
+    _quiet()
     options = ocp.CheckpointManagerOptions(create=False)
+
+    def at(step: int) -> dict[str, np.ndarray]:
+        metadata = manager.item_metadata(step)
+        if metadata is None:
+            raise ValueError("its metadata is missing")
+        shapes = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in metadata.tree.items()}
+        arrays = manager.restore(step, args=ocp.args.StandardRestore(shapes))
+        return {name: np.asarray(value) for name, value in arrays.items()}
+
     try:
         with ocp.CheckpointManager(
             Path(directory).absolute(), options=options, item_handlers=ocp.StandardCheckpointHandler()
         ) as manager:
-            metadata = manager.item_metadata(manager.latest_step())
-            if metadata is None:
-                raise ValueError("its metadata is missing")
-            shapes = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in metadata.tree.items()}
-            arrays = manager.restore(manager.latest_step(), args=ocp.args.StandardRestore(shapes))
+            if (found := _latest(manager.all_steps(), at)) is None:
+                raise ValueError("there is none")
+            return found[0]
     except (OSError, ValueError) as error:
         raise UserError(f"no checkpoint can be read in {directory} ({_short(error)})") from error
-    return {name: np.asarray(value) for name, value in arrays.items()}
+
+
+def _latest(steps: Iterable[int], read: Callable[[int], T]) -> tuple[T, int, list[int]] | None:
+    """Read the latest checkpoint that can be read; a damaged one is passed over.
+
+    Args:
+        steps: of all checkpoints.
+        read: reads one of them.
+
+    Returns:
+        The one that was read, its step, and the later steps that can't be; None where there is no checkpoint.
+
+    Raises:
+        OSError, ValueError: of the latest, where none can be read.
+    """
+    damaged: list[int] = []
+    first: Exception | None = None
+    for step in sorted(steps, reverse=True):
+        try:
+            return read(step), step, damaged
+        except (OSError, ValueError) as error:
+            first = first or error
+            damaged.append(step)
+    if first is not None:
+        raise first
+    return None
+
+
+def _quiet() -> None:
+    """Silence orbax's log: each step of a save at INFO, and every error at length that it raises too."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def _save(manager: Any, step: int, state: PyTree) -> None:
     import orbax.checkpoint as ocp
 
     arrays = _stored({name: to_numpy(leaf) for name, leaf in _leaves(state)})
+    _check_room(Path(manager.directory), sum(array.nbytes for array in arrays.values()))
     with _disk(manager.directory):
         # orbax would skip a step that is not later than its latest, in silence.
         for stale in [saved for saved in manager.all_steps() if saved >= step]:
             manager.delete(stale)
         manager.save(step, args=ocp.args.StandardSave(arrays), force=True)
+
+
+def _check_room(directory: Path, needed: int) -> None:
+    """Refuse to begin a save that does not fit: its threads would print a trace each.
+
+    Raises:
+        UserError: so.
+    """
+    there = shutil.disk_usage(directory)
+    if there.total > 0 and there.free < needed:  # a file system that counts nothing says 0
+        raise UserError(
+            f"no space left for {directory}: a checkpoint needs {needed / 1e6:.1f} MB, and {there.free / 1e6:.1f} MB "
+            "are free; free some, and the same command resumes"
+        )
 
 
 @contextmanager
@@ -137,28 +204,32 @@ def _short(error: BaseException) -> str:
     return textwrap.shorten(str(error), 200, placeholder=" …")
 
 
-def _restore(manager: Any, like: PyTree) -> tuple[Any, int] | None:
+def _restore(manager: Any, like: PyTree) -> Restored | None:
     import orbax.checkpoint as ocp
 
-    step = manager.latest_step()
-    if step is None:
-        return None
     leaves = _leaves(like)
     shapes = {name: _shape(leaf) for name, leaf in leaves}
-    try:
+
+    def at(step: int) -> Mapping[str, Any]:
         metadata = manager.item_metadata(step)
         if metadata is None:
             raise ValueError("its metadata is missing")
         _check_fits(manager.directory, _stored(shapes), metadata.tree)
-        arrays = manager.restore(step, args=ocp.args.StandardRestore(_stored(shapes)))
+        return manager.restore(step, args=ocp.args.StandardRestore(_stored(shapes)))
+
+    try:
+        found = _latest(manager.all_steps(), at)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"the checkpoint in {manager.directory} can't be read ({_short(error)}); remove that folder, and the same "
+            f"no checkpoint in {manager.directory} can be read ({_short(error)}); remove that folder, and the same "
             "command starts over"
         ) from error
+    if found is None:
+        return None
+    arrays, step, damaged = found
     empty = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items() if name not in arrays}
-    values = [_from_numpy((arrays | empty)[name], leaf) for name, leaf in leaves]
-    return jax.tree.unflatten(jax.tree.structure(like), values), step
+    values = [_from_numpy((dict(arrays) | empty)[name], leaf) for name, leaf in leaves]
+    return Restored(jax.tree.unflatten(jax.tree.structure(like), values), step, damaged)
 
 
 def _check_fits(directory: Path, wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
+from recmeta.types.reporting import no_check
 from recmeta.types.tasks import Batch, Features, Problem, Query, Support
 
 Params = PyTree
@@ -152,6 +153,7 @@ class Baseline(NamedTuple):
         rates: whether scores are expected labels; where not, they only rank.
         grid: setting -> the values to try. All combinations are tried on meta-validation, at each support size.
         combines: whether it combines the other baselines of the list, after these are tuned, and is not fitted alone.
+        check: raises `UserError` where a library that it needs is missing; before anything is loaded.
     """
 
     fit: Callable[[Problem], PyTree]
@@ -159,3 +161,4 @@ class Baseline(NamedTuple):
     rates: bool
     grid: Mapping[str, Sequence[float]] = MappingProxyType({})
     combines: bool = False
+    check: Callable[[], Any] = no_check

@@ -41,12 +41,17 @@ class Run:
     metric: str = ""
 
 
+def no_check() -> None:
+    """Check nothing: of a part that can always be used."""
+
+
 class Reporter(NamedTuple):
     """A destination of a run's progress and results. Host only; never seen by compiled code. Calls come in this order.
 
     Attributes:
+        check: ``()``: raises `UserError` where it can't be used; before anything is written. The last argument.
         start: ``(run)``.
-        note: ``(text)``: a line for the user.
+        note: ``(text)``: a line for the user; some come before ``start``.
         log: ``(step, split, {metric: [a value per seed]})``: split is "train" or "validation".
         finish: ``(summary, task_scores, provenance)``: the run is complete.
         close: ``(error or None)``: always called last, also after an error or an interrupt.
@@ -57,3 +62,4 @@ class Reporter(NamedTuple):
     log: Callable[[int, str, Mapping[str, Sequence[float]]], None]
     finish: Callable[[Mapping[str, Any], Any, Mapping[str, Any]], None]
     close: Callable[[BaseException | None], None]
+    check: Callable[[], None] = no_check

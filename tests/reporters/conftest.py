@@ -19,7 +19,7 @@ def make_run(tmp_path):
             config={
                 "name": "study",
                 "seeds": list(seeds),
-                "learner": {"inner_rate": 0.01, "clip": float("inf"), "x": None},
+                "learner": {"_target_": "recmeta.learners.maml", "inner_rate": 0.01, "clip": float("inf"), "x": None},
             },
             overrides=["learner=maml", "seeds=[0,7]"],
             hashes={"config": "c0ffee1234", "data": "d", "protocol": "p", "code": "k"},
@@ -29,6 +29,7 @@ def make_run(tmp_path):
             provenance={"versions": {"jax": "0"}, "wall_s": None},
             multirun=multirun,
             goals={"mae": "min", "ndcg@5": "max"},
+            metric="mae",
         )
 
     return make

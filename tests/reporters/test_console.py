@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from recmeta.reporters.console import console
+from recmeta.reporters.progress import progress_line, track
 from recmeta.types import UserError
 
 
@@ -31,23 +32,23 @@ def finished(make_run, summary, task_scores) -> str:
 
 def test_the_tables_hold_the_numbers_best_method_first(make_run, summary, task_scores):
     said = rows(finished(make_run, summary | {"attainable": {"mae": 0.6999}}, task_scores))
-    names = ["user_item_bias", "model", "item_mean", "popularity", "attainable"]
+    names = ["user_item_bias", "maml", "item_mean", "popularity", "attainable"]
     table = [row for row in said if row[0] in names]
     assert table[:5] == [
         ["user_item_bias", "0.7212", "±0.0100", "—", "189", "2"],
-        ["model", "0.7431", "±0.0100", "0.7256", "±0.0100", "189", "2"],
+        ["maml", "0.7431", "±0.0100", "0.7256", "±0.0100", "189", "2"],
         ["item_mean", "0.8112", "±0.0100", "0.7012", "±0.0100", "189", "1"],
         ["popularity", "—", "0.6011", "±0.0100", "189", "1"],
         ["attainable", "0.6999", "—"],
     ]
-    assert table[5] == ["model", "0.6543", "±0.0100", "189", "2"], "the headline scenario comes first"
+    assert table[5] == ["maml", "0.6543", "±0.0100", "189", "2"], "the headline scenario comes first"
 
 
 def test_a_metric_to_maximise_turns_the_order(make_run, summary, task_scores):
     summary["metric"] = {"name": "ndcg@5", "goal": "max", "scenario": "user_cold", "value": 0.7256}
     said = rows(finished(make_run, summary, task_scores))
-    methods = [row[0] for row in said if row[0] in {"model", "item_mean", "popularity", "user_item_bias"}]
-    assert methods[:4] == ["model", "item_mean", "popularity", "user_item_bias"]
+    methods = [row[0] for row in said if row[0] in {"maml", "item_mean", "popularity", "user_item_bias"}]
+    assert methods[:4] == ["maml", "item_mean", "popularity", "user_item_bias"]
 
 
 def test_adaptation_verdict_speed_and_directory(make_run, summary, task_scores):
@@ -56,7 +57,7 @@ def test_adaptation_verdict_speed_and_directory(make_run, summary, task_scores):
     assert ["5", "0.9001", "0.8004", "0.7005"] in rows(text)
     assert "user_cold: adaptation changes a prediction by 0.1234 on average" in text
     assert "warm: adaptation is a no-op" in text
-    assert "user_cold: worse than user_item_bias by 0.0219 [0.0100, 0.0300]" in text
+    assert "user_cold: maml: worse than user_item_bias by 0.0219 [0.0100, 0.0300]" in text
     assert "speed: compiled in 2.5 s, trained 12,346 tasks/s, 61.0 s in all, peak 512 MB" in text
     assert str(make_run().directory) in text
 
@@ -99,9 +100,64 @@ def test_a_bar_on_a_terminal_that_ends_with_the_run(make_run):
     reporter.close(ValueError("stop"))
     assert not out._live_stack
     text = out.export_text()
-    assert "50/100" in text
-    assert "mae 0.6" in text
+    assert "0/100 ───" in text
+    assert "-:--:-- left  compiling" in text
     assert "a note above the bar" in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 120, 200])
+def test_the_line_of_progress_fits_and_has_all_that_counts(width):
+    for done in (0, 12_000, 100_000):
+        line = progress_line(done, 100_000, 86_400.0, "ndcg_linear@20 0.8123 (best 0.8456)", "1,358,312 tasks/s", width)
+        assert f"{done}/100000" in line
+        assert "ndcg_linear@20 0.8123" in line
+        assert "left" in line
+        if width >= 80:
+            assert len(line) < width
+            assert "━" in line or "─" in line
+            assert "1 day, 0:00:00 left  ndcg_linear@20 0.8123 (best 0.8456)" in line
+        if width >= 120:
+            assert "1,358,312 tasks/s" in line
+
+
+def test_the_line_of_progress_has_the_metric_that_chooses(make_run, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("recmeta.reporters.console.track", lambda *given: drawn.append(track(*given)) or drawn[0])
+    out = screen(force_terminal=True)
+    reporter = console(out)
+    reporter.start(make_run())
+    line = drawn[0].line
+    assert line().endswith("-:--:-- left  compiling")
+    for step, value in ((20, 0.9), (40, 0.7), (60, 0.8)):
+        reporter.log(step, "train", {"loss": [9.0, 9.0], "tasks_per_s": [500.0, 500.0]})
+        reporter.log(step, "validation", {"mae": [value - 0.1, value + 0.1], "ndcg@5": [0.3, 0.3]})
+    assert line().startswith("60/100 ━")
+    assert line().endswith(":00 left  mae 0.8000 (best 0.7000)  500 tasks/s")
+    reporter.close(None)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_no_number_and_no_name_is_cut(make_run, summary, task_scores, width):
+    """Six metrics, whose table is wider than most terminals, and a name that is half of the narrowest."""
+    methods = summary["scores"]["user_cold"]
+    methods["blend(of=[cluster_mean,item_knn,factor_model])"] = methods["item_mean"]
+    for at, name in enumerate(("rmse", "recall@5", "legacy.metahin_ndcg@5", "auc")):
+        for place, found in enumerate(methods.values()):
+            found[name] = {"mean": at + place / 7, "ci95": [at, at + place / 7 + 0.3], "tasks": 1430, "seeds": 3}
+    out = Console(record=True, file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    reporter = console(out)
+    reporter.start(make_run())
+    reporter.finish(summary, task_scores, {})
+    text = out.export_text()
+    table = text[text.index("user_cold\n") : text.index("best mae first")]
+    assert max(map(len, table.splitlines())) <= width
+    for method, found in methods.items():
+        assert ("maml" if method == "model" else method) in table
+        for score in found.values():
+            assert score["mean"] is None or f"{score['mean']:.4f} ±" in table
+    assert "…" not in text
+    for word in summary["verdict"]["user_cold"]["text"].split():
+        assert word in text.split()
 
 
 @pytest.mark.parametrize("steps", [0, 100])
@@ -118,7 +174,7 @@ def test_standard_output_without_a_width_is_wide(make_run, summary, task_scores,
     reporter = console()
     reporter.start(make_run())
     reporter.finish(summary, task_scores, {})
-    assert ["model", "0.7431", "±0.0100", "0.7256", "±0.0100", "189", "2"] in rows(capsys.readouterr().out)
+    assert ["maml", "0.7431", "±0.0100", "0.7256", "±0.0100", "189", "2"] in rows(capsys.readouterr().out)
 
 
 TALK = """

@@ -4,12 +4,17 @@ import json
 import os
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from recmeta.reporters import server
+from recmeta.reporters.server import logged_in, within
 from recmeta.reporters.several import compose
-from recmeta.reporters.wandb import ARTIFACTS, flattened, logged_in, wandb
+from recmeta.reporters.wandb import ARTIFACTS, display_name, flattened, wandb
 from recmeta.runs.layout import CHECKPOINTS
 from recmeta.runs.record import record
 from recmeta.types import UserError
@@ -83,10 +88,16 @@ def test_an_offline_run_is_written_and_finished_once_per_run(
     assert [entry["exit_code"] for entry in opened] == [0, 0]
     for entry, job_type in zip(opened, ("train", "sweep"), strict=True):
         live = entry["run"]
-        assert (live.group, live.job_type, live.project, live.tags) == ("study", job_type, "p", ("quick",))
-        assert live.name == "study-c0ffee12"
+        assert (live.group, live.job_type, live.project) == ("study", job_type, "p")
+        assert live.tags == ("quick", "learner=maml")
+        assert live.name == "maml seeds=[0,7] c0ffee12"
         assert live.config["hashes"]["config"] == "c0ffee1234"
-        assert live.config["learner"] == {"inner_rate": 0.01, "clip": None, "x": None}
+        assert live.config["learner"] == {
+            "_target_": "recmeta.learners.maml",
+            "inner_rate": 0.01,
+            "clip": None,
+            "x": None,
+        }
     stored = offline_runs(make_run().directory)
     assert len(stored) == 2
     content = stored[0].read_bytes()
@@ -211,10 +222,81 @@ def test_an_unknown_mode_is_one_line(make_run):
         wandb(mode="on").start(make_run())
 
 
-def test_an_unusable_key_is_one_line(make_run, monkeypatch):
+@pytest.fixture
+def answers(monkeypatch):
+    """The server answers a first question, or the reason why it does not."""
+    return lambda why="": monkeypatch.setattr(server, "unreachable", lambda url: why)
+
+
+def test_an_unusable_key_is_one_line(make_run, monkeypatch, answers):
+    answers()
     monkeypatch.setenv("WANDB_API_KEY", "short")
     with pytest.raises(UserError, match=r"^Weights & Biases cannot be used [^\n]+WANDB_MODE=offline[^\n]+$"):
         wandb(mode="online").start(make_run())
+
+
+def test_a_server_that_does_not_answer_is_refused_where_the_config_asks_for_it(monkeypatch, answers):
+    answers("no answer from https://api.wandb.ai within 10 s")
+    with pytest.raises(UserError, match=r"^Weights & Biases cannot be used \(no answer from [^\n]+ within 10 s\)"):
+        wandb(mode="online").check()
+
+
+def test_a_server_that_does_not_answer_is_done_without_elsewhere(make_run, opened, monkeypatch, answers, capfd):
+    answers("no answer from https://api.wandb.ai within 10 s")
+    monkeypatch.setenv("WANDB_MODE", "online")
+    reporter = wandb()
+    reporter.check()
+    reporter.start(make_run())
+    reporter.close(None)
+    assert [entry["options"]["mode"] for entry in opened] == ["offline"]
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "within 10 s): this run is recorded offline" in said.err
+
+
+@pytest.mark.parametrize("raised", [StopIteration(), TimeoutError("Run initialization has timed out after 10.0 sec")])
+def test_whatever_the_client_raises_ends_offline(make_run, monkeypatch, answers, capfd, raised):
+    import wandb as client
+
+    answers()
+    monkeypatch.setenv("WANDB_MODE", "online")
+    modes = []
+
+    def init(**options):
+        modes.append(options["mode"])
+        if options["mode"] == "online":
+            raise raised
+        return SimpleNamespace(define_metric=lambda *_, **__: None)
+
+    monkeypatch.setattr(client, "init", init)
+    wandb().start(make_run())
+    assert modes == ["online", "offline"]
+    assert "recorded offline" in capfd.readouterr().err
+    with pytest.raises(UserError, match=r"^Weights & Biases cannot be used \([^\n]+\): set reporter"):
+        wandb(mode="online").start(make_run())
+
+
+def test_the_server_is_waited_for_no_longer_than_said():
+    began = time.monotonic()
+    assert within(0.05, lambda: time.sleep(1)) is None
+    assert time.monotonic() - began < 0.5
+    assert within(1, lambda: 3) == 3
+    assert isinstance(within(1, lambda: 1 / 0), ZeroDivisionError)
+
+
+def test_names_tell_runs_apart(make_run):
+    run = make_run()
+    names = {
+        display_name(replace(run, overrides=overrides, hashes={"config": digest}))
+        for digest, overrides in (
+            ("aaaaaaaa1", ["learner=maml", "name=x"]),
+            ("bbbbbbbb1", ["learner=maml", "learner.inner_rate=0.1", "force=true"]),
+            ("cccccccc1", ["learner=maml", *(f"learner.setting_{i}={i}" for i in range(40))]),
+        )
+    }
+    assert {"maml aaaaaaaa", "maml learner.inner_rate=0.1 bbbbbbbb"} < names
+    assert max(map(len, names)) <= 128
 
 
 def test_offline_unless_a_key_is_found(make_run, opened, monkeypatch, tmp_path):

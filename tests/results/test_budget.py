@@ -34,7 +34,7 @@ def ridge(make, config):
     return write
 
 
-def test_settings_that_differ_in_numbers_only_are_one_method(ridge):
+def test_settings_that_differ_in_numbers_only_are_one_method(ridge, tmp_path):
     made, found = table(
         ridge(0.1, 0, [[0.9], [0.8]]), ridge(1, 0, [[0.7]]), ridge(10, 0.1, [[0.75]]), ridge(10, 0, [[0.9]], split=1)
     )
@@ -44,7 +44,14 @@ def test_settings_that_differ_in_numbers_only_are_one_method(ridge):
     assert list(one.edges) == []
     # Five chunks of 4 tasks x 10 steps at 100 tasks per second.
     assert one.seconds == pytest.approx(5 * 4 * 10 / 100)
-    assert set(one.rows) == {row.label for row in made.rows if row.kind == "learner"}
+    # The table has the one that meta-validation chose, and says of how many; all with `every`.
+    assert [row.label for row in made.rows if row.kind == "learner"] == [one.chosen]
+    assert any("3 settings have results; the table has the one that is best by mae" in note for note in made.notes)
+    runs, _ = find(list(tmp_path.glob("outputs/*")))
+    (every,) = tabulate(runs, Judging(every=True))
+    assert set(one.rows) == {row.label for row in every.rows if row.kind == "learner"}
+    assert len(every.judged) == 3
+    assert len(made.judged) == 1
 
 
 def test_an_edge_is_said(ridge):

@@ -1,12 +1,14 @@
 """Tables for LaTeX."""
 
 import numpy as np
+import pytest
 
 from recmeta.results.grids import Grid, Report, overview
 from recmeta.results.judging import Judging
-from recmeta.results.latex import latex, latex_table
+from recmeta.results.latex import COLUMN, PAGE, Style, check, latex, latex_table, read_names, separate
 from recmeta.results.runs import Missing, find
 from recmeta.results.tables import tabulate
+from recmeta.types import UserError
 
 BASE = np.random.default_rng(0).normal(1, 0.3, 20)
 NAN = float("nan")
@@ -24,13 +26,13 @@ def test_best_is_bold_others_are_marked_and_nothing_is_a_dash(make, config, tmp_
     lost = [Missing(tmp_path / "b", "failed", ("learner=maml",), "out of memory", {}, [])]
     text = latex(Report(tabulate(runs, how), [], lost, how))
     head, *body = rows(text)[:5]
-    assert head[:3] == ["method", "mae", "ndcg@5"]
+    assert head[:3] == ["method", r"mae $\downarrow$", r"ndcg@5 $\uparrow$"]
     found = {cells[0]: cells[1] for cells in body}
     marked = {name: cell for name, cell in found.items() if "textbf" in cell or "approx" in cell}
     mean = BASE.mean()
     best, other = sorted(marked.values(), key=lambda cell: "approx" in cell)
-    assert best.startswith(rf"\textbf{{{mean:.3f}}} [")
-    assert other.startswith(rf"{mean:.3f}$^{{\approx}}$ [")
+    assert best.startswith(rf"\textbf{{{mean:.3f}}} $\pm$ 0.")
+    assert other.startswith(rf"{mean:.3f}$^{{\approx}}$ $\pm$ 0.")
     assert found[r"popularity"] == "--"
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 3
     assert "% runs missing from the tables: 1 (1 failed)" in text
@@ -66,7 +68,76 @@ def test_a_method_that_was_not_run_on_a_data_set_is_an_empty_cell(make, config):
 
 def test_special_characters_do_not_break_a_table():
     text = "\n".join(
-        latex_table(Grid("a_b & c", ["method", "x#"], [["50 %", "\N{MINUS SIGN}0.1 [\N{MINUS SIGN}0.2, ∞]"]]))
+        latex_table(
+            Grid(
+                "a_b & c",
+                ["method", "x#"],
+                [["50 %", "\N{MINUS SIGN}0.1 [\N{MINUS SIGN}0.2, ∞]"], ["a", "0.1 [\N{MINUS SIGN}0.2, 0.4]"]],
+            )
+        )
     )
-    assert r"\caption{a\_b \& c}" in text
-    assert r"50 \% & $-$0.1 [$-$0.2, $\infty$] \\" in text
+    assert r"\caption{a\_b \& c. $\pm$: half the 95\,\% interval.}" in text
+    assert r"50 \% & $-$0.1 [$-$0.2, $\infty$] \\" in text, "half of it is no number"
+    assert r"a & 0.1 $\pm$ 0.3 \\" in text
+
+
+GRID = Grid(
+    "dataset=ml_100k protocol=user_cold (data 1a2b): user_cold, K = 20",
+    ["", "method", "mae", "rmse", "ndcg@5", "recall@5", "mrr", "auc", "tasks", "seeds"],
+    [
+        ["best", "learner=maml", *["0.810 [0.758, 0.863]"] * 6, "74", "3"],
+        ["", "user_item_bias", *["0.816 [0.764, 0.872]"] * 5, "-", "74", "-"],
+    ],
+    {(0, 2): "best"},
+    {"mae": "min", "rmse": "min", "ndcg@5": "max", "recall@5": "max", "mrr": "max", "auc": "max"},
+)
+
+
+def test_chosen_metrics_and_methods_in_order_by_their_names_in_print():
+    style = Style(["ndcg@5", "mae"], ["Bias", "learner=maml"], {"user_item_bias": "Bias", "mae": "MAE"}, "none")
+    text = "\n".join(latex_table(GRID, style))
+    head, *body = rows(text)
+    assert head == ["method", r"ndcg@5 $\uparrow$", r"MAE $\downarrow$"]
+    assert body == [["Bias", "0.816", "0.816"], ["learner=maml", "0.810", r"\textbf{0.810}"]]
+    assert r"\begin{table}" in text, "two metrics fit a column"
+    assert "(74 tasks, 3 seeds)" in text
+    assert r"\label{tab:ml-100k-user-cold-user-cold-k-20}" in text
+
+
+def test_spreads():
+    for spread, cell in (("pm", r"0.816 $\pm$ 0.054"), ("interval", "0.816 [0.764, 0.872]"), ("none", "0.816")):
+        assert cell in rows("\n".join(latex_table(GRID, Style(spread=spread))))[2]
+
+
+def test_wide_tables_are_as_wide_as_the_page_and_no_wider():
+    few = "\n".join(latex_table(GRID, Style(["mae", "rmse"], spread="none")))
+    all_six = "\n".join(latex_table(GRID, Style(spread="interval")))
+    assert few.count(r"\begin{table}") == 1
+    assert all_six.count(r"\begin{table*}") == 2, "what does not fit goes to another table"
+    assert r"\label{tab:ml-100k-user-cold-user-cold-k-20-2}" in all_six
+    cells = [cell for line in rows(all_six) for cell in line]
+    assert all(f"0.810{end}" in " ".join(cells) for end in (" [0.758, 0.863]",))
+    assert COLUMN < PAGE
+
+
+def test_one_file_a_table_each_with_a_name_of_its_own(make, config):
+    runs, _ = find([make("a", config(), {"model": BASE, "item_mean": BASE + 1})])
+    files = separate(Report(tabulate(runs, Judging()), [], [], Judging()), Style())
+    assert list(files) == ["tiny-user-cold-user-cold-k-20.tex", "tiny-user-cold-user-cold-mae-by-support-size.tex",
+                           "tiny-user-cold-budget.tex"]  # fmt: skip
+    assert all(text.count(r"\begin{tabular}") == 1 for text in files.values())
+
+
+def test_what_no_table_has_is_refused(make, config, tmp_path):
+    runs, _ = find([make("a", config(), {"model": BASE, "item_mean": BASE + 1})])
+    report = Report(tabulate(runs, Judging()), [], [], Judging())
+    check(report, Style(["mae"], ["item_mean", "Ridge"], {"learner=ridge": "Ridge"}))
+    with pytest.raises(UserError, match=r"^--metrics maee: no such name; there are mae, ndcg@5$"):
+        check(report, Style(["maee"]))
+    with pytest.raises(UserError, match=r"^--methods maml: no such name; there are "):
+        check(report, Style(methods=["maml"]))
+    (tmp_path / "names.yaml").write_text("learner=maml: MAML\nmae: MAE\n")
+    assert read_names(tmp_path / "names.yaml") == {"learner=maml": "MAML", "mae": "MAE"}
+    (tmp_path / "names.yaml").write_text("- a\n")
+    with pytest.raises(UserError, match="must be a yaml of lines as"):
+        read_names(tmp_path / "names.yaml")

@@ -1,6 +1,7 @@
 """The command, and the files it writes."""
 
 import csv
+import re
 import subprocess
 import sys
 
@@ -38,6 +39,24 @@ def test_prints_tables_verdicts_and_what_is_missing(outputs, capsys):
     assert "runs missing from the tables: 2 (1 failed, 1 unfinished)" in printed
     assert "(failed: out of memory [x])" in printed
     assert "nan" not in printed.lower()
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_no_number_and_no_name_is_cut(outputs, make, config, capsys, monkeypatch, width):
+    rate = {"inner_rate": 0.0123456789, "schedule_of_a_long_name": "cosine", "another_setting": 0.5}
+    make("study/wide", config("maml", learner_settings=rate), {"model": BASE, "user_item_bias": BASE})
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main([str(outputs)]) == 0
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    table = lines[: next(at for at, line in enumerate(lines) if line.startswith("best: the best mean"))]
+    assert max(map(len, table)) <= width
+    words = " ".join(printed.split())
+    assert "…" not in words.replace(" … ", "")
+    for mean in (BASE.mean() - 0.5, BASE.mean()):
+        assert re.search(rf"{mean:.3f} \[\d\.\d{{3}}, \d\.\d{{3}}\]", words)
+    for name in ("learner=ridge", "learner=maml", "user_item_bias", "popularity"):
+        assert name in words
 
 
 def test_writes_markdown_latex_and_csv(outputs, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from recmeta.results.figures import draw_all, svg
 from recmeta.results.grids import Report, sections
 from recmeta.results.judging import Judging
-from recmeta.results.page import Picture, page
+from recmeta.results.page import Picture, about, page
 from recmeta.results.runs import find
 from recmeta.results.tables import tabulate
 
@@ -118,6 +118,23 @@ def test_what_is_said_is_escaped(report):
     assert "a &lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in text
     assert ">a &lt; b</figcaption>" in text
     assert "<i>" not in text
+
+
+def test_the_page_says_what_it_is_of(report):
+    directory = next(iter(report.tables[0].runs.values()))[0].directory
+    (directory / "provenance.json").write_text('{"versions": {"recmeta": "0.1.0", "jax": "0.10.2"}}')
+    found = about(report, "python -m recmeta.results <outputs>", "27 November 2026")
+    text = page(report, [], found)
+    assert "<title>study: tiny</title>" in text
+    assert "27 November 2026: python -m recmeta.results &lt;outputs&gt;</p>" in text
+    assert "runs made with recmeta 0.1.0, jax 0.10.2</p>" in text
+
+
+def test_columns_know_which_way_is_better(report):
+    text = page(report, [])
+    assert "<th class=r data-goal=min>mae</th>" in text
+    assert "<th class=r data-goal=max>ndcg@5</th>" in text
+    assert "<th class=r>tasks</th>" in text
 
 
 DRIVER = """<script>

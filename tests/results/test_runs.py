@@ -5,7 +5,7 @@ import json
 import pytest
 
 from recmeta.results.runs import find
-from recmeta.types import UserError
+from recmeta.results.status import statuses
 
 
 def test_finds_complete_failed_and_unfinished(make, config, tmp_path):
@@ -40,12 +40,19 @@ def test_a_summary_that_is_not_complete_is_unfinished(make, config):
         ("summary.json", '{"status": "complete", "hashes": {"data": "d"}}', "lacks the hash of protocol"),
         ("task_scores.parquet", "no parquet", "task_scores.parquet: cannot be read"),
         ("config.yaml", "a: [", "config.yaml: cannot be read"),
+        ("config.yaml", "", "config.yaml: holds no settings"),  # else it would be one of the baselines alone
+        ("config.yaml", "[1]", "config.yaml: holds no settings"),
+        ("overrides.yaml", "a: [", "overrides.yaml: cannot be read"),
     ],
 )
-def test_damage_is_said_in_one_line(make, config, name, content, said):
-    directory = make("x", config(), {"model": [1, 2]})
+def test_a_damaged_run_is_listed_and_hides_no_other(make, config, name, content, said):
+    whole, directory = make("w", config(), {"model": [1, 2]}), make("x", config(), {"model": [1, 2]})
     (directory / name).write_text(content)
-    with pytest.raises(UserError) as error:
-        find([directory])
-    assert said in str(error.value)
-    assert "\n" not in str(error.value)
+    runs, missing = find([directory.parent])
+    assert [run.directory for run in runs] == [whole]
+    ((where, state, reason),) = [(run.directory, run.status, run.reason) for run in missing]
+    assert (where, state) == (directory, "damaged")
+    assert said in reason
+    assert "\n" not in reason
+    (status,) = [one for one in statuses(directory.parent) if one.directory == directory]
+    assert status.state == "damaged" or name == "task_scores.parquet" or "hash" in said

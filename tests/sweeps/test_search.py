@@ -12,7 +12,9 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
 from recmeta.runs import directory as run_directory
-from recmeta.sweeps.search import RECORD, STORAGE, SearchBase, Settings, TrialResult, lines, search
+from recmeta.runs import layout
+from recmeta.sweeps.ending import search_lines
+from recmeta.sweeps.search import STORAGE, SearchBase, Settings, TrialResult, search
 from recmeta.sweeps.space import default, space
 from recmeta.types import UserError
 
@@ -119,7 +121,7 @@ searched(Path({folder!r}), launch, sampler="tpe", trials=100, batch=8)
         code = program.format(tests=str(__file__).rpartition("/")[0], limit=limit, folder=str(folder))
         ended = subprocess.run([sys.executable, "-c", code])
         assert ended.returncode == (0 if limit == 1000 else -signal.SIGKILL)
-    parts = json.loads((folder / RECORD).read_text())
+    parts = json.loads((folder / layout.SEARCH).read_text())
     whole = searched(tmp_path / "whole", launcher([]), sampler="tpe", trials=100, batch=8)
     assert points(parts) == points(whole)
     assert [number for number, *_ in points(parts)] == list(range(100))
@@ -131,7 +133,7 @@ def test_tpe_finds_what_is_best(tmp_path):
     best = dict(text.split("=") for text in record["best"]["typed"])
     assert best["width"] == "32"
     assert abs(float(best["rate"]) - 0.1) < 0.02
-    (line,) = [line for line in lines(record, tmp_path) if line.startswith("best by meta-validation")]
+    (line,) = [line for line in search_lines(record, tmp_path) if line.startswith("best by meta-validation")]
     assert " ".join(record["best"]["typed"]) in line
     assert record["edges"] == ["width=32 is at the upper edge of 8 to 32"]
 
@@ -205,7 +207,7 @@ def test_what_failed_is_run_again_for_a_later_trial_that_equals_it(tmp_path):
 def test_where_all_fail_there_is_no_best(tmp_path):
     record = searched(tmp_path, launcher([], fail=lambda rate: True), trials=3)
     assert (record["best"], record["edges"]) == (None, [])
-    assert len(lines(record, tmp_path)) == 1
+    assert len(list(search_lines(record, tmp_path))) == 2
 
 
 def test_more_trials_go_on_with_the_same_search(tmp_path):

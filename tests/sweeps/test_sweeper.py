@@ -7,8 +7,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from recmeta.results import status
+from recmeta.runs import layout
 from recmeta.sweeps.fused import Composed
-from recmeta.sweeps.search import RECORD
 from recmeta.sweeps.sweeper import check_alike, checked, trial_result
 from recmeta.types import Diverged, UserError
 from tests.command import call
@@ -21,7 +21,7 @@ SPACE = ("learner=maml", "learner.inner_rate=tag(log,interval(0.001,1))")
 def test_a_search_from_start_to_end(small, monkeypatch, capfd, tmp_path, launcher):
     typed = [*SEARCH, f"hydra/launcher={launcher}", *small, *SPACE, f"output={tmp_path}", "name=found"]
     assert call(monkeypatch, *typed) == 0
-    record = json.loads((tmp_path / "found" / RECORD).read_text())
+    record = json.loads((tmp_path / "found" / layout.SEARCH).read_text())
     assert record["counts"]["done"] == 4
     assert record["trials"][0]["params"] == {"learner.inner_rate": 0.1}, "the default"
     for trial in record["trials"]:
@@ -44,7 +44,7 @@ PRUNED = (
 def test_what_is_worse_is_given_up_early_and_that_is_no_failure(small, monkeypatch, capfd, tmp_path):
     typed = [*SEARCH, *small, *PRUNED, f"output={tmp_path}", "name=found"]
     assert call(monkeypatch, *typed) == 0
-    record = json.loads((tmp_path / "found" / RECORD).read_text())
+    record = json.loads((tmp_path / "found" / layout.SEARCH).read_text())
     assert record["counts"] == {"done": 2, "pruned": 4, "failed": 0, "unfinished": 0}
     said = capfd.readouterr()
     assert "2 done, 4 pruned trials" in said.out
@@ -61,7 +61,7 @@ def test_what_is_worse_is_given_up_early_and_that_is_no_failure(small, monkeypat
     assert len(pruned) == 4
     assert all(run.detail.startswith("given up at step") for run in pruned)
     assert call(monkeypatch, *typed) == 0
-    assert json.loads((tmp_path / "found" / RECORD).read_text()) == record
+    assert json.loads((tmp_path / "found" / layout.SEARCH).read_text()) == record
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_a_pruned_search_that_is_killed_goes_on_the_same(small, monkeypatch, kil
     for step in (4, 6):
         kill_at(step, tmp_path / "parts", [*typed, f"output={tmp_path / 'parts'}"])
     assert call(monkeypatch, *typed, f"output={tmp_path / 'parts'}") == 0
-    whole, parts = (json.loads((tmp_path / name / "main" / RECORD).read_text()) for name in ("whole", "parts"))
+    whole, parts = (json.loads((tmp_path / name / "main" / layout.SEARCH).read_text()) for name in ("whole", "parts"))
     for one, other in zip(whole["trials"], parts["trials"], strict=True):
         for key in ("number", "state", "params", "value", "pruned_at", "run"):
             assert one[key] == other[key]
@@ -80,21 +80,21 @@ def test_a_pruned_search_that_is_killed_goes_on_the_same(small, monkeypatch, kil
 def test_a_trial_that_diverges_is_recorded_and_the_exit_code_is_1(small, monkeypatch, tmp_path):
     typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small, "optimizer=sgd"]
     assert call(monkeypatch, *typed, "optimizer.learning_rate=0.1,1e30", f"output={tmp_path}", "name=found") == 1
-    record = json.loads((tmp_path / "found" / RECORD).read_text())
+    record = json.loads((tmp_path / "found" / layout.SEARCH).read_text())
     assert record["counts"] == {"done": 1, "pruned": 0, "failed": 1, "unfinished": 0}
     (failed,) = [trial for trial in record["trials"] if trial["state"] == "failed"]
     assert failed["reason"].startswith("training diverged")
     assert 0 < failed["seconds"] < record["seconds"]
     # The same line again runs nothing, and says the same.
     assert call(monkeypatch, *typed, "optimizer.learning_rate=0.1,1e30", f"output={tmp_path}", "name=found") == 1
-    assert json.loads((tmp_path / "found" / RECORD).read_text()) == record
+    assert json.loads((tmp_path / "found" / layout.SEARCH).read_text()) == record
 
 
 def test_a_trial_that_does_not_compose_fails_alone(small, monkeypatch, capfd, tmp_path):
     typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small]
     typed += ["learner=ridge,maml", "learner.level_scale=0.5,1.0", f"output={tmp_path}", "name=found"]
     assert call(monkeypatch, *typed) == 2
-    record = json.loads((tmp_path / "found" / RECORD).read_text())
+    record = json.loads((tmp_path / "found" / layout.SEARCH).read_text())
     assert record["counts"] == {"done": 2, "pruned": 0, "failed": 2, "unfinished": 0}
     for trial in record["trials"]:
         assert (trial["params"]["learner"], trial["state"]) in (("ridge", "done"), ("maml", "failed"))

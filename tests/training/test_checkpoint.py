@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -195,6 +196,22 @@ def test_what_the_disk_refuses_is_one_line(tmp_path, monkeypatch, error, said):
     checkpoints.close()
 
 
+def test_a_save_that_does_not_fit_is_not_begun(tmp_path, monkeypatch):
+    import orbax.checkpoint as ocp
+
+    checkpoints = checkpoint.open(tmp_path)
+    checkpoints.save(1, {"weight": jnp.ones(3)})
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: SimpleNamespace(total=10**9, free=1000))
+    with monkeypatch.context() as patched:
+        patched.setattr(ocp.CheckpointManager, "save", lambda *_, **__: pytest.fail("it is begun"))
+        with pytest.raises(UserError, match=r"^no space left for [^\n]+ needs 0\.0 MB, and 0\.0 MB are free; [^\n]+$"):
+            checkpoints.save(2, {"weight": jnp.ones(1000)})
+    restored = checkpoints.restore({"weight": jnp.ones(3)})
+    assert restored is not None
+    assert restored.step == 1
+    checkpoints.close()
+
+
 def test_other_errors_of_a_save_are_defects(tmp_path, monkeypatch):
     import orbax.checkpoint as ocp
 
@@ -234,9 +251,27 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, damage, damaged):
     for path in (tmp_path / "1" / "default").glob(damaged):
         damage(path)
     reopened = checkpoint.open(tmp_path)
-    with pytest.raises(
-        UserError, match=r"^the checkpoint in [^\n]+ can't be read \([^\n]+remove that folder"
-    ) as caught:
+    with pytest.raises(UserError, match=r"^no checkpoint in [^\n]+ can be read \([^\n]+remove that folder") as caught:
         reopened.restore(state)
     reopened.close()
     assert len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("damaged", ["_METADATA", "d/*"])
+def test_of_a_damaged_checkpoint_the_one_before_is_used(tmp_path, damaged):
+    checkpoints = checkpoint.open(tmp_path)
+    for step in (1, 2):
+        checkpoints.save(step, {"weight": jnp.full(3, step)})
+    checkpoints.close()
+    for path in (tmp_path / "2" / "default").glob(damaged):
+        path.write_bytes(path.read_bytes()[:5])  # as a full disk leaves it
+    reopened = checkpoint.open(tmp_path)
+    restored = reopened.restore({"weight": jnp.ones(3, int)})
+    assert restored is not None
+    assert (restored.step, restored.damaged, restored.state["weight"].tolist()) == (1, [2], [1, 1, 1])
+    assert [values.tolist() for values in checkpoint.read(tmp_path).values()] == [[1, 1, 1]]
+    reopened.save(2, {"weight": jnp.full(3, 7)})
+    again = reopened.restore({"weight": jnp.ones(3, int)})
+    assert again is not None
+    assert (again.step, again.damaged) == (2, [])
+    reopened.close()

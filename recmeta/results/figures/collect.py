@@ -10,7 +10,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from recmeta.results.figures import frames
-from recmeta.results.figures.curves import cost_scatter, inner_curve, learning_curve, shots_curve
+from recmeta.results.figures.curves import cost_scatter, difference_bars, inner_curve, learning_curve, shots_curve
 from recmeta.results.figures.diagram import critical_difference
 from recmeta.results.figures.search import ENOUGH, importance_bars, importances, slices
 from recmeta.results.figures.style import settled
@@ -56,6 +56,10 @@ def draw_all(tables: Sequence[Table], rankings: Sequence[Ranked]) -> Iterator[Dr
 
 def _of_table(table: Table) -> Iterator[Drawn]:
     metric = table.metric
+    of_rival = frames.by_difference(table)
+    if of_rival.height:
+        caption = f"{metric}, difference to {of_rival['reference'][0]}, paired per task, 95 % intervals"
+        yield Drawn("differences", caption, difference_bars(of_rival, metric, table.goal), of_rival)
     of_shots = frames.by_shots(table)
     if of_shots["shots"].n_unique() > 1:
         caption = f"{metric} by support size, the best {frames.MOST} rows, 95 % intervals over tasks"

@@ -38,6 +38,31 @@ def shots_curve(frame: pl.DataFrame, metric: str) -> Figure:
     return figure
 
 
+def difference_bars(frame: pl.DataFrame, metric: str, goal: str) -> Figure:
+    """Plot each row's difference to the reference, with its paired 95 % interval: on the better side of 0 or not.
+
+    Args:
+        frame: `frames.by_difference`, of one reference.
+        metric: its name.
+        goal: "min" or "max".
+    """
+    better = "left" if goal == "min" else "right"
+    reference = frame["reference"][0]
+    across = f"{metric}, less that of {reference}: further {better} is better"
+    figure, axes = canvas(f"{metric}: difference to {reference}", across, "", height=1.1 + 0.28 * frame.height)
+    places = list(range(frame.height))
+    middle, low, high = (frame[name].to_list() for name in ("difference", "lo", "hi"))
+    bars = [
+        [value - end for value, end in zip(middle, low, strict=True)],
+        [end - value for value, end in zip(middle, high, strict=True)],
+    ]
+    axes.errorbar(middle, places, xerr=bars, fmt="o", color="black", markersize=4, capsize=2, elinewidth=1)
+    axes.axvline(0, color="black", linewidth=0.8, linestyle="--")
+    axes.set_yticks(places, frame["row"].to_list())
+    axes.invert_yaxis()
+    return figure
+
+
 def inner_curve(frame: pl.DataFrame) -> Figure:
     """Plot MAE on test tasks after each inner step.
 

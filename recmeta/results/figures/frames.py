@@ -19,6 +19,10 @@ MOST = 8
 """Most lines of a figure; more cannot be distinguished."""
 
 
+MOST_ROWS = 40
+"""Most rows of a figure in which each has a line of its own."""
+
+
 def best_rows(table: Table, kind: str | None = None) -> list[Row]:
     """The best rows of a table, one per method: the chosen setting, or the best where none is chosen.
 
@@ -48,6 +52,22 @@ def by_shots(table: Table) -> pl.DataFrame:
         for (shots,), at in sorted(part.group_by("shots"), key=lambda group: group[0]):
             lines.append((row.label, shots, *mean_interval(at, table.metric, REPEATED)))
     return _frame(lines, ("row", "shots", "mean", "lo", "hi"))
+
+
+def by_difference(table: Table) -> pl.DataFrame:
+    """The comparisons behind the verdicts: ``row, reference, difference, lo, hi, p``, the best first.
+
+    Row minus reference, paired per task, with the interval of one comparison; p is corrected.
+    """
+    lines = [
+        (one.row, one.reference, *one.comparison[:3], one.p)
+        for one in table.judged
+        if isfinite(one.comparison.difference) and isfinite(one.comparison.lo) and isfinite(one.comparison.hi)
+    ]
+    sign = 1 if table.goal == "min" else -1
+    return _frame(
+        sorted(lines, key=lambda line: sign * line[2])[:MOST_ROWS], ("row", "reference", "difference", "lo", "hi", "p")
+    )
 
 
 def by_inner_step(table: Table) -> pl.DataFrame:
@@ -139,5 +159,5 @@ def _number(value: object) -> float | None:
 
 
 def _frame(lines: Sequence[tuple], names: Sequence[str]) -> pl.DataFrame:
-    kinds = {"row": pl.String, "kind": pl.String, "shots": pl.Int64, "step": pl.Int64}
+    kinds = {"row": pl.String, "reference": pl.String, "kind": pl.String, "shots": pl.Int64, "step": pl.Int64}
     return pl.DataFrame(lines, schema={name: kinds.get(name, pl.Float64) for name in names}, orient="row")

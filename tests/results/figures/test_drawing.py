@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recmeta.results.figures.curves import cost_scatter, inner_curve, learning_curve, shots_curve
+from recmeta.results.figures.curves import cost_scatter, difference_bars, inner_curve, learning_curve, shots_curve
 from recmeta.results.figures.diagram import cliques, critical_difference
 from recmeta.results.figures.search import importance_bars, importances, slices
 from recmeta.results.figures.style import COLOURS, DASHES, MARKERS, line_style, save, svg
@@ -34,6 +34,19 @@ def test_shots_are_evenly_spaced_with_their_intervals():
         assert lines_of(figure)[row].get_ydata().tolist() == pytest.approx([1 - 0.1 * at + k / 100 for k in (0, 1, 20)])
     ends = np.concatenate([path.vertices[:, 1] for bars in axes.collections for path in bars.get_paths()])
     assert (ends.min(), ends.max()) == (pytest.approx(0.1), pytest.approx(2))
+
+
+def test_differences_with_their_intervals():
+    frame = pl.DataFrame({
+        "row": ["a", "b"], "reference": ["r", "r"], "difference": [-0.1, 0.2], "lo": [-0.2, 0.1], "hi": [0.1, 0.3],
+        "p": [0.2, 0.01],
+    })  # fmt: skip
+    figure = difference_bars(frame, "mae", "min")
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b"]
+    ends = [path.vertices[:, 0].tolist() for bars in axes.collections for path in bars.get_paths()]
+    assert ends == [pytest.approx([-0.2, 0.1]), pytest.approx([0.1, 0.3])]
+    assert "further left is better" in axes.get_xlabel()
 
 
 def test_lines_differ_without_colour():

@@ -22,7 +22,7 @@ def table(make, config):
             validated = [(value + 0.1, value + 0.2), (value, value + 0.1 * split)]
             paths.append(make(f"r{penalty}{split}", settings, scores, validated=validated))
     paths.append(make("m", config("maml"), {"model": BASE + 0.5, "item_mean": BASE}, validated=[(0.9,), (0.95,)]))
-    return tabulate(find(paths)[0], Judging())[0]
+    return tabulate(find(paths)[0], Judging(every=True))[0]
 
 
 def test_of_each_method_the_chosen_setting_is_shown(table):
