@@ -47,7 +47,7 @@ def make_interactions(
 
     Args:
         name: the data set's name; not hashed.
-        rows: text ``user`` and ``item``, float ``label``; maybe ``time`` (seconds), ``weight``, ``propensity``, ``part``.
+        rows: text ``user`` and ``item``, float ``label``; maybe ``time`` (s), ``weight``, ``propensity``, ``part``.
         label_range: the lowest and highest label possible.
         like: the label from which a row counts as liked, within ``label_range``; None: `default_like`, which is noted.
         users, items: the first column is the id (text, unique); each other column is a feature; null is missing.
@@ -80,8 +80,8 @@ def make_interactions(
     data = Interactions(
         name, coded["user"].to_numpy(), coded["item"].to_numpy(), coded["label"].cast(pl.Float32).to_numpy(),
         coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
-        _entities(user_ids, users, kinds.get("user", {})), _entities(item_ids, items, kinds.get("item", {})),
-        (low, high), liked, counts, "", (*notes, *inferred, *_losses(counts, duplicates)), attainable, default_like=like is None,
+        _entities(user_ids, users, kinds.get("user", {})), _entities(item_ids, items, kinds.get("item", {})), (low, high),
+        liked, counts, "", (*notes, *inferred, *_losses(counts, duplicates)), attainable, default_like=like is None,
     )  # fmt: skip
     return hashed(_with_columns(_with_relations(data, relations), coded))
 
