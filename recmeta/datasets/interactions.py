@@ -47,8 +47,7 @@ def make_interactions(
 
     Args:
         name: the data set's name; not hashed.
-        rows: text ``user`` and ``item``, float ``label``; maybe ``time`` (seconds), ``weight``, ``propensity``, and
-            ``part``, of a given split.
+        rows: text ``user`` and ``item``, float ``label``; maybe ``time`` (s), ``weight``, ``propensity``, ``part``.
         label_range: the lowest and highest label possible.
         like: the label from which a row counts as liked, within ``label_range``; None: `default_like`, which is noted.
         users, items: the first column is the id (text, unique); each other column is a feature; null is missing.
@@ -67,7 +66,7 @@ def make_interactions(
     """
     if rows.is_empty():
         raise UserError(f"{name}: there are no interactions; at least one is needed")
-    low, high, liked, inferred = _checked_scale(name, label_range, like)
+    low, high, liked, own = _checked_scale(name, label_range, like)
     _check_names(name, {"user": users, "item": items})
     user_ids, item_ids = (rows[side].unique().sort() for side in ("user", "item"))
     coded = _ordered(rows, user_ids, item_ids, duplicates)
@@ -82,10 +81,9 @@ def make_interactions(
         name, coded["user"].to_numpy(), coded["item"].to_numpy(), coded["label"].cast(pl.Float32).to_numpy(),
         coded["time"].cast(pl.Int64).to_numpy() if "time" in coded.columns else None,
         _entities(user_ids, users, kinds.get("user", {})), _entities(item_ids, items, kinds.get("item", {})),
-        (low, high), liked, counts, "", (*notes, *inferred, *_losses(counts, duplicates)), attainable,
-        default_like=like is None,
+        (low, high), liked, counts, "", (*notes, *own, *_losses(counts, duplicates)), attainable,
     )  # fmt: skip
-    return hashed(_with_columns(_with_relations(data, relations), coded))
+    return hashed(_with_columns(replace(_with_relations(data, relations), default_like=like is None), coded))
 
 
 def hashed(data: Interactions) -> Interactions:
