@@ -40,7 +40,7 @@ def sweep(files):
     OmegaConf.clear_resolver("drawn")
 
 
-CALIBRATION = [
+POINTS = [
     ["learner=reptile", "learner.inner_rate=0.1", "seeds=[0]"],
     ["learner=reptile", "learner.inner_rate=0.2", "seeds=[0,1]"],
     ["learner.inner_rate=0.2", "learner=reptile", "seeds=[]"],  # a value before the choice that it belongs to
