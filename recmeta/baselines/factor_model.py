@@ -158,10 +158,8 @@ def fold(model: Factors, users: Known, items: Known, number: Int[np.ndarray, "it
     _, _, about_cov, about_cross = changed(unknown)
     numbers = (noise, prior[0], *tables, about[0], about_cov[0], about_cross[0])
     noise_, intercept, *tabled, constant, cov, cross = (jnp.asarray(value, jnp.float32) for value in numbers)
-    return Folding(
-        noise_, intercept, _slopes(users, prior), jnp.asarray(number), *tabled, constant, _slopes(items, about), cov,
-        cross,
-    )  # fmt: skip
+    parts = [noise_, intercept, _slopes(users, prior), jnp.asarray(number), *tabled]
+    return Folding(*parts, *[constant, _slopes(items, about), cov, cross])
 
 
 def _slopes(side: Known, weights: Float[np.ndarray, "k d"]) -> Slopes:

@@ -125,7 +125,7 @@ class Sums(NamedTuple):
 
 def _start(design: Design, rank: int, noise: float) -> Side:
     """Begin with biases of half the noise's variance, vectors of unit variance, and no weight on any feature."""
-    entities, columns = design.rows.shape
+    entities, columns = len(design.rows.indptr) - 1, len(design.group)
     spread = np.diag([noise / 2, *np.ones(rank)])
     cov = np.repeat(spread[None] / 10, entities, axis=0)
     penalty = np.where(design.group == 0, INTERCEPT, 10.0)
@@ -145,7 +145,7 @@ def _sums(labels: csr_array, rated: csr_array, other: Side) -> Sums:
     # The matrices are symmetric: half of each is enough.
     upper = np.triu_indices(ones.shape[1])
     packed = rated @ np.concatenate([second[:, *upper], bias], axis=1).astype(np.float32)
-    full = np.empty((labels.shape[0], *second.shape[1:]))
+    full = np.empty((len(labels.indptr) - 1, *second.shape[1:]))
     full[:, *upper] = full[:, upper[1], upper[0]] = packed[:, : len(upper[0])]
     weighted = labels @ np.concatenate([ones, other.mean[:, :1]], axis=1).astype(np.float32)
     squares = other.mean[:, 0] ** 2 + other.cov[:, 0, 0]

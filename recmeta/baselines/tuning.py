@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -127,11 +127,11 @@ def _blend(tuned: Tuning, predictions: Mapping[str, Predictions], problem: Probl
     for name, each in members.items():
         settings |= {f"{name}.{of}": values for of, values in each.settings.items()}
     settings = {name: np.asarray(values, np.float32) for name, values in settings.items()}
-    total = np.asarray(np.einsum("cm,mctn->ctn", weights, scores) + constant[:, None, None], np.float32)
+    total = jnp.asarray(np.einsum("cm,mctn->ctn", weights, scores) + constant[:, None, None], jnp.float32)
     made = blend.combined({name: each.baseline for name, each in members.items()})
     states = {name: each.state for name, each in members.items()}
     found = Tuned(made, states, settings, 1, None, time.monotonic() - begin)
-    return found, Predictions(total, np.clip(total, spec.low, spec.high))
+    return found, Predictions(total, jnp.clip(total, spec.low, spec.high))
 
 
 def best(values: Float[np.ndarray, "G C"], by: Metric) -> Int[np.ndarray, "C"]:
@@ -245,7 +245,7 @@ def evaluate_baselines(
         among = rank_baselines(tuned, problem, key, metrics, scenario, batch)
         # A dict comes out of a compiled function with its keys sorted; the table keeps the order asked for.
         for name, each in tuned.items():
-            scores = _scores(each, predictions[name], batch, scored) | among.get(name, {})
+            scores: Any = _scores(each, predictions[name], batch, scored) | among.get(name, {})
             one_seed = {metric: values[None] for metric, values in scores.items()}
             frames.append(task_scores(one_seed, problem, scenario=scenario, method=name, seeds=[None]))
     return pl.concat(frames)

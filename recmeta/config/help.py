@@ -93,7 +93,7 @@ def composed(typed: Sequence[str]) -> tuple[Mapping[str, Any], Mapping[str, Any]
     with hydra.initialize_config_dir(str(schema.CONF), **versions.BASE):
         config = hydra.compose("config", overrides=list(typed), return_hydra_config=True)
     choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
-    plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
+    plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
     return plain, choices
 
 

@@ -37,8 +37,8 @@ class Curve(NamedTuple):
         to: their values, not falling, within the label range.
     """
 
-    at: Float[Array, "*R C m"]
-    to: Float[Array, "*R C m"]
+    at: Float[Array | np.ndarray, "*R C m"]
+    to: Float[Array | np.ndarray, "*R C m"]
 
 
 class Calibration(NamedTuple):
@@ -65,7 +65,7 @@ def calibrate(predictions: Predictions, batch: Batch, spec: DataSpec) -> Calibra
         1972, of which these are solutions with few knots.
     """
     label, mask = np.asarray(batch.label, np.float64), np.asarray(batch.task.query.mask)
-    levels = np.unique(np.float64(np.float32(spec.levels)))
+    levels = np.unique(np.asarray(spec.levels, np.float32).astype(np.float64))
     # Labels of few levels have a median that is one of them.
     few = len(levels) > 1 and bool(np.isin(label[mask], levels).all())
     means, medians = [], []
@@ -140,9 +140,9 @@ def monotone_level(
         # Rows before the threshold are predicted not above the level, the others above.
         wrong = np.concatenate([[0], np.cumsum(above)]) + (~above).sum() - np.concatenate([[0], np.cumsum(~above)])
         thresholds.append(places[np.argmin(np.where(between, wrong, np.inf))])
-    at = np.unique(np.float32(thresholds))
-    passed = np.searchsorted(np.float32(thresholds), at, side="right")
-    before = np.searchsorted(np.float32(thresholds), at, side="left")
+    ascending = np.asarray(thresholds, np.float32)
+    at = np.unique(ascending)
+    passed, before = (np.searchsorted(ascending, at, side=side) for side in ("right", "left"))
     knots = np.stack([at, np.nextafter(at, np.float32(np.inf))], axis=1).ravel()
     return Curve(knots, np.stack([levels[before], levels[passed]], axis=1).ravel())
 

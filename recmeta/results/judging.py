@@ -177,8 +177,11 @@ def rival_of(
         return Rival(best, f"the best baseline by {how.metric} on meta-validation")
     # Runs of an earlier version, which kept no such values.
     best = best_of({row: means[row] for row in there}, goal)
-    return best and Rival(best, f"the best baseline by {how.metric} on the TEST tasks, for these runs do not say which "
-                          "is best on meta-validation: equal methods are then too often worse")  # fmt: skip
+    why = (
+        f"the best baseline by {how.metric} on the TEST tasks, for these runs do not say which is best on "
+        "meta-validation: equal methods are then too often worse"
+    )
+    return Rival(best, why) if best else None
 
 
 def _validated(runs: Sequence[Finished], baseline: str, metric: str, shots: int) -> float:

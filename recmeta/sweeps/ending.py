@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from rich.text import Text
 
 from recmeta.results.runs import complete
@@ -22,7 +21,7 @@ placed: dict[tuple[str, ...], Path] = {}
 NOTHING = "—"
 
 
-def title(hydra: DictConfig, overrides: Sequence[str]) -> str:
+def title(hydra: Any, overrides: Sequence[str]) -> str:
     """The number of a sweep's run, of how many, and the settings that distinguish it: ``2/12 learner=reptile``.
 
     Args:
