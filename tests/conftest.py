@@ -4,6 +4,7 @@ import gc
 import importlib
 import os
 
+os.environ.pop("COLUMNS", None)  # which pytest-xdist gives its workers: a run off a terminal has no width of its own
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("WANDB_MODE", "disabled")
 # Replicas of a program are dealt out to devices; in a run of its own each core is one.

@@ -203,9 +203,9 @@ def test_tables_and_figures_from_committed_results_alone(tmp_path, monkeypatch):
     }  # fmt: skip
     said = (tmp_path / "p" / "some-one.tex").read_text()
     assert "None" not in said
-    assert r"ridge & \textbf{0.700} [0.600, 0.800] & 0.800 [0.700, 0.900] & 9 \\" in said
-    assert r"a\_mean & 0.750$^{\approx}$ [0.650, 0.850] & -- & 9 \\" in said
-    assert r"ridge & $-$0.050 [$-$0.090, $-$0.010] & 0.040 \\" in said
+    assert r"ridge & \textbf{0.700} $\pm$ 0.100 & 0.800 $\pm$ 0.100 \\" in said
+    assert r"a\_mean & 0.750$^{\approx}$ $\pm$ 0.100 & -- \\" in said
+    assert r"ridge & $-$0.050 $\pm$ 0.040 & 0.040 \\" in said
 
 
 @pytest.mark.slow

@@ -77,7 +77,10 @@ def explain(error: BaseException) -> str:
     if str(error).startswith(_NO_NAME):
         return _no_name(sys.argv[1:])
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: can't be read ({_line(error)}); {_readable(str(error.override))}"
+        reason = _line(error)
+        # The grammar's own word for a character that it has no use for says nothing to the user.
+        why = "" if reason.startswith("Lexer") else f" ({reason})"
+        return f"{error.override}: can't be read{why}; {_readable(str(error.override))}"
     typed = _override(error)
     for cause in _causes(error):
         if isinstance(cause, OmegaConfBaseException):

@@ -114,7 +114,9 @@ def test_a_seed_alone_is_that_seed_among_others_and_tested_twice_it_is_the_same(
     params |= {"head": {"log_scale": jnp.zeros((1, 1 + dropped.widths[1]))}}
     scored = scoring.make_scored(METRICS, known.spec)
     first, second, without = (
-        evaluate(learner_of(known, model, "ridge"), mse(), known, params, {}, METRICS, [], scored, model.constants)
+        evaluate(
+            learner_of(known, model, "ridge"), mse(), known, params, {}, METRICS, [], scored, model.constants, None
+        )
         for model in (dropped, dropped, model_of(known, "dropped", rate=0.0))
     )
     for other in (second, without):

@@ -47,7 +47,7 @@ def test_what_is_worse_is_given_up_early_and_that_is_no_failure(small, monkeypat
     record = json.loads((tmp_path / "found" / layout.SEARCH).read_text())
     assert record["counts"] == {"done": 2, "pruned": 4, "failed": 0, "unfinished": 0}
     said = capfd.readouterr()
-    assert "2 done, 4 pruned trials" in said.out
+    assert "2 done, 4 pruned trials" in " ".join(said.out.split())
     assert "failed" not in said.err
     for trial in record["trials"]:
         directory = tmp_path / "found" / trial["run"]
