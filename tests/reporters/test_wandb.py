@@ -39,6 +39,17 @@ def records(path: Path):
             parts = b""
 
 
+def recorded(path: Path, seconds: float = 20) -> list:
+    """The records of a ``.wandb`` file, once there is history: W&B's own process writes it, maybe a little later."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = list(records(path))
+        history = [record for record in found if record.history.item]
+        if history or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
+
+
 def told(items):
     """What items of a record say, with values as they were."""
     return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
@@ -178,7 +189,7 @@ def test_what_is_recorded_offline_is_what_the_files_say(make_run, summary, task_
     reporter.finish(summary, task_scores, run.provenance)
     reporter.close(None)
     (path,) = offline_runs(run.directory)
-    found = list(records(path))
+    found = recorded(path)
     history = [row for record in found if "step" in (row := told(record.history.item))]
     written = [json.loads(line) for line in (run.directory / "metrics.jsonl").read_text().splitlines()]
     assert [(row["step"], row["validation/mae/seed0"], row["validation/mae/seed7"]) for row in history] == [
