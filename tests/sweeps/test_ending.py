@@ -1,22 +1,11 @@
 """A sweep numbers its runs, ends with a table of them, and leaves nothing where none could begin."""
 
 import json
-import sys
 
 import pytest
 
-from recmeta.__main__ import main
 from recmeta.sweeps import ending
-
-
-def call(monkeypatch, *typed: str) -> int:
-    """The exit code of a command, in this process."""
-    monkeypatch.setattr(sys, "argv", ["recmeta", *typed])
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
+from tests.command import call
 
 
 @pytest.fixture
