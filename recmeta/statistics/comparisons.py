@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import special, stats
+from scipy import special
 
 from recmeta.statistics.intervals import AT_ONCE, LEVEL
-from recmeta.statistics.trainings import NO_LUCK, Luck, spread
+from recmeta.statistics.spread import NO_LUCK, Luck, spread
 
 POWER = 0.8
 """The power at which a difference is called detectable."""
@@ -49,6 +49,7 @@ class Comparison(NamedTuple):
         detectable: the smallest mean difference that a t-test finds with 80 % power; NaN with fewer than two units.
         trainings: number of trainings that the comparison is over besides the units; 1: there is one, and it is about
             that; 0: there are several, and the test takes them as given.
+        lone: whether one of the methods has several trainings and the other a single one, which is taken as given.
     """
 
     difference: float
@@ -59,6 +60,7 @@ class Comparison(NamedTuple):
     effect_size: float
     detectable: float
     trainings: int = 1
+    lone: bool = False
 
 
 class Estimate(NamedTuple):
@@ -90,10 +92,10 @@ def paired(difference: Float[np.ndarray, "N"], test: str = "t", luck: Luck = NO_
     mean, deviation = float(difference.mean()), _deviation(difference)
     effect = mean / deviation if deviation else float(np.copysign(np.inf, mean))
     error = spread(difference, luck)
-    reach = stats.t.ppf(1 - LEVEL / 2, error.freedom) + stats.t.ppf(POWER, error.freedom)
     found = t_test(difference, luck) if test == "t" else TESTS[test](difference)
     trainings = luck.trainings if test == "t" or luck.trainings == 1 else 0
-    return Comparison(*found, n, effect, float(reach * np.sqrt(error.variance)), trainings)
+    detectable = error.half(LEVEL) + error.half(2 * (1 - POWER))
+    return Comparison(*found, n, effect, detectable, trainings, luck.lone and trainings > 1)
 
 
 def t_test(difference: Float[np.ndarray, "N"], luck: Luck = NO_LUCK) -> Estimate:
@@ -107,11 +109,10 @@ def t_test(difference: Float[np.ndarray, "N"], luck: Luck = NO_LUCK) -> Estimate
         The mean and its t interval.
     """
     mean, error = float(difference.mean()), spread(difference, luck)
-    if not _deviation(difference) and not luck.excess:
+    if not _deviation(difference) and not luck.total:
         return Estimate(mean, mean, mean, 0.0)
     half = error.half()
-    p = 2 * float(stats.t.sf(abs(mean) / np.sqrt(error.variance), error.freedom))
-    return Estimate(mean, mean - half, mean + half, p)
+    return Estimate(mean, mean - half, mean + half, error.p(abs(mean)))
 
 
 def wilcoxon(difference: Float[np.ndarray, "N"]) -> Estimate:

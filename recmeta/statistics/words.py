@@ -56,6 +56,7 @@ def wording(
     about = {0: "given these trainings", 1: "of this training"}.get(
         comparison.trainings, f"over tasks and {comparison.trainings} trainings"
     )
+    about += ", given the other's single one" if comparison.lone else ""
     interval = f"95 % interval {number(comparison.lo)} … {number(comparison.hi)} {about}, {chance}"
     if not p < LEVEL:
         before = ", before correction" if family > 1 else ""

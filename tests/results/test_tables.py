@@ -9,7 +9,8 @@ from recmeta.results.judging import Judging
 from recmeta.results.runs import find
 from recmeta.results.tables import tabulate as tables_of
 from recmeta.statistics import benjamini_hochberg, paired
-from recmeta.statistics.trainings import luck_of_splits, spread
+from recmeta.statistics.spread import spread as spread_of
+from recmeta.statistics.trainings import luck_of_splits
 from recmeta.types import UserError
 
 NAN = float("nan")
@@ -93,12 +94,10 @@ def test_splits_are_one_row_paired_within_each(make, config):
     per_user = np.nanmean(difference, axis=0)
     # Over tasks and two trainings, which differ: by 0.2 in one split and by 1.1 in the other.
     luck = luck_of_splits([first[0] - BASE, second[0] - BASE - 1], np.full(2, 0.5))
-    error = spread(per_user, luck)
+    error = spread_of(per_user, luck)
     (judged,) = table.judged
     assert judged.comparison.difference == pytest.approx(per_user.mean())
-    assert judged.comparison.p == pytest.approx(
-        2 * stats.t.sf(abs(per_user.mean()) / np.sqrt(error.variance), error.freedom)
-    )
+    assert judged.comparison.p == pytest.approx(error.p(abs(per_user.mean())))
     assert judged.comparison.p > 0.05 > stats.ttest_1samp(per_user, 0).pvalue
     assert "over tasks and 2 trainings" in table.verdicts[0]
 

@@ -6,17 +6,15 @@ import pytest
 from scipy import stats
 
 from recmeta.statistics import all_pairs, mean_interval, paired
+from recmeta.statistics.spread import NO_LUCK
 from recmeta.statistics.trainings import (
-    NO_LUCK,
     Block,
     blocks,
     interval_of,
-    luck,
     luck_of_difference,
     luck_of_seeds,
     luck_of_splits,
     shares,
-    spread,
 )
 
 
@@ -32,8 +30,8 @@ def test_the_luck_of_seeds_is_that_of_the_analysis_of_variance():
     found = luck_of_seeds([Block(np.arange(20), values)], np.ones(1))
     rest = values - values.mean(1, keepdims=True) - values.mean(0) + values.mean()
     seeds, within = values.mean(1).var(ddof=1), (rest**2).sum() / 38 / 20
-    assert found == pytest.approx(((seeds - within) / 3, seeds / 3, 2, 3))
-    assert luck_of_seeds([Block(np.arange(20), values[:1])], np.ones(1)).excess == 0
+    assert found[:4] == pytest.approx((seeds / 3, within / 3, 2, 3))
+    assert luck_of_seeds([Block(np.arange(20), values[:1])], np.ones(1)) == NO_LUCK
 
 
 def test_seeds_that_agree_widen_no_interval():
@@ -46,7 +44,9 @@ def test_splits_that_differ_more_than_their_tasks_explain_are_luck():
     values = [rng.normal(shift, 1, 50) for shift in (-2, 0, 2)]
     found = luck_of_splits(values, np.full(3, 1 / 3))
     between = np.var([each.mean() for each in values], ddof=1)
-    assert found.excess == pytest.approx((between - np.mean([each.var(ddof=1) / 50 for each in values])) / 3)
+    assert found.total == pytest.approx(between / 3)
+    assert found.within == pytest.approx(np.mean([each.var(ddof=1) / 50 for each in values]) / 3)
+    assert found.cautious
     assert luck_of_splits(values[:1], np.ones(1)) == NO_LUCK
 
 
@@ -59,6 +59,7 @@ def test_a_task_in_two_splits_counts_once():
 
 
 def test_blocks_are_read_from_a_frame(scores):
+    assert [blocks(scores("m", [[1, 2]], seeds), "mae")[0].seeded for seeds in ((0,), (None,))] == [True, False]
     frame = pl.concat([scores("m", [[1, 2], [3, 4]], (0, 1), split="x"), scores("m", [[5, np.nan]], (0,), split="y")])
     first, second = blocks(frame, "mae", ("split",))
     np.testing.assert_array_equal(first.values, [[1, 2], [3, 4]])
@@ -71,6 +72,27 @@ def test_splits_of_one_method_alone_are_left_out():
     one = [Block(np.arange(5), np.arange(5.0)[None], (split,)) for split in "ab"]
     assert luck_of_difference(one, one[:1]).trainings == 1
     assert luck_of_difference(one, one) == NO_LUCK._replace(trainings=2)
+
+
+def test_the_luck_of_a_difference_is_that_of_both_methods():
+    rng = np.random.default_rng(4)
+    left, right = ([Block(np.arange(20), rng.normal(size=(seeds, 20)), seeded=True)] for seeds in (3, 5))
+    found = luck_of_difference(left, right)
+    own, others = (luck_of_seeds(side, np.ones(1)) for side in (left, right))
+    assert found.total == pytest.approx(own.total + others.total)
+    assert found.within == pytest.approx(own.within + others.within)
+    assert found.freedom == pytest.approx(found.total**2 / (own.total**2 / 2 + others.total**2 / 4))
+    assert (found.trainings, found.lone) == (5, False)
+
+
+def test_a_rival_with_seeds_but_a_single_training_is_said():
+    values = np.random.default_rng(5).normal(size=(3, 20))
+    several = [Block(np.arange(20), values, seeded=True)]
+    single, baseline = ([Block(np.arange(20), values[:1], seeded=seeded)] for seeded in (True, False))
+    assert luck_of_difference(several, single).lone
+    assert luck_of_difference(single, several).lone
+    assert not luck_of_difference(several, baseline).lone
+    assert not luck_of_difference(single, single).lone
 
 
 def test_equal_methods_picked_as_best_and_worst_have_tukeys_p():
@@ -165,10 +187,3 @@ def test_intervals_of_few_tasks_cover():
 def test_coverage(tasks, splits, seeds, of_training):
     """5,000 intervals: a standard error of 0.3 points."""
     assert 0.935 <= coverage(5000, tasks, splits, seeds, of_training) <= 0.965
-
-
-def test_degrees_of_freedom_are_those_of_what_varies_most():
-    values = np.random.default_rng(0).normal(0, 1, 100)
-    assert spread(values, NO_LUCK).freedom == 99
-    seeds = luck([Block(np.arange(100), np.array([[-9.0], [0], [9]]) + values)])
-    assert spread(values, seeds).freedom == pytest.approx(2, abs=0.01)

@@ -18,6 +18,15 @@ def test_words():
     assert "by Benjamini-Hochberg over 3" in wording(comparison, "x", "mae", "min", 0.2, 3, "Benjamini-Hochberg")
 
 
+def test_what_a_comparison_is_over_is_said():
+    comparison = paired(np.random.default_rng(12).normal(-1, 1, 30))
+    over = [comparison._replace(trainings=3), comparison._replace(trainings=3, lone=True), comparison]
+    three, lone, one = (wording(each, "x", "mae", "min") for each in over)
+    assert "over tasks and 3 trainings, p < 0.001" in three
+    assert "over tasks and 3 trainings, given the other's single one, p < 0.001" in lone
+    assert "of this training, p < 0.001" in one
+
+
 def test_a_test_of_one_task_is_none():
     one = paired(np.array([0.4]))
     assert "a test needs two tasks in common, there is 1" in wording(one, "item_mean", "mae", "min")
