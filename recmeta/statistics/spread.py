@@ -8,7 +8,7 @@ of freedom are then too many just where the luck happens to be estimated as litt
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -76,7 +76,7 @@ class Spread(NamedTuple):
     def p(self, size: float) -> float:
         """The two-sided chance of an error of at least this size."""
         of_tasks = 2 * float(stats.t.sf(size / np.sqrt(self.tasks), self.freedom)) if self.tasks > 0 else 0.0
-        if self.variances is None:
+        if self.variances is None or self.weights is None:
             return of_tasks
         mixed = 2 * float(self.weights @ special.ndtr(-size / np.sqrt(self.variances)))
         return max(mixed, of_tasks) if self.least else mixed
@@ -89,7 +89,8 @@ class Spread(NamedTuple):
         most = np.sqrt(self.variance)
         while self.p(most) > level:
             most *= 4
-        return float(optimize.brentq(lambda size: self.p(size) - level, 0, most, xtol=1e-12 * most))
+        error: Any = optimize.brentq(lambda size: self.p(size) - level, 0, most, xtol=1e-12 * most)
+        return float(error)
 
 
 def spread(values: Float[np.ndarray, "N"], shared: Luck) -> Spread:

@@ -182,7 +182,16 @@ def test_intervals_of_few_tasks_cover():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("tasks", "splits", "seeds", "of_training"),
-    [(10, 1, 1, 0.0), (20, 1, 1, 0.0), (74, 1, 1, 0.0), (1430, 1, 1, 0.0), (74, 1, 3, 0.01), (1430, 1, 5, 0.025)],
+    [
+        (10, 1, 1, 0.0),
+        (20, 1, 1, 0.0),
+        (74, 1, 1, 0.0),
+        (1430, 1, 1, 0.0),
+        (74, 1, 3, 0.01),
+        (1430, 1, 5, 0.025),
+        (100, 1, 3, 0.08),
+        (74, 1, 2, 0.025),
+    ],
 )
 def test_coverage(tasks, splits, seeds, of_training):
     """5,000 intervals: a standard error of 0.3 points."""
