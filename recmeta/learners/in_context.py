@@ -196,6 +196,11 @@ def in_context(
 # --- what is read -------------------------------------------------------------------------------------------------
 
 
+def own_fits(fitted: CrossFitted, which: Array) -> Fits:
+    """The fits that a task reads: of the item counts, too, rows say which, see `factor_model.item_row`."""
+    return Fits(factor_model.fit_of(fitted.fits.base, which), jax.tree.map(factor_model.joined, fitted.fits.counts))
+
+
 def token_sizes(spec: DataSpec, widths: tuple[int, int], rank: int) -> dict[str, int]:
     """How many numbers are read of the user, of a support row, and of a query row."""
     context, row = widths
@@ -268,8 +273,7 @@ def read_support(
         params, context, support: of the task.
         key: of dropout; None: nothing is dropped.
     """
-    which = own_fold(fitted, context)
-    fit = Fits(factor_model.fit_of(fitted.fits.base, which), jax.tree.map(factor_model.joined, fitted.fits.counts))
+    fit = own_fits(fitted, own_fold(fitted, context))
     item = factor_model.moments(fit.base, support.x)
     user = factor_model.posterior(fit.base, context, support, item)
     rows = read_rows(spec, model, params, context, support, fit, user, support.x)

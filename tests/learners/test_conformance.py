@@ -41,6 +41,7 @@ from recmeta.learners.reptile import reptile
 from recmeta.learners.ridge import ridge
 from recmeta.learners.rlfm import rlfm
 from recmeta.learners.set_transformer import set_transformer
+from recmeta.learners.stacked import stacked
 from recmeta.learners.tanp import tanp
 from recmeta.learners.zero_shot import zero_shot
 from recmeta.models.model import make_model
@@ -77,6 +78,7 @@ LEARNERS = {
     "in_context": partial(
         in_context, base="factor_model", rank=2, width=4, heads=2, blocks=1, dropout=0.0, squared=0.3
     ),
+    "stacked": partial(stacked, base="factor_model", rank=2, penalty=0.01),
     "reptile": partial(reptile, inner_steps=2, inner_rate=0.1, adapts="all"),
     "protonet": partial(protonet, classes="rating", width=3),
     "ridge": partial(ridge, level_scale=0.5, weight_scale=0.5),
