@@ -9,7 +9,7 @@ import recmeta
 
 ROOT = Path(recmeta.__file__).parent
 ORDER = (
-    "types", "numerics", "runs", "features", "datasets", "texts", "cleaning", "protocols", "models",
+    "types", "numerics", "runs", "features", "datasets", "texts", "cleaning", "protocols", "fitted", "models",
     ("encoders", "scorers", "objectives", "augmentations"), "learners", "baselines", "metrics", "evaluation",
     "baselines.tuning", "training", "reporters", "config", "experiment", ("sweeps", "trained"), "cli", "__main__",
 )  # fmt: skip

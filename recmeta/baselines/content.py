@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from recmeta.baselines.kernel import even_weights, kernel
-from recmeta.baselines.levels import Levels, expected, fit_levels, liked
+from recmeta.fitted.levels import Levels, expected, fit_levels, liked
 from recmeta.numerics import solve_positive
 from recmeta.types import Baseline, Field, Problem
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
-from recmeta.baselines.rows import MOST_ITEMS, by_task_and_item, catalogue, gram
+from recmeta.fitted.levels import Levels, expected, fit_levels, residuals, split
+from recmeta.fitted.rows import MOST_ITEMS, by_task_and_item, catalogue, gram
 from recmeta.types import Baseline, Problem
 
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
-from recmeta.baselines.rows import by_task_and_item, catalogue, nearest
+from recmeta.fitted.levels import Levels, expected, fit_levels, residuals, split
+from recmeta.fitted.rows import by_task_and_item, catalogue, nearest
 from recmeta.numerics import solve_positive
 from recmeta.types import Baseline, Problem, UserError
 

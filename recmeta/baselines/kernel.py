@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from recmeta.baselines.rows import item_ids
 from recmeta.features.kinds import arrays_of, kind_of
+from recmeta.fitted.rows import item_ids
 from recmeta.types import Features, Field, Problem
 
 Weights = Mapping[Field, Float[Array, "d"]]

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from recmeta.baselines.kernel import inverse_document_frequency, kernel, square_length
-from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
-from recmeta.baselines.rows import MOST_ITEMS, by_task_and_item, catalogue, gram
+from recmeta.fitted.levels import Levels, expected, fit_levels, residuals, split
+from recmeta.fitted.rows import MOST_ITEMS, by_task_and_item, catalogue, gram
 from recmeta.types import Baseline, Field, Problem
 
 

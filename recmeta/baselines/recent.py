@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from recmeta.baselines.rows import item_count, item_ids, nearest
+from recmeta.fitted.rows import item_count, item_ids, nearest
 from recmeta.types import Baseline, Problem, UserError
 
 DAY = 86_400

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
-from recmeta.baselines.rows import by_task_and_item, catalogue, item_count, item_ids, nearest, owners
 from recmeta.features.kinds import arrays_of
+from recmeta.fitted.levels import Levels, expected, fit_levels, residuals, split
+from recmeta.fitted.rows import by_task_and_item, catalogue, item_count, item_ids, nearest, owners
 from recmeta.types import Baseline, Features, Field, Problem, Support
 
 SEGMENTS = (2.0, 4.0, 8.0, 16.0)

@@ -28,7 +28,7 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "protocol": ("interactions",),
     "encoder": ("spec", "rngs", "background", "transform"),
     "scorer": ("widths", "rngs"),
-    "learner": ("spec", "model", "objective"),
+    "learner": ("spec", "model", "objective", "cross_fit"),
     "objective": ("spec",),
     "augmentation": (),
     "optimizer": (),

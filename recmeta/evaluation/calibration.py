@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-from scipy.optimize import nnls
+from jaxtyping import Array, Bool, Float
+from scipy.optimize import minimize_scalar, nnls
 
 from recmeta.evaluation.score import Predictions
+from recmeta.objectives.levels import exceedance
 from recmeta.types import Batch, DataSpec
 
 ROWS_PER_SEGMENT = 500
@@ -41,11 +42,29 @@ class Curve(NamedTuple):
     to: Float[Array | np.ndarray, "*R C m"]
 
 
+class Thresholds(NamedTuple):
+    """The probability of a label above each level from which, per support size, the median is above it.
+
+    Attributes:
+        levels: ascending.
+        above: of each level but the last; at a half, the median of what is predicted.
+    """
+
+    levels: Float[Array | np.ndarray, "*R C L"]
+    above: Float[Array | np.ndarray, "*R C L-1"]
+
+
 class Calibration(NamedTuple):
-    """Maps from a predicted label to the labels' mean, and to their median, given that prediction."""
+    """Maps from a predicted label to the labels' mean, and to their median, given that prediction.
+
+    Of a method that predicts a distribution of few levels, the median is read from that, by ``thresholds``; and its
+    log-likelihood of the distribution to the power of ``sharpness``, one number per support size.
+    """
 
     mean: Curve
     median: Curve
+    thresholds: Thresholds | None = None
+    sharpness: Float[Array | np.ndarray, "*R C"] | None = None
 
 
 def calibrate(predictions: Predictions, batch: Batch, spec: DataSpec) -> Calibration:
@@ -68,7 +87,10 @@ def calibrate(predictions: Predictions, batch: Batch, spec: DataSpec) -> Calibra
     levels = np.unique(np.asarray(spec.levels, np.float32).astype(np.float64))
     # Labels of few levels have a median that is one of them.
     few = len(levels) > 1 and bool(np.isin(label[mask], levels).all())
-    means, medians = [], []
+    means, medians, thresholds, sharpness = [], [], None, None
+    if few and predictions.log_shares is not None and np.array_equal(levels, np.asarray(spec.levels, np.float32)):
+        thresholds = fit_thresholds(np.asarray(predictions.log_shares), label, mask, levels)
+        sharpness = fit_sharpness(np.asarray(predictions.log_shares), label, mask, levels)
     for predicted in np.asarray(predictions.label, np.float64):
         there = mask & np.isfinite(predicted)
         rows = predicted[there], label[there]
@@ -80,7 +102,72 @@ def calibrate(predictions: Predictions, batch: Batch, spec: DataSpec) -> Calibra
         else:
             medians.append(monotone_median(*rows, spec.low, spec.high))
     knots = MOST_SEGMENTS + 1, 2 * max(len(levels) - 1, MOST_SEGMENTS)
-    return Calibration(_stack(means, knots[0]), _stack(medians, knots[1]))
+    return Calibration(_stack(means, knots[0]), _stack(medians, knots[1]), thresholds, sharpness)
+
+
+def fit_thresholds(
+    log_shares: Float[np.ndarray, "C T n L"], label: Float[np.ndarray, "T n"], mask: Bool[np.ndarray, "T n"],
+    levels: Float[np.ndarray, "L"],
+) -> Thresholds:  # fmt: skip
+    """Fit the thresholds with the least absolute error, each by itself, at each support size.
+
+    A level is passed where the predicted probability of a label above it is beyond its threshold, and the median is as
+    many levels up as are passed: its absolute error is at most the sum, over the gaps between levels, of the gap times
+    the share of rows on its wrong side, which is what is minimised.
+
+    Args:
+        log_shares: of the levels, as predicted.
+        label, mask: of the rows, each label one of the levels.
+        levels: ascending, at least two.
+    """
+    above = np.asarray(exceedance(jnp.asarray(log_shares)), np.float64)[:, mask]
+    found = [
+        [split_between(predicted[:, place], label[mask] > level) for place, level in enumerate(levels[:-1])]
+        for predicted in above
+    ]
+    return Thresholds(np.tile(np.float32(levels), (len(found), 1)), np.asarray(found, np.float32))
+
+
+def fit_sharpness(
+    log_shares: Float[np.ndarray, "C T n L"], label: Float[np.ndarray, "T n"], mask: Bool[np.ndarray, "T n"],
+    levels: Float[np.ndarray, "L"],
+) -> Float[np.ndarray, "C"]:  # fmt: skip
+    """Fit the power of predicted distributions under which labels are likeliest, at each support size.
+
+    Args:
+        log_shares, label, mask, levels: as for `fit_thresholds`.
+
+    Reference: Guo et al., On calibration of modern neural networks, ICML 2017, section 4.2 (temperature scaling).
+    """
+    own = np.searchsorted(levels, label[mask])[:, None]
+
+    def best(shares: Float[np.ndarray, "N L"]) -> float:
+        def lost(log_power: float) -> float:
+            raised = np.exp(log_power) * shares
+            likely = np.take_along_axis(raised, own, axis=1)[:, 0] - np.logaddexp.reduce(raised, axis=1)
+            return -float(likely.mean())
+
+        found: Any = minimize_scalar(lost, bounds=(-2, 2), method="bounded")
+        return float(np.exp(found.x))
+
+    return np.asarray([best(shares[mask].astype(np.float64)) for shares in log_shares], np.float32)
+
+
+def split_between(predicted: Float[np.ndarray, "N"], above: Bool[np.ndarray, "N"]) -> float:
+    """The value at which to cut predictions so that the fewest rows are on the wrong side.
+
+    >>> split_between(np.array([0.1, 0.4, 0.2, 0.3]), np.array([False, True, False, True]))
+    0.25
+    """
+    order = np.argsort(predicted, kind="stable")
+    predicted, above = predicted[order], above[order]
+    # A cut lies between two different predictions, or beyond all.
+    between = np.concatenate([[True], np.diff(predicted) > 0, [True]])
+    middle = (predicted[1:] + predicted[:-1]) / 2
+    places = np.concatenate([[predicted[0] - 1], middle, [predicted[-1] + 1]])
+    # Rows before the cut are predicted not above, the others above.
+    wrong = np.concatenate([[0], np.cumsum(above)]) + (~above).sum() - np.concatenate([[0], np.cumsum(~above)])
+    return float(places[np.argmin(np.where(between, wrong, np.inf))])
 
 
 def identity(spec: DataSpec) -> Curve:
@@ -128,19 +215,7 @@ def monotone_level(
         predicted, label: of N rows, each label one of the levels.
         levels: ascending, at least two.
     """
-    order = np.argsort(predicted, kind="stable")
-    predicted, label = predicted[order], label[order]
-    # A threshold lies between two different predictions, or beyond all.
-    between = np.concatenate([[True], np.diff(predicted) > 0, [True]])
-    middle = (predicted[1:] + predicted[:-1]) / 2
-    places = np.concatenate([[predicted[0] - 1], middle, [predicted[-1] + 1]])
-    thresholds = []
-    for level in levels[:-1]:
-        above = label > level
-        # Rows before the threshold are predicted not above the level, the others above.
-        wrong = np.concatenate([[0], np.cumsum(above)]) + (~above).sum() - np.concatenate([[0], np.cumsum(~above)])
-        thresholds.append(places[np.argmin(np.where(between, wrong, np.inf))])
-    ascending = np.asarray(thresholds, np.float32)
+    ascending = np.asarray([split_between(predicted, label > level) for level in levels[:-1]], np.float32)
     at = np.unique(ascending)
     passed, before = (np.searchsorted(ascending, at, side=side) for side in ("right", "left"))
     knots = np.stack([at, np.nextafter(at, np.float32(np.inf))], axis=1).ravel()
@@ -185,7 +260,20 @@ def calibrated(calibration: Calibration, predictions: Predictions) -> Prediction
     def read(curve: Curve) -> Array:
         return jax.vmap(jnp.interp)(predictions.label, jnp.asarray(curve.at), jnp.asarray(curve.to))
 
-    return predictions._replace(label=read(calibration.mean), median=read(calibration.median))
+    median = read(calibration.median)
+    if calibration.thresholds and predictions.log_shares is not None:
+        median = jax.vmap(read_median)(calibration.thresholds, predictions.log_shares)
+    log_shares = predictions.log_shares
+    if calibration.sharpness is not None and log_shares is not None:
+        power = jnp.asarray(calibration.sharpness).reshape(-1, *[1] * (log_shares.ndim - 1))
+        log_shares = jax.nn.log_softmax(power * log_shares)
+    return predictions._replace(label=read(calibration.mean), median=median, log_shares=log_shares)
+
+
+def read_median(thresholds: Thresholds, log_shares: Float[Array, "T n L"]) -> Float[Array, "T n"]:
+    """The level that as many levels are below as a distribution passes the thresholds of."""
+    passed = exceedance(log_shares) > jnp.asarray(thresholds.above)
+    return jnp.asarray(thresholds.levels)[passed.sum(-1)]
 
 
 def report(calibration: Calibration, shots: tuple[int, ...]) -> dict[str, Any]:
@@ -199,4 +287,10 @@ def report(calibration: Calibration, shots: tuple[int, ...]) -> dict[str, Any]:
             found["to"].append(to[:end].tolist())
         return found
 
-    return {"shots": list(shots), "mean": plain(calibration.mean), "median": plain(calibration.median)}
+    found = {"shots": list(shots), "mean": plain(calibration.mean), "median": plain(calibration.median)}
+    if calibration.thresholds:
+        found["thresholds"] = {name: np.asarray(values, float).tolist()
+                               for name, values in calibration.thresholds._asdict().items()}  # fmt: skip
+    if calibration.sharpness is not None:
+        found["sharpness"] = np.asarray(calibration.sharpness, float).tolist()
+    return found

@@ -60,9 +60,17 @@ def learner_scores(
     learner: Learner, params: Params, shots: Int[Array, "C"], task: Task, query: Query, depth: Array | None = None
 ) -> Float[Array, "C n"]:
     """Score rows for one task, adapted to at several support sizes."""
+    return learner_outputs(learner, params, shots, task, query, depth)[0]
 
-    def at(shots: Array) -> Array:
-        return learner.predict(learner.adapt(params, task.context, first_shots(task.support, shots), depth), query)
+
+def learner_outputs(
+    learner: Learner, params: Params, shots: Int[Array, "C"], task: Task, query: Query, depth: Array | None = None
+) -> tuple[Float[Array, "C n"], Float[Array, "C n L"] | None]:
+    """Score rows for one task, adapted to at several support sizes; with the log-shares of levels where it has some."""
+
+    def at(shots: Array) -> tuple[Array, Array | None]:
+        fast = learner.adapt(params, task.context, first_shots(task.support, shots), depth)
+        return learner.predict(fast, query), learner.distribution and learner.distribution(fast, query)
 
     return jax.vmap(at)(shots)
 
@@ -75,11 +83,12 @@ def baseline_scores(
     task: Task,
     query: Query,
     key: PRNGKeyArray,
-) -> Float[Array, "C n"]:
-    """Score rows for one task by a closed-form method, at several support sizes."""
+    of: Callable[..., Array] | None = None,
+) -> Float[Array, "C n *L"]:
+    """Score rows for one task by a closed-form method, at several support sizes; or what ``of`` makes of them."""
 
     def at(shots: Array, settings: Mapping[str, Array]) -> Array:
-        return baseline.predict(state, settings, key, task.context, first_shots(task.support, shots), query)
+        return (of or baseline.predict)(state, settings, key, task.context, first_shots(task.support, shots), query)
 
     return jax.vmap(at, (0, {name: 0 if jnp.ndim(value) else None for name, value in settings.items()}))(
         shots, settings
@@ -108,13 +117,15 @@ def learner_predictions(
         Predictions ``[C, D, T, n]``; labels are NaN where scores only rank.
     """
 
-    def one(task: Task) -> Array:
+    def one(task: Task) -> tuple[Array, Array | None]:
         # Depths in turns: each holds adapted parameters of its own.
-        return jax.lax.map(partial(learner_scores, learner, params, shots, task, task.query), depths)
+        return jax.lax.map(partial(learner_outputs, learner, params, shots, task, task.query), depths)
 
-    score = jnp.transpose(per_task(one, batch), (2, 1, 0, 3))
+    score, log_shares = jax.tree.map(lambda values: jnp.moveaxis(values, (2, 1, 0), (0, 1, 2)), per_task(one, batch))
     rated = objective.predict(score) if objective.rates else jnp.full_like(score, jnp.nan)
-    return Predictions(score, jnp.clip(rated, spec.low, spec.high))
+    if objective.distribution and log_shares is None:
+        log_shares = objective.distribution(score)
+    return Predictions(score, jnp.clip(rated, spec.low, spec.high), log_shares=log_shares)
 
 
 def baseline_predictions(
@@ -139,12 +150,14 @@ def baseline_predictions(
         Predictions ``[C, T, n]``; labels are NaN where the baseline only ranks.
     """
 
-    def one(task: Task, key: PRNGKeyArray) -> Array:
-        return baseline_scores(baseline, state, settings, shots, task, task.query, key)
+    def one(task: Task, key: PRNGKeyArray) -> tuple[Array, Array | None]:
+        more = (baseline, state, settings, shots, task, task.query, key)
+        return baseline_scores(*more), baseline.distribution and baseline_scores(*more, of=baseline.distribution)
 
-    score = jnp.moveaxis(per_task(one, batch, jax.random.split(key, len(batch.label))), 0, 1)
+    found = per_task(one, batch, jax.random.split(key, len(batch.label)))
+    score, log_shares = jax.tree.map(lambda values: jnp.moveaxis(values, 0, 1), found)
     rated = score if baseline.rates else jnp.full_like(score, jnp.nan)
-    return Predictions(score, jnp.clip(rated, spec.low, spec.high))
+    return Predictions(score, jnp.clip(rated, spec.low, spec.high), log_shares=log_shares)
 
 
 class TestResult(NamedTuple):

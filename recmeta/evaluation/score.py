@@ -30,11 +30,13 @@ class Predictions(NamedTuple):
         score: as the method has it.
         label: the expected label.
         median: what absolute error reads; None: the label (`recmeta.evaluation.calibration`).
+        log_shares: of the label's levels, of a method that predicts a distribution; None: it predicts a number.
     """
 
     score: Float[Array, "... T n"]
     label: Float[Array, "... T n"]
     median: Float[Array, "... T n"] | None = None
+    log_shares: Float[Array, "... T n L"] | None = None
 
 
 Scored = Callable[[Predictions, Batch], dict[str, Array]]
@@ -84,10 +86,11 @@ def measure(
 ) -> dict[str, Float[Array, "... T"]]:
     """Each metric of each task, for predictions with any leading axes. This is where query labels are read."""
     leading = predictions.score.shape[:-2]
-    flat = jax.tree.map(lambda values: values.reshape(-1, *values.shape[-2:]), predictions)
+    flat = jax.tree.map(lambda values: values.reshape(-1, *values.shape[len(leading) :]), predictions)
 
     def one(scored: Predictions, label: Array, mask: Array) -> dict[str, Array]:
-        view = query_view(scored.score, scored.label, label, mask, median=scored.median, **_scale(spec))
+        own = {"median": scored.median, "log_shares": scored.log_shares}
+        view = query_view(scored.score, scored.label, label, mask, **own, **_scale(spec))
         # What is shown of a catalogue is not told by the query's rows.
         return {metric.name: jnp.array(jnp.nan) if metric.shows else metric.of(view) for metric in metrics}
 

@@ -15,13 +15,14 @@ import optax
 from recmeta import statistics
 from recmeta.baselines import tuning
 from recmeta.config import compatibility, schema
-from recmeta.config.components import try_optimizer
+from recmeta.config.components import SUPPLIED, try_optimizer
 from recmeta.config.parts import Parts, make_parts, supplied
 from recmeta.config.sources import component_files
 from recmeta.config.values import replaced
 from recmeta.evaluation import score
 from recmeta.experiment.summary import Reference, aggregate_cells
 from recmeta.features.kinds import sources
+from recmeta.fitted.folds import CrossFitted, cross_fit
 from recmeta.models import probe
 from recmeta.models.model import hash_constants, make_model, with_constants
 from recmeta.runs import directory as run_directory
@@ -44,6 +45,9 @@ from recmeta.types import (
     Problem,
     UserError,
 )  # fmt: skip
+
+FITS = "fits"
+"""Where the constants of a program have what is fitted for its learner."""
 
 
 class PlannedRun(NamedTuple):
@@ -90,6 +94,7 @@ class Prepared(NamedTuple):
         environment: from `provenance.environment`.
         start: the run to begin with; None: none.
         shapes: of one replica's parameters; None for the baselines alone.
+        shrinks: whether the learner corrects something, and meta-validation chooses how much.
     """
 
     settings: schema.Root
@@ -109,6 +114,7 @@ class Prepared(NamedTuple):
     environment: Mapping[str, Any]
     start: warm_start.Start | None
     shapes: Params
+    shrinks: bool = False
 
 
 class Status(NamedTuple):
@@ -159,20 +165,23 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     parts, settings = run.parts, run.settings
     objective = make_objective(parts, problem)
     compatibility.check_problem(parts, problem, objective)
-    learner, constants = make_learner(parts, problem, objective)
+    fits: dict[str, CrossFitted] = {}
+    learner, constants = make_learner(parts, problem, objective, fits)
     optimizer = shapes = start = None
     hashes = {"data": data.sha256, "protocol": problem.split.sha256, "code": code_hash()}
     # Kinds of feature that are not recmeta's are known with the data alone.
     components = {**run.components, **{path.name: file_hash(path) for path in sources(data)}}
     hashes |= {"components": components_hash(components)} if components else {}
-    unused, said = [], []
+    unused, said, shrinks = [], [], False
     if learner:
         made = learner(parts.numbers, constants)
         shapes = jax.eval_shape(made.init, jax.random.key(0))
         compatibility.check_adaptation(made, shapes, problem)
         unused = [*compatibility.unused_parts(shapes), *made.ignores]
-        said = list(made.notes)
-        hashes |= {"constants": hash_constants(constants)} if constants else {}
+        said, shrinks = list(made.notes), made.shrink is not None
+        # What is fitted follows from data, split and code, whose hashes are there.
+        own = {name: values for name, values in constants.items() if name != FITS}
+        hashes |= {"constants": hash_constants(own)} if own else {}
         optimizer = make_optimizer(parts, settings, shapes)
         if settings.start is not None:
             start = warm_start.read(settings.start, settings.output)
@@ -180,10 +189,12 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     scored = score.make_scored(parts.metrics, problem.spec)
     calibrates = settings.point == schema.FITTED
     reference = cache(partial(tune_and_test_baselines, parts, problem, scored, calibrates=calibrates))
-    notes = [*said, *check_batches(parts, problem, objective, shapes), *left_out(parts, problem)] if learner else []
+    notes = (
+        [*said, *check_batches(parts, problem, objective, shapes, fits), *left_out(parts, problem)] if learner else []
+    )
     return Prepared(
         settings, parts, data, problem, objective, learner, optimizer, constants, hashes, scored, reference, unused,
-        notes, components, provenance.environment(), start, shapes,
+        notes, components, provenance.environment(), start, shapes, shrinks,
     )  # fmt: skip
 
 
@@ -198,37 +209,66 @@ def make_objective(parts: Parts, problem: Problem) -> Objective:
     return objective
 
 
-def make_learner(parts: Parts, problem: Problem, objective: Objective) -> tuple[MakeLearner | None, Constants]:
-    """Build the model for a problem.
+def make_learner(
+    parts: Parts, problem: Problem, objective: Objective, fits: dict[str, CrossFitted]
+) -> tuple[MakeLearner | None, dict[str, Constants]]:
+    """Build the model for a problem, and fit what its learner reads.
+
+    Args:
+        parts, problem, objective: of which.
+        fits: what is cross-fitted to the problem, by name; gets what is missing.
 
     Returns:
-        A learner factory, ``(traced hyper-parameters, constants) -> learner``, and the model's constants. None for the
-        baselines alone.
+        A learner factory, ``(traced hyper-parameters, constants) -> learner``, and the constants: the model's, and
+        under `FITS` the learner's. None for the baselines alone.
 
     Raises:
         UserError: for a model that can't be adapted so; before anything is written.
     """
     build = parts.learner
     if build is None:
-        return None, ()
+        return None, {}
     made = make_model(parts.encoder, parts.scorer, problem.spec, objective, problem.background, problem.transform)
     model = probe.probe(made, problem.validation.task)
 
-    def make(numbers: Numbers, constants: Constants) -> Learner:
+    def make(numbers: Numbers, constants: Mapping[str, Constants]) -> Learner:
         bound = with_constants(model, constants)
-        return replaced(build, numbers["learner"])(spec=problem.spec, model=bound, objective=objective)
+        fit = partial(cross_fitted, problem, fits, constants.get(FITS, {}))
+        learner = supplied(replaced(build, numbers["learner"]), *SUPPLIED["learner"])
+        return learner(problem.spec, bound, objective, fit)
 
-    make(parts.numbers, model.constants)  # what it refuses is refused before anything is written
-    return make, model.constants
+    make(parts.numbers, dict(model.constants))  # what it refuses is refused before anything is written
+    return make, {**model.constants, **({FITS: fits} if fits else {})}
 
 
-def check_batches(parts: Parts, problem: Problem, objective: Objective, shapes: Params) -> list[str]:
+def cross_fitted(
+    problem: Problem, fits: dict[str, CrossFitted], constants: Mapping[str, CrossFitted], prepare: Callable[..., Any]
+) -> CrossFitted:
+    """What a learner asks to have fitted: made once, and then read from the constants, which are tracers in a program.
+
+    Args:
+        problem: to fit to.
+        fits: gets what is missing.
+        constants: the same, as arguments of the program.
+        prepare: see `recmeta.fitted.folds.CrossFit`.
+    """
+    name = f"{prepare.func.__qualname__} {prepare.keywords}" if isinstance(prepare, partial) else prepare.__qualname__
+    if name in constants:
+        return constants[name]
+    if name not in fits:
+        fits[name] = cross_fit(problem, prepare)
+    return fits[name]
+
+
+def check_batches(
+    parts: Parts, problem: Problem, objective: Objective, shapes: Params, fits: dict[str, CrossFitted]
+) -> list[str]:
     """Check an augmentation, and the parts of a batch that reach the loss; see `compatibility.check_batch`."""
     if parts.augmentation:
         compatibility.check_augmentation(parts.augmentation(), problem)
 
     def make(objective: Objective) -> Learner:
-        learner, constants = make_learner(parts, problem, objective)
+        learner, constants = make_learner(parts, problem, objective, fits)
         assert learner is not None
         return learner(parts.numbers, constants)
 

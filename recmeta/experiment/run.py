@@ -249,9 +249,13 @@ def train_and_test(
     progress: Any = None
     if training:
         training, speed["train_tasks_per_s"] = train(block, prepared, training, cost, prune)
-        best = jax.device_get((training.progress.best.value, training.progress.best.step))
+        found = training.progress.best
+        best = jax.device_get((found.value, found.step))
         finite = np.isfinite(best[0])
         for_each(block, lambda one: check_converged(finite[one.replicas].tolist(), one.run.settings.seeds))
+        if prepared.shrinks:
+            shares = jax.device_get(found.share)
+            for_each(block, lambda one: one.reporter.note(shrinkage_line(shares[one.replicas])))
         if block.open:
             # Open runs come first; what stands behind them fills the program up.
             last = max(one.replicas.stop for one in block.open.values())
@@ -289,6 +293,20 @@ def train_and_test(
         return summary
 
     for_each(block, finish)
+
+
+def shrinkage_line(shares: np.ndarray) -> str:
+    """Say how much of a correction was kept, of each seed.
+
+    >>> shrinkage_line(np.array([0.0]))
+    'the correction is off, as meta-validation chose: there was nothing to gain over what is corrected'
+    >>> shrinkage_line(np.array([1.0, 0.5]))
+    'of the correction 100 %, 50 % are kept, as meta-validation chose'
+    """
+    if not shares.any():
+        return "the correction is off, as meta-validation chose: there was nothing to gain over what is corrected"
+    kept = ", ".join(f"{100 * share:.0f} %" for share in shares)
+    return f"of the correction {kept} are kept, as meta-validation chose"
 
 
 def tell_of_baselines(one: OpenRun) -> None:

@@ -206,6 +206,7 @@ _PLAIN: Mapping[str, tuple[Goal, Reads, Callable[[View], Array]]] = {
     "mae_rounded": ("min", "prediction", ratings.mae_rounded),
     "rmse": ("min", "prediction", ratings.rmse),
     "logloss": ("min", "prediction", ratings.logloss),
+    "nll": ("min", "prediction", ratings.nll),
     "bias": ("min", "prediction", ratings.bias),
     "auc": ("max", "score", rankings.auc),
     "mrr": ("max", "score", rankings.mrr),

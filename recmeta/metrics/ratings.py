@@ -47,6 +47,18 @@ def logloss(view: View) -> Float[Array, ""]:
     return -_mean(view, xlogy(share, chance) + xlogy(1 - share, 1 - chance))
 
 
+def nll(view: View) -> Float[Array, ""]:
+    """Mean negative log-likelihood of the label's level, in nats, of a method that predicts a distribution.
+
+    NaN of one that predicts a number.
+    """
+    if view.log_shares is None:
+        return jnp.array(jnp.nan)
+    levels = jnp.asarray(view.levels, view.label.dtype)
+    own = jnp.abs(view.label[:, None] - levels).argmin(axis=1)
+    return -_mean(view, jnp.take_along_axis(view.log_shares, own[:, None], axis=1)[:, 0])
+
+
 def bias(view: View) -> Float[Array, ""]:
     """Distance between the mean prediction and the mean label, in label units: calibration in the large.
 

@@ -29,6 +29,7 @@ class View(NamedTuple):
         low, high: the label range.
         levels: the distinct labels, ascending.
         median: their predicted median, which absolute error reads; None: as ``prediction``.
+        log_shares: of the levels, where a distribution is predicted; None: a number is.
     """
 
     prediction: Float[Array, "q"]
@@ -43,6 +44,7 @@ class View(NamedTuple):
     high: float | Array
     levels: Sequence[float] | Float[Array, "L"]
     median: Float[Array, "q"] | None = None
+    log_shares: Float[Array, "q L"] | None = None
 
     @property
     def liked(self) -> Bool[Array, "q"]:
@@ -66,12 +68,14 @@ def query_view(
     high: float | Array = 1.0,
     levels: Sequence[float] | Float[Array, "L"] = (0.0, 1.0),
     median: Float[Array, "q"] | None = None,
+    log_shares: Float[Array, "q L"] | None = None,
 ) -> View:
     """Rank the query rows among themselves.
 
     Args:
         score: of each row; only its order is read.
-        prediction, label, mask, like, low, high, levels, median: as in `View`; values in padding are not read.
+        prediction, label, mask, like, low, high, levels, median, log_shares: as in `View`; values in padding are not
+            read.
 
     >>> view = query_view(*jnp.array([[3.0, 1, 1], [5, 2, 2], [5, 4, 1]]), jnp.ones(3, bool), like=4)
     >>> view.above.tolist(), view.tied.tolist(), int(view.candidates)
@@ -79,7 +83,7 @@ def query_view(
     """
     numbers = ~(mask & jnp.isnan(score)).any()
     standing = _above_and_tied(score, score, mask)
-    return View(prediction, label, mask, *standing, mask, numbers, like, low, high, levels, median)
+    return View(prediction, label, mask, *standing, mask, numbers, like, low, high, levels, median, log_shares)
 
 
 def catalogue_view(

@@ -111,8 +111,9 @@ def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: EpisodePlan, 
     context, contexts, user_notes = fitting.fit(data.users, users, ids=known)
     row, entities, item_notes = fitting.fit(data.items, items, ids=True)
     labels = data.label[rows]
-    levels = np.unique(labels)
-    if len(levels) > MANY_LEVELS:
+    levels, counts = np.unique(labels, return_counts=True)
+    few = len(levels) <= MANY_LEVELS
+    if not few:
         levels = np.linspace(*data.label_range, 5)
     spec = DataSpec(
         context=fitting.fields(context),
@@ -126,6 +127,8 @@ def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: EpisodePlan, 
         support=episodes.support,
         query=query,
         rows=len(rows),
+        few_levels=few,
+        shares=tuple(map(float, counts / len(labels))) if few else (),
     )
     numbered = {ENTITY: np.arange(len(data.users.ids), dtype=np.int32)}
     tables = {"contexts": contexts | numbered, "entities": entities}

@@ -8,6 +8,9 @@ from jaxtyping import Bool, Int
 from recmeta.protocols.plan import Histories
 from recmeta.types import Background, Interactions, Memory, Relation
 
+FOLDS = 5
+"""The folds that meta-train entities are dealt out to."""
+
 
 def make_background(data: Interactions, train: Histories, codes: Int[np.ndarray, "I"]) -> Background:
     """Make the background of a problem.
@@ -21,9 +24,18 @@ def make_background(data: Interactions, train: Histories, codes: Int[np.ndarray,
     return Background(
         memory=_memory(data, train, codes),
         entities=len(data.users.ids),
+        folds=_folds(train.entity, len(data.users.ids)),
         relations={name: relation for name, (relation, _) in kept.items()},
         dropped={name: int((~there).sum()) for name, (_, there) in kept.items()},
     )
+
+
+def _folds(trained: Int[np.ndarray, "T"], entities: int) -> Int[np.ndarray, "entities"]:
+    """Deal meta-train entities out to folds of one size, at random; labels have no part in it."""
+    folds = np.zeros(entities, np.int32)
+    shuffled = np.random.default_rng(FOLDS).permutation(np.unique(trained))
+    folds[shuffled] = 1 + np.arange(len(shuffled)) % FOLDS
+    return folds
 
 
 def _memory(data: Interactions, train: Histories, codes: Int[np.ndarray, "I"]) -> Memory:

@@ -55,12 +55,17 @@ class TrainState(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The best parameters on meta-validation, their value and step, and whether early stopping has ended the search."""
+    """The best parameters on meta-validation, their value and step, and whether early stopping has ended the search.
+
+    ``share`` is how much is kept of a learner's correction, which the parameters have already; 1 where it corrects
+    nothing (`recmeta.types.Learner.shrink`).
+    """
 
     params: Params
     value: Float[Array, "*R"]
     step: Int[Array, "*R"]
     stopped: Bool[Array, "*R"]
+    share: Float[Array, "*R"]
 
 
 class Progress(NamedTuple):
@@ -109,7 +114,7 @@ def initial_progress(
         worst = jnp.array(jnp.inf if goal == "min" else -jnp.inf, float)
         zero = jnp.array(0, jnp.int32)
         state = TrainState(params, optimizer(numbers).init(params), key, zero)
-        return Progress(state, Best(jax.tree.map(jnp.copy, params), worst, zero, jnp.array(False)))
+        return Progress(state, Best(jax.tree.map(jnp.copy, params), worst, zero, jnp.array(False), jnp.array(1, float)))
 
     return shard(jax.jit(jax.vmap(one, (None, 0, 0)))(constants, numbers, jnp.array(seeds, jnp.uint32)))
 
@@ -173,8 +178,9 @@ def make_chunk(
         drawn = jax.vmap(lambda key: problem.draw(key, tasks, batch))(keys)
         step = partial(outer_step, learned, optimizer(numbers), partial(problem.gather, tasks), augmentation)
         state, reported = jax.lax.scan(step, state, (drawn, shares))
-        scores = validate(learned, state.params, tasks, validation)
-        best = choose(best, state, scores[metric.name], sign, None if patience is None else patience * steps)
+        kept = shrunk(learned, state.params, lambda params: validate(learned, params, tasks, validation), metric)
+        best = choose(best, state, kept, metric.name, sign, None if patience is None else patience * steps)
+        scores = kept.scores | ({"kept": kept.share} if learned.shrink else {})
         return Progress(state, best), jax.tree.map(jnp.mean, reported), scores
 
     def on_device(replicas: tuple[Progress, Numbers], *same: PyTree):
@@ -247,6 +253,36 @@ def make_validation(
     return validate
 
 
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""How much of a correction may be kept; of equally good ones the first."""
+
+
+class Kept(NamedTuple):
+    """The parameters that correct by the share that is best on meta-validation, the share, and their scores."""
+
+    params: Params
+    share: Float[Array, ""]
+    scores: dict[str, Array]
+
+
+def shrunk(learner: Learner, params: Params, validated: Callable[[Params], dict[str, Array]], metric: Metric) -> Kept:
+    """Keep as much of a learner's correction as meta-validation has best; all, of a learner that corrects nothing.
+
+    Args:
+        learner: made of the replica's hyper-parameters.
+        params: as trained.
+        validated: the metrics of some parameters on meta-validation.
+        metric: the one that chooses.
+    """
+    if learner.shrink is None:
+        return Kept(params, jnp.array(1, float), validated(params))
+    shares, shrink = jnp.array(SHARES), learner.shrink
+    found = jax.lax.map(lambda share: validated(shrink(params, share)), shares)
+    value = found[metric.name] if metric.goal == "min" else -found[metric.name]
+    first = jnp.argmin(jnp.where(jnp.isnan(value), jnp.inf, value))
+    return Kept(shrink(params, shares[first]), shares[first], {name: each[first] for name, each in found.items()})
+
+
 def with_keys(batch: Batch, key: PRNGKeyArray) -> Batch:
     """Give each task of a batch a key of its own, for its encoder's dropout: the same in all steps of an inner loop."""
     # Another key than a learner derives from its own, which is the same one.
@@ -285,18 +321,21 @@ def free_memory() -> int | None:
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
 
 
-def choose(best: Best, state: TrainState, value: Array, sign: int, patience: int | None) -> Best:
+def choose(best: Best, state: TrainState, kept: Kept, metric: str, sign: int, patience: int | None) -> Best:
     """Keep the better parameters of one replica, and stop early after ``patience`` steps without any.
 
     A value that is not a number is never better. A replica that has stopped stays as it is, so that its result does
     not depend on how long others go on beside it.
     """
+    value = kept.scores[metric]
     better = (sign * value < sign * best.value) & ~best.stopped
-    params, value, step = jax.tree.map(
-        partial(jnp.where, better), (state.params, value, state.step), (best.params, best.value, best.step)
+    params, value, step, share = jax.tree.map(
+        partial(jnp.where, better),
+        (kept.params, value, state.step, kept.share),
+        (best.params, best.value, best.step, best.share),
     )
     stopped = best.stopped if patience is None else best.stopped | (state.step - step >= patience)
-    return Best(params, value, step, stopped)
+    return Best(params, value, step, stopped, share)
 
 
 def run_chunks(

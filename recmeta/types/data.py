@@ -162,6 +162,8 @@ class DataSpec:
         levels: the distinct labels seen in meta-train, ascending (at most 20; else evenly spaced over the range).
         support: the most support rows a task has; query: the most query rows.
         rows: how many labelled rows meta-train has.
+        few_levels: whether ``levels`` are all the labels that meta-train has.
+        shares: of each level among the labels of meta-train, where they are few; else empty.
     """
 
     context: tuple[Field, ...]
@@ -174,3 +176,5 @@ class DataSpec:
     support: int
     query: int
     rows: int
+    few_levels: bool = True
+    shares: tuple[float, ...] = ()

@@ -101,6 +101,8 @@ class Objective(NamedTuple):
         rates: whether a score stands for a label; where not, it only ranks: nothing that reads a rating is reported of
             it or chooses by it, and ``predict`` and ``link`` are left as they are.
         negatives: whether the loss contrasts the query with rows that nobody rated.
+        distribution: scores ``[...]`` -> log-shares ``[..., L]`` of the label's levels, where a score stands for a
+            distribution; absolute error then reads its median. None: it stands for a number.
     """
 
     loss: Callable[..., Array]
@@ -109,6 +111,7 @@ class Objective(NamedTuple):
     binary: bool = False
     rates: bool = True
     negatives: bool = False
+    distribution: Callable[[Array], Array] | None = None
 
 
 Augmentation = Callable[[PRNGKeyArray, Batch], Batch]
@@ -128,6 +131,10 @@ class Learner(NamedTuple):
         ignores: the groups of the config whose choice changes no gradient, as "objective" where the learner has a loss
             of its own. (Parts of the model without parameters in ``init`` are found by that.)
         notes: lines for the user, as what the learner makes of labels that it is not meant for.
+        distribution: ``(fast, query) -> log-shares [n, L]`` of the label's levels, ``DataSpec.levels``, where the
+            learner predicts a distribution: absolute error then reads its median. None: it predicts a number.
+        shrink: ``(params, share) -> params``, where the learner corrects something that predicts by itself: only by
+            that share, at 0 not at all. Each meta-validation chooses the share. None: it corrects nothing.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -137,6 +144,8 @@ class Learner(NamedTuple):
     steps: int
     ignores: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    distribution: Callable[[PyTree, Query], Float[Array, "n L"]] | None = None
+    shrink: Callable[[Params, Array], Params] | None = None
 
 
 MakeLearner = Callable[[Numbers, Constants], Learner]
@@ -154,6 +163,7 @@ class Baseline(NamedTuple):
         grid: setting -> the values to try. All combinations are tried on meta-validation, at each support size.
         combines: whether it combines the other baselines of the list, after these are tuned, and is not fitted alone.
         check: raises `UserError` where a library that it needs is missing; before anything is loaded.
+        distribution: as ``predict``, to log-shares ``[n, L]`` of the label's levels; None: it predicts a number.
     """
 
     fit: Callable[[Problem], PyTree]
@@ -162,3 +172,4 @@ class Baseline(NamedTuple):
     grid: Mapping[str, Sequence[float]] = MappingProxyType({})
     combines: bool = False
     check: Callable[[], Any] = no_check
+    distribution: Callable[..., Float[Array, "n L"]] | None = None

@@ -194,10 +194,13 @@ class Background(NamedTuple):
         relations: name -> pairs, whose sides are "context" and "row": numbers as in ``context[ENTITY]``, codes as in
             ``x["id"]``. A pair of a row's entity that meta-train has not seen is left out: it has no code.
         dropped: name -> how many pairs were left out.
+        folds: of each entity with meta-train rows the fold, from 1, and 0 of the others: what is fitted without a
+            task's fold has none of its labels in it (`recmeta.fitted.folds`).
     """
 
     memory: Memory
     entities: int
+    folds: Int[np.ndarray, "entities"]
     relations: Mapping[str, Relation] = MappingProxyType({})
     dropped: Mapping[str, int] = MappingProxyType({})
 

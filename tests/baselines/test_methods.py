@@ -17,14 +17,14 @@ from sklearn.metrics.pairwise import cosine_similarity
 from recmeta.baselines.content import logistic
 from recmeta.baselines.factors import fit_als
 from recmeta.baselines.kernel import even_weights, inverse_document_frequency
-from recmeta.baselines.levels import expected, fit_levels, residuals, split
 from recmeta.baselines.neighbours import neighbour_mean
 from recmeta.baselines.panel import BASELINES
 from recmeta.baselines.recent import DAY
-from recmeta.baselines.rows import by_task_and_item, catalogue
 from recmeta.baselines.segments import cluster
 from recmeta.evaluation.predict import baseline_predictions
 from recmeta.features.kinds import arrays_of
+from recmeta.fitted.levels import expected, fit_levels, residuals, split
+from recmeta.fitted.rows import by_task_and_item, catalogue
 from recmeta.types import UserError
 
 

@@ -1,5 +1,6 @@
 """Maps from predictions to medians and means: against brute force, and where the best possible error is known."""
 
+from dataclasses import replace
 from itertools import combinations_with_replacement
 
 import jax.numpy as jnp
@@ -161,3 +162,69 @@ def test_a_report_has_the_knots_that_matter(problem):
     assert found["median"]["to"][0][0] == label.min()
     assert found["median"]["to"][0][-1] == label.max()
     assert sorted(found["median"]["at"][0]) == found["median"]["at"][0]
+
+
+# --- of methods that predict a distribution -----------------------------------------------------------------------
+
+
+def drawn(rng, power, rows=6000):
+    """Distributions over five levels, labels drawn from them, and what a method predicts: their ``power``."""
+    true = rng.dirichlet(np.full(5, 0.7), size=rows)
+    label = 1.0 + (rng.random((rows, 1)) > true.cumsum(1)).sum(1)
+    predicted = np.log(true**power / (true**power).sum(1, keepdims=True))
+    return true, label, predicted
+
+
+def predicted_batch(problem, label, log_shares):
+    """One task of all rows, at one support size."""
+    batch = problem.validation
+    mask = np.ones((1, len(label)), bool)
+    task = batch.task._replace(query=batch.task.query._replace(mask=mask))
+    shares = np.float32(log_shares)[None, None]
+    mean = np.exp(shares) @ np.arange(1, 6)
+    return Predictions(mean, mean, log_shares=shares), batch._replace(task=task, label=label[None])
+
+
+def test_absolute_error_reads_the_median_of_the_distribution(problem):
+    """Of labels drawn from what is predicted, no monotone map of the mean comes near it; thresholds are a half."""
+    true, label, predicted = drawn(np.random.default_rng(0), 1.0)
+    predictions, batch = predicted_batch(problem, label, predicted)
+    maps = calibrate(predictions, batch, replace(problem.spec, levels=(1.0, 2.0, 3.0, 4.0, 5.0)))
+    np.testing.assert_allclose(maps.thresholds.above[0], 0.5, atol=0.06)
+    median = 1.0 + (true.cumsum(1) < 0.5).sum(1)
+    read = np.asarray(calibrated(maps, predictions).median)[0, 0]
+    error, best = np.abs(read - label).mean(), np.abs(median - label).mean()
+    assert error < best + 0.005
+    without = calibrated(maps._replace(thresholds=None), predictions).median[0, 0]
+    assert np.abs(without - label).mean() > best + 0.03
+
+
+def test_thresholds_make_up_for_a_distribution_that_is_off(problem):
+    """One that has every level too low by the same odds: read at a half it loses, at fitted thresholds it does not."""
+    _, label, predicted = drawn(np.random.default_rng(1), 1.0)
+    tilted = predicted - 0.8 * np.arange(5)
+    tilted -= np.log(np.exp(tilted).sum(1, keepdims=True))
+    predictions, batch = predicted_batch(problem, label, tilted)
+    maps = calibrate(predictions, batch, replace(problem.spec, levels=(1.0, 2.0, 3.0, 4.0, 5.0)))
+    at_half = 1.0 + (np.exp(tilted).cumsum(1) < 0.5).sum(1)
+    read = np.asarray(calibrated(maps, predictions).median)[0, 0]
+    assert np.abs(read - label).mean() < np.abs(at_half - label).mean() - 0.02
+
+
+@pytest.mark.parametrize("power", [0.5, 2.0])
+def test_the_likelihood_is_that_of_the_sharpness_that_labels_have(problem, power):
+    true, label, predicted = drawn(np.random.default_rng(2), power)
+    predictions, batch = predicted_batch(problem, label, predicted)
+    maps = calibrate(predictions, batch, replace(problem.spec, levels=(1.0, 2.0, 3.0, 4.0, 5.0)))
+    np.testing.assert_allclose(maps.sharpness, 1 / power, rtol=0.1)
+    found = np.exp(calibrated(maps, predictions).log_shares[0, 0])
+    np.testing.assert_allclose(found, true, atol=0.05)
+    assert report(maps, (5,))["sharpness"] == pytest.approx([1 / power], rel=0.1)
+
+
+def test_the_median_of_a_number_is_read_as_before(problem):
+    """A method without a distribution has no thresholds."""
+    _, label, predicted = drawn(np.random.default_rng(3), 1.0, rows=500)
+    predictions, batch = predicted_batch(problem, label, predicted)
+    maps = calibrate(predictions._replace(log_shares=None), batch, problem.spec)
+    assert maps.thresholds is maps.sharpness is None

@@ -1,5 +1,6 @@
 """What must hold of every learner, with an encoder that reads the support and with one that does not."""
 
+import inspect
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from recmeta import learners
 from recmeta.encoders.features import features
 from recmeta.encoders.gru import gru
 from recmeta.evaluation.predict import learner_predictions
+from recmeta.fitted.folds import cross_fit
 from recmeta.learners.balanced import balanced
 from recmeta.learners.bayes import bayes
 from recmeta.learners.cavia import cavia
@@ -21,6 +23,7 @@ from recmeta.learners.finetune import finetune
 from recmeta.learners.fold_in import fold_in
 from recmeta.learners.hyper import hyper
 from recmeta.learners.imaml import imaml
+from recmeta.learners.in_context import in_context
 from recmeta.learners.joint import joint
 from recmeta.learners.knn import knn
 from recmeta.learners.logistic import logistic
@@ -38,6 +41,7 @@ from recmeta.learners.reptile import reptile
 from recmeta.learners.ridge import ridge
 from recmeta.learners.rlfm import rlfm
 from recmeta.learners.set_transformer import set_transformer
+from recmeta.learners.stacked import stacked
 from recmeta.learners.tanp import tanp
 from recmeta.learners.zero_shot import zero_shot
 from recmeta.models.model import make_model
@@ -71,6 +75,10 @@ LEARNERS = {
         meta_embedding, width=3, hidden=(4,), cold_weight=0.1, inner_steps=2, inner_rate=0.1, first_order=False
     ),
     "mwuf": partial(mwuf, width=3, hidden=(4,), inner_steps=2, inner_rate=0.1, first_order=False),
+    "in_context": partial(
+        in_context, base="factor_model", rank=2, width=4, heads=2, blocks=1, dropout=0.0, squared=0.3
+    ),
+    "stacked": partial(stacked, base="factor_model", rank=2, penalty=0.01),
     "reptile": partial(reptile, inner_steps=2, inner_rate=0.1, adapts="all"),
     "protonet": partial(protonet, classes="rating", width=3),
     "ridge": partial(ridge, level_scale=0.5, weight_scale=0.5),
@@ -106,6 +114,7 @@ class Built:
 
     def __init__(self, problem, learner, encoder):
         self.spec, self.name, self.encoder = problem.spec, learner, encoder
+        self.problem, self.fitted = problem, None
         self.learner = self.make()
         leaves, structure = jax.tree.flatten(self.learner.init(jax.random.key(0)))
         rng = np.random.default_rng(0)
@@ -121,7 +130,14 @@ class Built:
 
     def make(self, objective=mse(), **changed):  # noqa: B008
         model = make_model(ENCODERS[self.encoder], partial(dot, width=2), self.spec, mse())
+        if "cross_fit" in inspect.signature(LEARNERS[self.name]).parameters:
+            changed["cross_fit"] = self.fit
         return LEARNERS[self.name](spec=self.spec, model=model, objective=objective, **changed)
+
+    def fit(self, prepare):
+        """Fits are made once; in a program they are constants."""
+        self.fitted = self.fitted or cross_fit(self.problem, prepare)
+        return self.fitted
 
     def _predict(self, params, batch, rate):
         learner = self.learner if rate is None else self.make(inner_rate=rate)

@@ -9,7 +9,7 @@ import pytest
 from recmeta.metrics import metric
 from recmeta.objectives import mse
 from recmeta.runs import provenance
-from recmeta.training.chunk import Best, TrainState, choose, initial_progress, make_chunk, run_chunks
+from recmeta.training.chunk import Best, Kept, TrainState, choose, initial_progress, make_chunk, run_chunks, shrunk
 from recmeta.types import Learner
 
 STEPS, BATCH = 3, 4
@@ -166,7 +166,7 @@ def state(w, step):
 
 
 def best(w, value, step, stopped=False):
-    return Best({"w": np.float32(w)}, np.float32(value), np.int32(step), np.array(stopped))
+    return Best({"w": np.float32(w)}, np.float32(value), np.int32(step), np.array(stopped), np.float32(1))
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,33 @@ def best(w, value, step, stopped=False):
     ],
 )
 def test_choose(now, value, sign, patience, expected):
-    got = choose(now, state(9, 8), jnp.float32(value), sign, patience)
+    kept = Kept({"w": jnp.float32(9)}, jnp.float32(0.5), {"mae": jnp.float32(value)})
+    got = choose(now, state(9, 8), kept, "mae", sign, patience)
+    assert got.share == (0.5 if got.step == 8 else 1)
     assert (float(got.params["w"]), float(got.value), int(got.step), bool(got.stopped)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("goal", "value", "share"),
+    [
+        ("min", lambda w: (w - 3) ** 2, 0.75),
+        ("max", lambda w: (w - 3) ** 2, 0.0),
+        ("min", lambda w: w, 0.0),
+        ("min", lambda w: 0 * w, 1.0),  # of equally good ones all is kept
+        ("min", lambda w: jnp.where(w > 2, jnp.nan, -w), 0.5),
+    ],
+)
+def test_of_a_correction_as_much_is_kept_as_is_best(goal, value, share):
+    learner = Learner(None, None, None, None, 0, shrink=lambda params, share: {"w": share * params["w"]})
+    got = shrunk(
+        learner, {"w": jnp.float32(4)}, lambda params: {"mae": value(params["w"])}, metric("mae")._replace(goal=goal)
+    )
+    assert (float(got.share), float(got.params["w"])) == (share, 4 * share)
+    assert got.scores["mae"] == value(jnp.float32(4 * share))
+    plain = shrunk(
+        learner._replace(shrink=None), {"w": jnp.float32(4)}, lambda params: {"mae": params["w"]}, metric("mae")
+    )
+    assert (float(plain.share), float(plain.params["w"])) == (1, 4)
 
 
 def test_an_augmentation_is_of_training_alone(problem):

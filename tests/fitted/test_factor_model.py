@@ -7,13 +7,26 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.stats import multivariate_normal
 
-from recmeta.baselines import gaussian_factors
-from recmeta.baselines.factor_model import RANKS, fold, known, moments, posterior
-from recmeta.baselines.gaussian_factors import Design, fit
-from recmeta.baselines.rows import by_task_and_item, catalogue
+from recmeta.baselines.factor_model import RANKS
+from recmeta.fitted import gaussian_factors
+from recmeta.fitted.factor_model import (
+    fit_of,
+    fold,
+    known,
+    moments,
+    posterior,
+    predict,
+    sides,
+    start_without_labels,
+)
+from recmeta.fitted.gaussian_factors import Design, fit
+from recmeta.fitted.rows import by_task_and_item, catalogue
 from recmeta.types import Field, Support
 
-jitted = jax.jit(posterior)
+
+@jax.jit
+def folded_in(fit, context, support):
+    return posterior(fit, context, support, moments(fit, support.x))
 
 
 def design(rng, entities, columns):
@@ -92,7 +105,7 @@ def folded(problem):
     rows = known(problem.spec.row, problem.train.entities, code)
     start = np.random.default_rng(0).normal(size=(labels.shape[1], 2))
     model = fit(labels, (users.design, rows.design), start, 0.5)
-    return model, users, rows, items, fold(model, users, rows, items.number)
+    return model, users, rows, items, fold(model, users, rows, items.number, problem.spec.mean)
 
 
 def prior_of(side, x, weights):
@@ -129,7 +142,7 @@ def test_a_new_user_is_folded_in_by_the_normal_equations(problem, folded, unknow
         label = float(task.support.y[place]) - problem.spec.mean
         target = target + (other * (label - mean[0]) - cross) / model.noise
     user = np.linalg.solve(precision, target)
-    z = jitted(fit, jnp.float32(problem.spec.mean), task.context, task.support)
+    z = folded_in(fit, task.context, task.support).mean
     np.testing.assert_allclose(np.linalg.cholesky(model.users.spread) @ np.asarray(z), user, rtol=2e-4, atol=2e-5)
     if not unknown:
         item = jax.jit(moments)(fit, task.query.x)
@@ -142,13 +155,13 @@ def test_without_support_a_user_is_what_the_features_say(problem, folded):
     model, users, _, _, fit = folded
     task = jax.tree.map(lambda values: values[0], problem.test["user_cold"].task)
     nothing = task.support._replace(mask=jnp.zeros_like(task.support.mask))
-    z = jitted(fit, jnp.float32(problem.spec.mean), task.context, Support(*nothing))
+    z = folded_in(fit, task.context, Support(*nothing)).mean
     expected = prior_of(users, task.context, model.users.weights)
     np.testing.assert_allclose(np.linalg.cholesky(model.users.spread) @ np.asarray(z), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_value_that_few_have_has_no_weight_and_the_most_common_come_first(monkeypatch):
-    from recmeta.baselines import factor_model
+    from recmeta.fitted import factor_model
 
     monkeypatch.setattr(factor_model, "MOST_COLUMNS", 2)
     town = np.repeat(np.arange(5), [3, 4, 9, 7, 8])
@@ -157,3 +170,55 @@ def test_a_value_that_few_have_has_no_weight_and_the_most_common_come_first(monk
     assert side.design.rows.toarray().sum(0).tolist() == [31, 9, 8]
     assert side.design.group.tolist() == [0, 1, 1]
     assert gaussian_factors.INTERCEPT < 1 <= min(RANKS)
+
+
+def test_the_sides_are_laid_out_as_the_items_are_numbered(problem, folded):
+    _, users, rows, items, _ = folded
+    laid = sides(problem, items)
+    for side, expected in zip(laid, (users, rows), strict=True):
+        np.testing.assert_array_equal(side.design.rows.toarray(), expected.design.rows.toarray())
+    assert [side.design.rows.shape[1] for side in sides(problem, items, features=False)] == [1, 1]
+
+
+def test_the_variance_of_a_label_is_that_of_draws(problem, folded):
+    """User, items and noise are drawn from the posterior; the mean and variance of their labels are as predicted."""
+    model, _, _, items, fit = folded
+    task = jax.tree.map(lambda values: values[1], problem.test["user_cold"].task)
+    user, item = folded_in(fit, task.context, task.support), jax.jit(moments)(fit, task.query.x)
+    found = jax.jit(predict)(fit, user, item)
+    rng, draws = np.random.default_rng(0), 100_000
+    z = rng.multivariate_normal(np.asarray(user.mean, float), np.asarray(user.cov, float), draws)
+    z = z @ np.linalg.cholesky(model.users.spread).T
+    row = items.number[np.asarray(task.query.x["id"])[0]] - 1
+    v = rng.multivariate_normal(model.items.mean[row], model.items.cov[row], draws)
+    label = problem.spec.mean + v[:, 0] + z[:, 0] + (z[:, 1:] * v[:, 1:]).sum(1)
+    label += np.sqrt(model.noise) * rng.normal(size=draws)
+    np.testing.assert_allclose(found.mean[0], label.mean(), atol=0.02)
+    np.testing.assert_allclose(found.variance[0], label.var(), rtol=0.02)
+
+
+def test_one_of_several_fits_is_read_where_it_stands(problem, folded):
+    _, _, _, _, fit = folded
+    other = jax.tree.map(lambda values: values + 1 if values.dtype == jnp.float32 else values, fit)
+    both = jax.tree.map(lambda *values: jnp.stack(values), fit, other)
+    x = problem.test["user_cold"].task.query.x
+    x = {name: values[0] for name, values in x.items()}
+    x["id"] = x["id"].at[0].set(0)
+    for which, expected in enumerate((fit, other)):
+        found = jax.jit(lambda which: moments(fit_of(both, which), x))(which)
+        jax.tree.map(np.testing.assert_allclose, found, jax.jit(moments)(expected, x))
+
+
+def test_the_start_is_the_same_whatever_the_labels(problem):
+    """Of the matrix of who has rows about what, scaled, the singular vectors after the first, which is frequency."""
+    items = catalogue(problem)
+    start = start_without_labels(problem, items, 2)
+    other = problem._replace(train=problem.train._replace(label=-problem.train.label))
+    np.testing.assert_array_equal(start, start_without_labels(other, items, 2))
+    there = by_task_and_item(problem, items, np.ones(len(problem.train.row)))[:, 1:].toarray() > 0
+    scaled = there / np.sqrt(there.sum(1, keepdims=True) * there.sum(0))
+    vectors = np.linalg.svd(scaled)[2][1:3]
+    cosines = (start.T / np.linalg.norm(start.T, axis=1, keepdims=True) * vectors).sum(1)
+    np.testing.assert_allclose(np.abs(cosines), 1, atol=1e-6)
+    assert start_without_labels(problem, items, 0).shape == (items.size - 1, 0)
+    assert np.isfinite(start_without_labels(problem, items, 60)).all()

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import cg
 
-from recmeta.baselines.rows import item_count, item_ids, owners
+from recmeta.fitted.rows import item_count, item_ids, owners
 from recmeta.types import Features, Problem, Support
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recmeta.baselines.levels import (
+from recmeta.fitted.levels import (
     expected,
     fit_levels,
     liked,
@@ -14,7 +14,7 @@ from recmeta.baselines.levels import (
     split,
     variance_components,
 )
-from recmeta.baselines.rows import item_ids, owners
+from recmeta.fitted.rows import item_ids, owners
 from recmeta.types import Support
 
 

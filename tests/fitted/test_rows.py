@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from recmeta.baselines.rows import by_task_and_item, catalogue
+from recmeta.fitted.rows import by_task_and_item, catalogue
 
 
 def test_a_catalogue_holds_the_items_with_the_most_rows_and_never_the_unknown_one(problem):
