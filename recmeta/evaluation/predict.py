@@ -85,7 +85,7 @@ def baseline_scores(
     key: PRNGKeyArray,
     of: Callable[..., Array] | None = None,
 ) -> Float[Array, "C n *L"]:
-    """Score rows for one task by a closed-form method, at several support sizes; or what ``of`` makes of them."""
+    """Score rows for one task by a closed-form method, at several support sizes; or call ``of`` on the same."""
 
     def at(shots: Array, settings: Mapping[str, Array]) -> Array:
         return (of or baseline.predict)(state, settings, key, task.context, first_shots(task.support, shots), query)

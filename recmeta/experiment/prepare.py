@@ -212,7 +212,7 @@ def make_objective(parts: Parts, problem: Problem) -> Objective:
 def make_learner(
     parts: Parts, problem: Problem, objective: Objective, fits: dict[str, CrossFitted]
 ) -> tuple[MakeLearner | None, dict[str, Constants]]:
-    """Build the model for a problem, and fit what its learner reads.
+    """Build the model for a problem, and make the fits that its learner asks for.
 
     Args:
         parts, problem, objective: of which.
@@ -244,7 +244,7 @@ def make_learner(
 def cross_fitted(
     problem: Problem, fits: dict[str, CrossFitted], constants: Mapping[str, CrossFitted], prepare: Callable[..., Any]
 ) -> CrossFitted:
-    """What a learner asks to have fitted: made once, and then read from the constants, which are tracers in a program.
+    """Cross-fit for a learner: once, and then read the fits from the constants, which are tracers in a program.
 
     Args:
         problem: to fit to.

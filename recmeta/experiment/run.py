@@ -20,7 +20,16 @@ from recmeta.evaluation.calibration import Calibration
 from recmeta.experiment.block import Block, OpenRun, Outcome, Prune, close_all, for_each, keep_all
 from recmeta.experiment.loop import Training, begin, train
 from recmeta.experiment.prepare import PlannedRun, Prepared, hashes, load, plan, prepare, status
-from recmeta.experiment.summary import Learned, baseline_lines, goals, maps_report, summarise, validation, verdict_lines
+from recmeta.experiment.summary import (
+    Learned,
+    baseline_lines,
+    goals,
+    maps_report,
+    shrinkage_line,
+    summarise,
+    validation,
+    verdict_lines,
+)
 from recmeta.features import transform
 from recmeta.reporters.several import compose
 from recmeta.results.labels import choice
@@ -293,20 +302,6 @@ def train_and_test(
         return summary
 
     for_each(block, finish)
-
-
-def shrinkage_line(shares: np.ndarray) -> str:
-    """Say how much of a correction was kept, of each seed.
-
-    >>> shrinkage_line(np.array([0.0]))
-    'the correction is off, as meta-validation chose: there was nothing to gain over what is corrected'
-    >>> shrinkage_line(np.array([1.0, 0.5]))
-    'of the correction 100 %, 50 % are kept, as meta-validation chose'
-    """
-    if not shares.any():
-        return "the correction is off, as meta-validation chose: there was nothing to gain over what is corrected"
-    kept = ", ".join(f"{100 * share:.0f} %" for share in shares)
-    return f"of the correction {kept} are kept, as meta-validation chose"
 
 
 def tell_of_baselines(one: OpenRun) -> None:

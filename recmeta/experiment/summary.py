@@ -175,6 +175,20 @@ def attainable(data: Interactions, problem: Problem) -> dict[str, float]:
     return sized if headline is None else {"mae": headline, **sized}
 
 
+def shrinkage_line(shares: np.ndarray) -> str:
+    """Word how much of a correction was kept, of each seed.
+
+    >>> shrinkage_line(np.array([0.0]))
+    'the correction is off, as meta-validation chose: there was nothing to gain over what is corrected'
+    >>> shrinkage_line(np.array([1.0, 0.5]))
+    'of the correction 100 %, 50 % are kept, as meta-validation chose'
+    """
+    if not shares.any():
+        return "the correction is off, as meta-validation chose: there was nothing to gain over what is corrected"
+    kept = ", ".join(f"{100 * share:.0f} %" for share in shares)
+    return f"of the correction {kept} are kept, as meta-validation chose"
+
+
 def baseline_lines(settings: Mapping[str, Any], headline: int) -> list[str]:
     """List the settings chosen for each baseline at the headline support size, out of how many."""
     lines = []

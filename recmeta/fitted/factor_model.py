@@ -241,7 +241,7 @@ def fit_of(fits: Folding, which: Int[Array, ""]) -> Folding:
 
 
 def joined(tables: Float[Array, "F C ..."]) -> Float[Array, "F*C ..."]:
-    """The tables of several fits as one, whose rows `item_row` tells."""
+    """Join the tables of several fits; `item_row` finds the row of an item in it."""
     return tables.reshape(-1, *tables.shape[2:])
 
 

@@ -56,7 +56,7 @@ def cross_fit(problem: Problem, prepare: Callable[[Problem], Callable[[Problem],
 
 
 def of_tasks(problem: Problem, kept: Bool[np.ndarray, "T"]) -> Problem:
-    """The problem with some of its meta-train tasks; what was fitted when it was made stays as it is."""
+    """The problem with some of its meta-train tasks; vocabularies and scales stay as they were fitted."""
     train = problem.train
     rows = kept[owners(train)]
     size = np.asarray(train.size)[kept]
@@ -69,5 +69,5 @@ def of_tasks(problem: Problem, kept: Bool[np.ndarray, "T"]) -> Problem:
 
 
 def own_fold(fitted: CrossFitted, context: Features) -> Int[Array, ""]:
-    """Which of the fits a task reads: the one without its fold; the first, of all, where it has no meta-train rows."""
+    """The index of the fit that a task reads: without its fold; the first, of all, if it has no meta-train rows."""
     return fitted.fold[context[ENTITY]]

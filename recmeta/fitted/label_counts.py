@@ -16,7 +16,7 @@ PRIOR = 5.0
 
 
 class LabelCounts(NamedTuple):
-    """What the labels of an item look like; row 0 is an item without meta-train rows.
+    """Counts and moments of the labels of each item; row 0 is an item without meta-train rows.
 
     Attributes:
         rows: how many there are.

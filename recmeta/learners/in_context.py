@@ -19,9 +19,9 @@ alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,13 +29,22 @@ from annotated_types import Ge, Lt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.fitted import factor_model
-from recmeta.fitted.factor_model import Folding, Predictive, User
+from recmeta.fitted.factor_model import Predictive, User
 from recmeta.fitted.folds import CrossFit, CrossFitted, own_fold
-from recmeta.fitted.label_counts import LabelCounts, count_labels
-from recmeta.fitted.rows import catalogue
 from recmeta.learners.adaptation.episode import mean_gradient, unless_shallow, visits
 from recmeta.learners.blocks import dense, transformer
-from recmeta.learners.zero_shot import blind, unseen
+from recmeta.learners.blocks.inputs import (
+    Base,
+    Fits,
+    Rows,
+    label_numbers,
+    own_fits,
+    prepare,
+    query_numbers,
+    read_rows,
+    token_sizes,
+    user_numbers,
+)
 from recmeta.objectives import levels
 from recmeta.objectives.pointwise import masked_mean
 from recmeta.types import (
@@ -46,42 +55,14 @@ from recmeta.types import (
     Model,
     Objective,
     Params,
-    Problem,
     Query,
     Support,
     UserError,
 )
 
-Base = Literal["factor_model", "user_item_bias"]
-
-MOST_ROWS = 20
-"""Support rows by which their number is measured."""
-
-
-class Fits(NamedTuple):
-    """What is fitted to meta-train: the base, and the labels of each item."""
-
-    base: Folding
-    counts: LabelCounts
-
-
-class Rows(NamedTuple):
-    """Rows of items, as the transformer reads them.
-
-    Attributes:
-        tokens: all numbers about each.
-        loading, features: what tells how alike two of them are.
-        predicted: by the base.
-    """
-
-    tokens: Float[Array, "n t"]
-    loading: Float[Array, "n d"]
-    features: Float[Array, "n e"]
-    predicted: Predictive
-
 
 class Seen(NamedTuple):
-    """A support that has been read, with the parameters needed to score a query.
+    """An encoded support, with the parameters needed to score a query.
 
     Attributes:
         fit: the fits that this task reads.
@@ -101,25 +82,7 @@ class Seen(NamedTuple):
     drop: PRNGKeyArray | None
 
 
-def prepare(problem: Problem, *, base: Base, rank: int) -> Callable[[Problem], Fits]:
-    """Fits to parts of meta-train: all begin at the same vectors, which no label has a part in.
-
-    Args:
-        problem: all of meta-train.
-        base: biases alone, or the factor model.
-        rank: of the factor model.
-    """
-    items = catalogue(problem)
-    featured = base == "factor_model"
-    start = factor_model.start_without_labels(problem, items, rank if featured else 0)
-
-    def fit(problem: Problem) -> Fits:
-        fitted = factor_model.fit_factor_model(problem, items, start, features=featured)
-        return Fits(fitted, count_labels(problem, items))
-
-    return fit
-
-
+# Long: the signature and what it says are half of it.
 def in_context(
     *,
     spec: DataSpec,
@@ -193,22 +156,6 @@ def in_context(
     )  # fmt: skip
 
 
-# --- what is read -------------------------------------------------------------------------------------------------
-
-
-def own_fits(fitted: CrossFitted, which: Array) -> Fits:
-    """The fits that a task reads: of the item counts, too, rows say which, see `factor_model.item_row`."""
-    return Fits(factor_model.fit_of(fitted.fits.base, which), jax.tree.map(factor_model.joined, fitted.fits.counts))
-
-
-def token_sizes(spec: DataSpec, widths: tuple[int, int], rank: int) -> dict[str, int]:
-    """How many numbers are read of the user, of a support row, and of a query row."""
-    context, row = widths
-    number = len(spec.levels)
-    item = rank + 5 + number + row
-    return {"user": 2 * rank + number + context + 5, "support": item + number + 5, "query": item + number + 3}
-
-
 def init_transformer(
     key: PRNGKeyArray, sizes: dict[str, int], width: int, heads: int, blocks: int, output: int
 ) -> Params:
@@ -228,36 +175,6 @@ def init_transformer(
         "norm": {"scale": jnp.ones(width), "shift": jnp.zeros(width)},
         "decoder": dense.init(next(keys), (width, width, output), last=0.0),
     }
-
-
-def item_numbers(fit: Fits, x: Features, item: factor_model.Items, scale: Array, spec: DataSpec) -> Float[Array, "n t"]:
-    """What is known of each row's item: vector, bias and their doubt, and the labels that it has had."""
-    row = factor_model.item_row(fit.base, x)
-    counts = jax.tree.map(lambda values: values[row], fit.counts)
-    half = (spec.high - spec.low) / 2
-    doubt = jnp.trace(item.cov, axis1=1, axis2=2) / (scale**2 * item.loading.shape[1])
-    numbers = [item.level / half, doubt, (counts.mean - fit.base.mean) / half, counts.spread / half]
-    numbers += [jnp.log1p(counts.rows) / 4]
-    return jnp.concatenate([item.loading / scale, jnp.stack(numbers, axis=1), counts.shares], axis=1)
-
-
-def read_rows(
-    spec: DataSpec,
-    model: Model,
-    params: Params,
-    context: Features,
-    support: Support,
-    fit: Fits,
-    user: User,
-    x: Features,
-) -> Rows:
-    """What is known of rows before their labels are: the item, its features, and what the base predicts."""
-    item = factor_model.moments(fit.base, x)
-    scale = jnp.sqrt(jnp.square(fit.base.loading[1:]).mean() + 1e-12)
-    features = model.encode(params, blind(context), unseen(support), blind(x)).row
-    predicted = factor_model.predict(fit.base, user, item)
-    tokens = jnp.concatenate([item_numbers(fit, x, item, scale, spec), features], axis=1)
-    return Rows(tokens, item.loading, features, predicted)
 
 
 def read_support(
@@ -306,7 +223,7 @@ def correct(spec: DataSpec, model: Model, rate: float, fast: Seen, query: Query)
 
 
 def corrected_base(spec: DataSpec, base: Predictive, correction: Float[Array, "n o"]) -> Any:
-    """Correct what the base predicts: the logits of the levels, or the mean and the log-variance of a normal."""
+    """Correct the base's prediction: the logits of the levels, or the mean and the log-variance of a normal."""
     if spec.few_levels:
         return jax.nn.log_softmax(levels.of_normal(base.mean, base.variance, spec.levels) + correction)
     half = (spec.high - spec.low) / 2
@@ -318,7 +235,7 @@ def _decode(layers: Params, rows: Array) -> Array:
 
 
 def expected_label(spec: DataSpec, found: Any) -> Float[Array, "n"]:
-    """The mean of what `correct` returns."""
+    """The mean of a distribution from `correct`."""
     return levels.mean_level(found, spec.levels) if spec.few_levels else found[0]
 
 
@@ -330,45 +247,8 @@ def loss(spec: DataSpec, squared: float, found: Any, label: Float[Array, "n"]) -
     return squared * error + (jnp.log(found[1]) + error / found[1]) / 2
 
 
-def label_numbers(
-    spec: DataSpec, support: Support, level: Array, predicted: Predictive, fit: Fits
-) -> Float[Array, "K t"]:
-    """What is known of support rows with their labels: label, what the base leaves of it, how sure the base was."""
-    half = (spec.high - spec.low) / 2
-    left = support.y - predicted.mean
-    # Of a linear model, what is left of a row when it is predicted from the others.
-    others = left * (1 + predicted.doubt)
-    above = support.y - fit.base.mean - level
-    numbers = jnp.stack([left / half, others / half, above / half, predicted.doubt, jnp.log(predicted.variance) / 2], 1)
-    return jnp.concatenate([levels.nearest_level(support.y, spec.levels), numbers], axis=1)
-
-
-def query_numbers(spec: DataSpec, fit: Fits, rows: Rows) -> Float[Array, "n t"]:
-    """What is known of query rows: their items, and the distribution that the base predicts."""
-    mean, variance, doubt = rows.predicted
-    shares = jnp.exp(levels.of_normal(mean, variance, spec.levels))
-    numbers = [(mean - fit.base.mean) / ((spec.high - spec.low) / 2), jnp.log(variance) / 2, doubt]
-    return jnp.concatenate([rows.tokens, shares, jnp.stack(numbers, axis=1)], axis=1)
-
-
-def user_numbers(
-    spec: DataSpec, model: Model, params: Params, context: Features, support: Support, fit: Fits, user: User, rows: Rows
-) -> Float[Array, "t"]:
-    """What is known of the user: prior and posterior under the base, features, and the labels given."""
-    mask, half = support.mask, (spec.high - spec.low) / 2
-    mean = partial(masked_mean, mask=mask)
-    there = mask.sum()
-    shares = jax.vmap(mean, 1)(levels.nearest_level(support.y, spec.levels))
-    left = support.y - rows.predicted.mean
-    numbers = [mean(support.y - fit.base.mean) / half, mean(left) / half, mean(jnp.square(left / half))]
-    numbers += [there / MOST_ROWS, jnp.log1p(there) / 3]
-    features = model.encode(params, blind(context), unseen(support), support.x).context[0]
-    prior = factor_model.prior_mean(fit.base, context)
-    return jnp.concatenate([user.mean, prior, shares, features, jnp.stack(numbers)])
-
-
 def _alike(rows: Rows, others: Rows, *, first: bool = False) -> Float[Array, "2 n m+1"]:
-    """How alike rows are to the support's: by vectors, by features; 0 to the user's row, which stands first."""
+    """Cosines of rows to the support's, by vectors and by features; 0 to the user's row, which is the first."""
     both = jnp.stack([transformer.alike(getattr(rows, of), getattr(others, of)) for of in ("loading", "features")])
     return jnp.pad(both, ((0, 0), (int(first), 0), (1, 0)))
 

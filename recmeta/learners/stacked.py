@@ -1,4 +1,4 @@
-"""Stacked: a ridge regression of what a closed form leaves, on the same numbers that `in_context` reads.
+"""Stacked: a ridge regression of the residuals of a closed form, on the inputs of `in_context`.
 
 Each label is the base's prediction plus a linear function of what is known of the row, its item and its user. No row of
 the support is read but through the base and through means over the support: it is the control that tells what attention
@@ -36,7 +36,7 @@ from recmeta.types import Batch, DataSpec, Features, Learner, Model, Objective, 
 
 
 class Seen(NamedTuple):
-    """A user folded into the base, and what is known of it, with the parameters needed to score a query."""
+    """A user folded into the base and described, with the parameters needed to score a query."""
 
     fit: Fits
     user: User
@@ -56,7 +56,7 @@ def stacked(
     rank: Annotated[int, Ge(1)],
     penalty: Annotated[float, Gt(0)],
 ) -> Learner:
-    """Add a linear function of what is known to a closed form's prediction.
+    """Add a linear function of the inputs to a closed form's prediction.
 
     Args:
         spec, model, objective, cross_fit: given by recmeta.

@@ -1,4 +1,4 @@
-"""Ordinal regression: a score stands for a distribution over the levels of a label."""
+"""Ordinal regression: a score is turned into a distribution over the levels of a label."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from recmeta.fitted.folds import cross_fit, of_tasks, own_fold
 from recmeta.fitted.label_counts import PRIOR, count_labels
 from recmeta.fitted.rows import catalogue, owners
-from recmeta.learners.in_context import prepare
+from recmeta.learners.blocks.inputs import prepare
 from recmeta.protocols.background import FOLDS
 from recmeta.types import ENTITY
 
