@@ -24,6 +24,7 @@ from recmeta.experiment.summary import Reference, aggregate_cells
 from recmeta.features.kinds import sources
 from recmeta.models import probe
 from recmeta.models.model import hash_constants, make_model, with_constants
+from recmeta.results.labels import choice
 from recmeta.runs import directory as run_directory
 from recmeta.runs import provenance
 from recmeta.runs.directory import Previous
@@ -90,6 +91,7 @@ class Prepared(NamedTuple):
         environment: from `provenance.environment`.
         start: the run to begin with; None: none.
         shapes: of one replica's parameters; None for the baselines alone.
+        departs: what makes the learner another method than the paper's of its name, as tables print it.
     """
 
     settings: schema.Root
@@ -109,6 +111,7 @@ class Prepared(NamedTuple):
     environment: Mapping[str, Any]
     start: warm_start.Start | None
     shapes: Params
+    departs: Mapping[str, str]
 
 
 class Status(NamedTuple):
@@ -165,13 +168,13 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     # Kinds of feature that are not recmeta's are known with the data alone.
     components = {**run.components, **{path.name: file_hash(path) for path in sources(data)}}
     hashes |= {"components": components_hash(components)} if components else {}
-    unused, said = [], []
+    unused, said, departs = [], [], {}
     if learner:
         made = learner(parts.numbers, constants)
         shapes = jax.eval_shape(made.init, jax.random.key(0))
         compatibility.check_adaptation(made, shapes, problem)
         unused = [*compatibility.unused_parts(shapes), *made.ignores]
-        said = list(made.notes)
+        said, departs = list(made.notes), departures(made, run.config)
         hashes |= {"constants": hash_constants(constants)} if constants else {}
         optimizer = make_optimizer(parts, settings, shapes)
         if settings.start is not None:
@@ -183,8 +186,15 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     notes = [*said, *check_batches(parts, problem, objective, shapes), *left_out(parts, problem)] if learner else []
     return Prepared(
         settings, parts, data, problem, objective, learner, optimizer, constants, hashes, scored, reference, unused,
-        notes, components, provenance.environment(), start, shapes,
+        notes, components, provenance.environment(), start, shapes, departs,
     )  # fmt: skip
+
+
+def departures(learner: Learner, config: Mapping[str, Any]) -> dict[str, str]:
+    """List all that makes a learner another method than the paper's of its name: its own, and the outer optimizer."""
+    outer = choice(config["optimizer"])
+    others = {"optimizer": f"{outer} outside"} if learner.outer not in ("", outer) else {}
+    return dict(learner.departs) | others
 
 
 def make_objective(parts: Parts, problem: Problem) -> Objective:

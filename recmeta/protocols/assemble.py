@@ -112,7 +112,7 @@ def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: EpisodePlan, 
     row, entities, item_notes = fitting.fit(data.items, items, ids=True)
     labels = data.label[rows]
     levels = np.unique(labels)
-    if len(levels) > MANY_LEVELS:
+    if many := len(levels) > MANY_LEVELS:
         levels = np.linspace(*data.label_range, 5)
     spec = DataSpec(
         context=fitting.fields(context),
@@ -126,6 +126,7 @@ def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: EpisodePlan, 
         support=episodes.support,
         query=query,
         rows=len(rows),
+        discrete=not many,
     )
     numbered = {ENTITY: np.arange(len(data.users.ids), dtype=np.int32)}
     tables = {"contexts": contexts | numbered, "entities": entities}

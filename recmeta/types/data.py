@@ -162,6 +162,7 @@ class DataSpec:
         levels: the distinct labels seen in meta-train, ascending (at most 20; else evenly spaced over the range).
         support: the most support rows a task has; query: the most query rows.
         rows: how many labelled rows meta-train has.
+        discrete: whether ``levels`` are all labels there are, and not places in a range.
     """
 
     context: tuple[Field, ...]
@@ -174,3 +175,4 @@ class DataSpec:
     support: int
     query: int
     rows: int
+    discrete: bool = True

@@ -128,6 +128,10 @@ class Learner(NamedTuple):
         ignores: the groups of the config whose choice changes no gradient, as "objective" where the learner has a loss
             of its own. (Parts of the model without parameters in ``init`` are found by that.)
         notes: lines for the user, as what the learner makes of labels that it is not meant for.
+        departs: what makes it another method than the paper's whose name it has: pairs of a setting, with its group,
+            and what tables print of it in brackets behind the name, as ``("learner.adapts", "head")`` of `maml`; of
+            "paper" what no setting changes.
+        outer: the outer optimizer without which it is not the paper's method, by its name in optax; "": any will do.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -137,6 +141,8 @@ class Learner(NamedTuple):
     steps: int
     ignores: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    departs: tuple[tuple[str, str], ...] = ()
+    outer: str = ""
 
 
 MakeLearner = Callable[[Numbers, Constants], Learner]
