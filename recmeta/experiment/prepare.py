@@ -25,6 +25,7 @@ from recmeta.features.kinds import sources
 from recmeta.fitted.folds import CrossFitted, cross_fit
 from recmeta.models import probe
 from recmeta.models.model import hash_constants, make_model, with_constants
+from recmeta.results.labels import choice
 from recmeta.runs import directory as run_directory
 from recmeta.runs import provenance
 from recmeta.runs.directory import Previous
@@ -95,6 +96,7 @@ class Prepared(NamedTuple):
         start: the run to begin with; None: none.
         shapes: of one replica's parameters; None for the baselines alone.
         shrinks: whether the learner corrects something, and meta-validation chooses how much.
+        departs: what makes the learner another method than the paper's of its name, as tables print it.
     """
 
     settings: schema.Root
@@ -114,6 +116,7 @@ class Prepared(NamedTuple):
     environment: Mapping[str, Any]
     start: warm_start.Start | None
     shapes: Params
+    departs: Mapping[str, str]
     shrinks: bool = False
 
 
@@ -172,13 +175,14 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     # Kinds of feature that are not recmeta's are known with the data alone.
     components = {**run.components, **{path.name: file_hash(path) for path in sources(data)}}
     hashes |= {"components": components_hash(components)} if components else {}
-    unused, said, shrinks = [], [], False
+    unused, said, departs, shrinks = [], [], {}, False
     if learner:
         made = learner(parts.numbers, constants)
         shapes = jax.eval_shape(made.init, jax.random.key(0))
         compatibility.check_adaptation(made, shapes, problem)
         unused = [*compatibility.unused_parts(shapes), *made.ignores]
-        said, shrinks = list(made.notes), made.shrink is not None
+        said, departs = list(made.notes), departures(made, run.config)
+        shrinks = made.shrink is not None
         # What is fitted follows from data, split and code, whose hashes are there.
         own = {name: values for name, values in constants.items() if name != FITS}
         hashes |= {"constants": hash_constants(own)} if own else {}
@@ -194,8 +198,15 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     )
     return Prepared(
         settings, parts, data, problem, objective, learner, optimizer, constants, hashes, scored, reference, unused,
-        notes, components, provenance.environment(), start, shapes, shrinks,
+        notes, components, provenance.environment(), start, shapes, departs, shrinks,
     )  # fmt: skip
+
+
+def departures(learner: Learner, config: Mapping[str, Any]) -> dict[str, str]:
+    """List all that makes a learner another method than the paper's of its name: its own, and the outer optimizer."""
+    outer = choice(config["optimizer"])
+    others = {"optimizer": f"{outer} outside"} if learner.outer not in ("", outer) else {}
+    return dict(learner.departs) | others
 
 
 def make_objective(parts: Parts, problem: Problem) -> Objective:

@@ -32,7 +32,7 @@ from recmeta.experiment.summary import (
 )
 from recmeta.features import transform
 from recmeta.reporters.several import compose
-from recmeta.results.labels import choice
+from recmeta.results.labels import typed_choice
 from recmeta.runs import directory as run_directory
 from recmeta.runs import layout, provenance
 from recmeta.runs.files import disk_errors, to_json, write
@@ -61,7 +61,8 @@ def run(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool =
     clock, compiled = provenance.stopwatch(), provenance.count_compilations()
     planned = plan(config, overrides, multirun=multirun)
     reporter = reporter_of(planned)
-    reporter.note(f"{title or config['name']}: {about(config, title)}: reading the data and building the model")
+    named = f"{title or config['name']}: {about(config, overrides, title)}"
+    reporter.note(f"{named}: reading the data and building the model")
     prepared = prepare(planned, *load(planned.parts))
     there = status(planned, prepared, planned.previous)
     if there.summary is not None:
@@ -75,9 +76,9 @@ def run(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool =
     return outcome
 
 
-def about(config: Mapping[str, Any], title: str) -> str:
+def about(config: Mapping[str, Any], overrides: Sequence[str], title: str) -> str:
     """The choices that a run is mostly of, as they are typed, less those that its title has."""
-    choices = [f"{group}={choice(config[group])}" for group in ("dataset", "protocol", "learner")]
+    choices = [f"{group}={typed_choice(group, config, overrides)}" for group in ("dataset", "protocol", "learner")]
     return " ".join(text for text in choices if text not in title.split())
 
 
@@ -291,6 +292,8 @@ def train_and_test(
         if training and training.where != one.run.directory / layout.CHECKPOINTS:
             save_own(progress, one)
         spent = cost(len(block.open))
+        if prepared.departs:
+            summary["departs"] = prepared.departs
         total: Any = speed | {key: spent[key] for key in ("compile_s", "wall_s", "peak_mb", "points")}
         summary["speed"] = total
         if maps := maps_report(own, reference, prepared.problem):

@@ -73,7 +73,8 @@ def balanced(
         return Adapted(inner_loop.with_fast(start, fast), context, support)
 
     predict = score_query(model)
-    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+    departs = (("paper", "by support size alone"), *adapters.departures(adapts, of="all"))
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps, departs=departs)
 
 
 def weights(balance: Params, mask: Bool[Array, "K"], largest: int) -> Params:

@@ -75,7 +75,8 @@ def cnp(
             fast.params["process"]["decoder"], dense.joined(encoding), fast.vector
         )
 
-    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1)
+    departs = (("paper", "beside a scorer, no variance"),)
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1, departs=departs)
 
 
 def decode(decoder: Params, rows: Float[Array, "n d"], vector: Float[Array, "r"]) -> Float[Array, "n"]:

@@ -80,7 +80,8 @@ def hyper(
         return Adapted(inner.with_fast(start, fast), context, support)
 
     predict = score_query(model)
-    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1)
+    departs = adapters.departures(adapts, of="head")
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1, departs=departs)
 
 
 def emitter(key: PRNGKeyArray, shape: tuple[int, ...], width: int, rank: int | None) -> Params:

@@ -67,7 +67,9 @@ def imaml(
         return Adapted(inner_loop.with_fast(params, finish(end)), context, support)
 
     predict = score_query(model)
-    return Learner(model.init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+    departs = adapters.departures(adapts, of="all")
+    meta_grad = query_gradient(adapt, predict, objective)
+    return Learner(model.init, adapt, predict, meta_grad, inner_steps, departs=departs)
 
 
 def moves_with(slope: Params, root: Params, equation: Callable[[Params], Params], steps: int) -> Params:

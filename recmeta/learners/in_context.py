@@ -120,7 +120,7 @@ def in_context(
         raise UserError(f"learner.width={width} must be a multiple of learner.heads={heads}")
     fitted = cross_fit(partial(prepare, base=base, rank=rank))
     reader = partial(read_support, spec, model, fitted, dropout)
-    output = len(spec.levels) if spec.few_levels else 2
+    output = len(spec.levels) if spec.discrete else 2
 
     def init(key: PRNGKeyArray) -> Params:
         key_model, key_own = jax.random.split(key)
@@ -152,7 +152,7 @@ def in_context(
 
     return Learner(
         init, adapt, predict, meta_grad, 1, ignores=("objective",),
-        distribution=corrected if spec.few_levels else None, shrink=shrink,
+        distribution=corrected if spec.discrete else None, shrink=shrink,
     )  # fmt: skip
 
 
@@ -224,7 +224,7 @@ def correct(spec: DataSpec, model: Model, rate: float, fast: Seen, query: Query)
 
 def corrected_base(spec: DataSpec, base: Predictive, correction: Float[Array, "n o"]) -> Any:
     """Correct the base's prediction: the logits of the levels, or the mean and the log-variance of a normal."""
-    if spec.few_levels:
+    if spec.discrete:
         return jax.nn.log_softmax(levels.of_normal(base.mean, base.variance, spec.levels) + correction)
     half = (spec.high - spec.low) / 2
     return base.mean + half * correction[:, 0], base.variance * jnp.exp(correction[:, 1])
@@ -236,13 +236,13 @@ def _decode(layers: Params, rows: Array) -> Array:
 
 def expected_label(spec: DataSpec, found: Any) -> Float[Array, "n"]:
     """The mean of a distribution from `correct`."""
-    return levels.mean_level(found, spec.levels) if spec.few_levels else found[0]
+    return levels.mean_level(found, spec.levels) if spec.discrete else found[0]
 
 
 def loss(spec: DataSpec, squared: float, found: Any, label: Float[Array, "n"]) -> Float[Array, "n"]:
     """Negative log-likelihood of each label, plus the weighted squared error of the mean."""
     error = jnp.square(expected_label(spec, found) - label)
-    if spec.few_levels:
+    if spec.discrete:
         return squared * error - levels.log_likelihood(found, label, spec.levels)
     return squared * error + (jnp.log(found[1]) + error / found[1]) / 2
 

@@ -48,4 +48,6 @@ def maml(
         return Adapted(inner_loop.with_fast(params, fast), context, support)
 
     predict = score_query(model)
-    return Learner(model.init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+    departs = adapters.departures(adapts, of="all") + ((("learner.first_order", "first order"),) if first_order else ())
+    meta_grad = query_gradient(adapt, predict, objective)
+    return Learner(model.init, adapt, predict, meta_grad, inner_steps, departs=departs)

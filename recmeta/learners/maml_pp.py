@@ -105,7 +105,8 @@ def maml_pp(
         )
 
     predict = score_query(model)
-    return Learner(init, adapt, predict, meta_grad, inner_steps)
+    departs = adapters.departures(adapts, of="all")
+    return Learner(init, adapt, predict, meta_grad, inner_steps, departs=departs)
 
 
 def step_weights(steps: int, progress: Float[Array, ""] | float, until: float) -> Float[Array, "steps"]:

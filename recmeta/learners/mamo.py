@@ -96,7 +96,8 @@ def mamo(
     def predict(task: Personal, query: Query) -> Float[Array, "n"]:
         return score(task.fast, task.params, model.encode(task.params, task.context, task.support, query.x))
 
-    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+    departs = (("paper", "memories of the head, learned"),)
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps, departs=departs)
 
 
 def init_memory(keys: Sequence[PRNGKeyArray], scorer: Params, slots: int, widths: tuple[int, int]) -> Params:

@@ -78,7 +78,9 @@ def meta_curvature(
         return Adapted(inner_loop.with_fast(start, fast), context, support)
 
     predict = score_query(model)
-    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+    departs = adapters.departures(adapts, of="all")
+    meta_grad = query_gradient(adapt, predict, objective)
+    return Learner(init, adapt, predict, meta_grad, inner_steps, departs=departs)
 
 
 def identities(value: Array, axes: range | list[int]) -> dict[str, Array]:

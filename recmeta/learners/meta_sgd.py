@@ -60,4 +60,6 @@ def meta_sgd(
         return Adapted(inner_loop.with_fast(start, fast), context, support)
 
     predict = score_query(model)
-    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), inner_steps)
+    departs = adapters.departures(adapts, of="all")
+    meta_grad = query_gradient(adapt, predict, objective)
+    return Learner(init, adapt, predict, meta_grad, inner_steps, departs=departs)

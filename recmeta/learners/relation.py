@@ -72,7 +72,8 @@ def relation(
         score = relate(fast.params["relation"], rows, fast.place, fast.share)
         return objective.link(jax.nn.softmax(score, axis=-1) @ fast.params["classes"]["value"])
 
-    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1)
+    departs = (("paper", "regression"),)
+    return Learner(init, adapt, predict, query_gradient(adapt, predict, objective), 1, departs=departs)
 
 
 def relate(

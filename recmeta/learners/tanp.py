@@ -6,26 +6,26 @@ and a task embedding t. The distances of t to the global centres a_1 ... a_k giv
 
     score(x) = scorer(x) + g(x, z; o) - g(x, z_0; o_0),    z_0 and o_0 being those of an empty support.
 
-In training z is drawn given support and query together, and the loss is that of the query rows, plus the divergence of
-that distribution from the one given the support alone, plus the clustering loss over the batch (`clustering`). At test
-z is the mean given the support.
+In training z is drawn given support and query together, and the loss is the mean over their rows, plus the divergence
+of that distribution from the one given the support alone, plus the clustering loss over the batch (`clustering`). At
+test z is the mean given the support.
 
 Changed from the paper: the scorer gives the prediction without support, encoders read differences of labels to the
-scorer's prediction, and their mean is shrunk, all as in `cnp`; a context and its targets are the protocol's support and
-query, not a new split of them at each visit. Changed from its published code: z is sampled there at test too, so that
-two runs of one model differ; distances to centres are not squared there, as a Student's t has them; and the sharpened
-assignment, the target of the clustering loss, is not held constant there.
+scorer's prediction, and their mean is shrunk, all as in `cnp`; a context and its targets are the protocol's support,
+and support and query, not a new split of them at each visit. Changed from its published code: z is sampled there at
+test too, so that two runs of one model differ; distances to centres are not squared there, as a Student's t has them;
+and the sharpened assignment, the target of the clustering loss, is not held constant there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from recmeta.learners.adaptation.episode import Visit, pool, query_loss, unless_shallow, visits
@@ -49,9 +49,10 @@ class Customised(NamedTuple):
     params: Params
     context: Features
     support: Support
+    key: PRNGKeyArray | None = None
 
 
-# Long: twelve settings, and a loss of its own whose terms share the support's encodings.
+# Long: fourteen settings, and a loss of its own whose terms share the support's encodings.
 def tanp(
     *,
     spec: DataSpec,
@@ -65,6 +66,8 @@ def tanp(
     samples: Annotated[int, Ge(0)],
     kl_weight: Annotated[float, Ge(0), Traced],
     cluster_weight: Annotated[float, Ge(0), Traced],
+    context_loss: bool = True,
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
 ) -> Learner:
     """Score a row by the scorer, plus the output of a decoder customised to the task.
 
@@ -78,6 +81,8 @@ def tanp(
         samples: draws of z per task and step; 0: train as at test, on the mean given the support, without a divergence.
         kl_weight: weight of the divergence, summed over dimensions.
         cluster_weight: weight of the clustering loss.
+        context_loss: whether support rows count in the loss as query rows do, as in the paper, or query rows alone.
+        dropout: the probability with which a hidden number of the encoders and the decoder is zero in training.
 
     Reference: Lin et al., Task-adaptive neural process for user cold-start recommendation, WWW 2021: the encoder, the
     customisation module, the adaptive decoder (FiLM and Gating-FiLM), and the loss.
@@ -88,34 +93,46 @@ def tanp(
         process = init_process(keys, sum(model.widths), width, hidden, clusters, modulation)
         return model.init(key_model) | {"process": process}
 
-    def adapt(params, context, support, depth=None) -> Customised:
-        evidence = dense.evidence(spec, model, objective, params, context, support)
+    def dropping(key: PRNGKeyArray | None) -> Callable[[int], dense.Dropout | None]:
+        """Dropout of each of the networks, by its number."""
+        if key is None or not dropout:
+            return lambda network: None
+        return lambda network: dense.Dropout(jax.random.fold_in(key, network), dropout)
+
+    def adapt(params, context, support, depth=None, key=None) -> Customised:
+        evidence, drop = dense.evidence(spec, model, objective, params, context, support), dropping(key)
         mask = unless_shallow(support, depth).mask
         none = encode(params["process"], evidence[:0], mask[:0], temperature)
-        return Customised(encode(params["process"], evidence, mask, temperature), none, params, context, support)
+        own = encode(params["process"], evidence, mask, temperature, drop(LATENT), drop(TASK))
+        return Customised(own, none, params, context, support, key)
 
     def predict(fast: Customised, query: Query) -> Float[Array, "n"]:
         encoding = model.encode(fast.params, fast.context, fast.support, query.x)
-        rows, process = dense.joined(encoding), fast.params["process"]
-        return model.score(fast.params, encoding) + decode(process, rows, fast.own) - decode(process, rows, fast.none)
+        rows, process, drop = dense.joined(encoding), fast.params["process"], dropping(fast.key)(DECODER)
+        own, none = (decode(process, rows, code, drop) for code in (fast.own, fast.none))
+        return model.score(fast.params, encoding) + own - none
 
     def episode(params: Params, task: Task, label: Array, noise: Array, visit: Visit) -> tuple[Array, Array, Array]:
-        """The query loss, the divergence, and the assignment of one task."""
+        """The loss of the rows, the divergence, and the assignment of one task."""
         context, support, query = task
-        fast = adapt(params, context, support)
+        key, drop = (visit.key, dropping(visit.key)) if dropout else (None, dropping(None))
+        fast = adapt(params, context, support, key=key)
         evidence = dense.evidence(spec, model, objective, params, context, support)
-        process = params["process"]
-        assignment = assign(pool_encodings(process, "task", evidence, support.mask), process["centres"], temperature)
+        process, every = params["process"], pool(task, label)
+        embedding = pool_encodings(process, "task", evidence, support.mask, drop(TASK))
+        assignment = assign(embedding, process["centres"], temperature)
+        counted = with_context(visit, support) if context_loss else visit
+        rows, labels = (Query(every.x, every.mask), every.y) if context_loss else (query, label)
         if not samples:
-            return query_loss(objective, predict, fast, query, label, visit), jnp.zeros(()), assignment
-        every = pool(task, label)
-        posterior = latent(process, dense.evidence(spec, model, objective, params, context, every), every.mask)
+            return query_loss(objective, predict, fast, rows, labels, counted), jnp.zeros(()), assignment
+        about = dense.evidence(spec, model, objective, params, context, every)
+        posterior = latent(process, about, every.mask, drop(POSTERIOR))
 
         def drawn(noise: Array) -> Array:
             own = fast.own._replace(latent=posterior.mean + jnp.exp(posterior.log_variance / 2) * noise)
-            return query_loss(objective, predict, fast._replace(own=own), query, label, visit)
+            return query_loss(objective, predict, fast._replace(own=own), rows, labels, counted)
 
-        kl = divergence(posterior, latent(process, evidence, support.mask))
+        kl = divergence(posterior, latent(process, evidence, support.mask, drop(LATENT)))
         return jax.vmap(drawn)(noise).mean(), kl, assignment
 
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
@@ -130,7 +147,21 @@ def tanp(
         gradient, parts = jax.grad(total, has_aux=True)(params)
         return gradient, parts
 
-    return Learner(init, adapt, predict, meta_grad, 1)
+    departs = (("paper", "beside a scorer"),)
+    departs += () if context_loss else (("learner.context_loss", "no loss on the support"),)
+    departs += () if samples else (("learner.samples", "no draws"),)
+    return Learner(init, adapt, predict, meta_grad, 1, departs=departs)
+
+
+LATENT, TASK, POSTERIOR, DECODER = range(4)
+"""Numbers of the networks whose dropout is drawn apart: the encoders of the support, that of all rows, the decoder."""
+
+
+def with_context(visit: Visit, support: Support) -> Visit:
+    """The arguments of the loss of support and query rows together: support rows have weight 1."""
+    if visit.weight is None:
+        return visit
+    return visit._replace(weight=jnp.concatenate([jnp.ones(len(support.y), visit.weight.dtype), visit.weight]))
 
 
 def init_process(
@@ -164,21 +195,38 @@ def init_process(
     }
 
 
-def pool_encodings(process: Params, name: str, evidence: Array, mask: Array) -> Float[Array, "w"]:
+def pool_encodings(
+    process: Params, name: str, evidence: Array, mask: Array, drop: dense.Dropout | None = None
+) -> Float[Array, "w"]:
     """The shrunk mean of encodings of labelled rows, by the encoder "latent" or "task"."""
-    return dense.pooled(dense.apply(process[name], evidence), mask, process["log_rows"][name])
+    return dense.pooled(dense.apply(process[name], evidence, drop), mask, process["log_rows"][name])
 
 
-def latent(process: Params, evidence: Array, mask: Array) -> Gaussian:
+def latent(process: Params, evidence: Array, mask: Array, drop: dense.Dropout | None = None) -> Gaussian:
     """The distribution of the latent variable given labelled rows."""
-    summary = pool_encodings(process, "latent", evidence, mask)
+    summary = pool_encodings(process, "latent", evidence, mask, drop)
     return Gaussian(*jnp.split(dense.apply(process["gaussian"], summary), 2))
 
 
-def encode(process: Params, evidence: Array, mask: Array, temperature: float) -> Code:
-    """Encode labelled rows as the decoder's inputs: the latent mean, and the customised task embedding."""
-    task, centres = pool_encodings(process, "task", evidence, mask), process["centres"]
-    return Code(latent(process, evidence, mask).mean, task + assign(task, centres, temperature) @ centres)
+def encode(
+    process: Params,
+    evidence: Array,
+    mask: Array,
+    temperature: float,
+    of_latent: dense.Dropout | None = None,
+    of_task: dense.Dropout | None = None,
+) -> Code:
+    """Encode labelled rows as the decoder's inputs: the latent mean, and the customised task embedding.
+
+    Args:
+        process: parameters.
+        evidence, mask: the rows, and which of them there are.
+        temperature: see `assign`.
+        of_latent, of_task: dropout of the two encoders.
+    """
+    task, centres = pool_encodings(process, "task", evidence, mask, of_task), process["centres"]
+    mean = latent(process, evidence, mask, of_latent).mean
+    return Code(mean, task + assign(task, centres, temperature) @ centres)
 
 
 def assign(task: Float[Array, "t"], centres: Float[Array, "k t"], temperature: float) -> Float[Array, "k"]:
@@ -202,7 +250,9 @@ def clustering(assignment: Float[Array, "T k"]) -> Float[Array, ""]:
     return (jax.scipy.special.xlogy(sharp, sharp) - sharp * jnp.log(assignment)).sum(-1).mean()
 
 
-def decode(process: Params, rows: Float[Array, "n d"], code: Code) -> Float[Array, "n"]:
+def decode(
+    process: Params, rows: Float[Array, "n d"], code: Code, drop: dense.Dropout | None = None
+) -> Float[Array, "n"]:
     """Apply layers over rows and latent, each hidden one scaled and shifted by the task embedding."""
     layers, films = process["decoder"], process["film"]
     x = jnp.concatenate([rows, jnp.broadcast_to(code.latent, (len(rows), len(code.latent)))], axis=-1)
@@ -213,5 +263,5 @@ def decode(process: Params, rows: Float[Array, "n d"], code: Code) -> Float[Arra
         if "gate" in film:
             gate, other = jax.nn.sigmoid(film["gate"]), jnp.tanh(film["other"])
             scale, shift = (gate * term + (1 - gate) * other for term in (scale, shift))
-        x = jax.nn.relu(scale * dense.linear(layers[name], x) + shift)
+        x = dense.dropped(jax.nn.relu(scale * dense.linear(layers[name], x) + shift), drop, i)
     return dense.linear(layers[f"layer_{len(films)}"], x)[:, 0]

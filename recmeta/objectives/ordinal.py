@@ -35,8 +35,8 @@ def ordinal(*, spec: DataSpec, explained: Annotated[float, Ge(0), Lt(1)]) -> Obj
     Reference: McCullagh, Regression models for ordinal data, Journal of the Royal Statistical Society B 1980, the
     proportional odds model; for ratings, Koren and Sill, OrdRec, RecSys 2011.
     """
-    if not spec.few_levels or len(spec.levels) < 2:
-        number = len(spec.levels) if spec.few_levels else "many"
+    if not spec.discrete or len(spec.levels) < 2:
+        number = len(spec.levels) if spec.discrete else "many"
         raise UserError(f"objective=ordinal: it needs labels of a few levels, and these have {number}; choose mse")
     above = 1 - np.cumsum(spec.shares or np.full(len(spec.levels), 1 / len(spec.levels)))[:-1]
     thresholds = jnp.asarray(-np.log(above / (1 - above)) / (1 - explained) ** 0.5, jnp.float32)

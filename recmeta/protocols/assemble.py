@@ -127,7 +127,7 @@ def _fit(data: Interactions, rows: Int[np.ndarray, "m"], episodes: EpisodePlan, 
         support=episodes.support,
         query=query,
         rows=len(rows),
-        few_levels=few,
+        discrete=few,
         shares=tuple(map(float, counts / len(labels))) if few else (),
     )
     numbered = {ENTITY: np.arange(len(data.users.ids), dtype=np.int32)}

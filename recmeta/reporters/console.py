@@ -15,7 +15,7 @@ from rich.text import Text
 
 from recmeta.reporters import tables
 from recmeta.reporters.progress import Track, chosen_by, track
-from recmeta.results.labels import choice
+from recmeta.results.labels import called, choice
 from recmeta.results.screen import fold, has_width
 from recmeta.runs.layout import LEARNER
 from recmeta.types import Reporter, Run, UserError
@@ -66,6 +66,7 @@ def console(screen: Console | None = None) -> Reporter:
         assert run is not None
         stop()
         learner = choice(run.config["learner"]) if run.config.get("learner") else LEARNER
+        learner = called(learner, summary.get("departs", {}))
         for part in tables.report(summary, out.width, learner):
             say(part)
         say(f"run directory: {_short(run.directory)}")

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from recmeta.results.judging import Judged, Judging, compare
-from recmeta.results.labels import method_settings, tell_apart
+from recmeta.results.labels import method_settings, row_named, tell_apart
 from recmeta.results.runs import Finished
 from recmeta.types import UserError
 
@@ -43,7 +43,8 @@ def ablate(
     Raises:
         UserError: no learner has that label, or it is the only one.
     """
-    full, there = str(how.ablation), [label for label in learners if label in parts]
+    there = [label for label in learners if label in parts]
+    full = row_named(str(how.ablation), there)
     if full not in there:
         raise UserError(f"--ablation {full}: no such learner; there are {', '.join(there) or 'none'}")
     others = [label for label in there if label != full]

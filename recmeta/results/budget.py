@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import isfinite, isnan
 from typing import Any
 
-from recmeta.results.labels import Placeholder, at_key, labels, method_settings, tell_apart
+from recmeta.results.labels import Placeholder, at_key, called, labels, method_settings, tell_apart
 from recmeta.results.runs import Finished, Missing
 from recmeta.statistics import best_of
 
@@ -72,6 +72,7 @@ def learner_budgets(
             methods.append(method)
             rows_of.append([label])
     names, _ = labels(methods)
+    names = [called(name, learners[some[0]][0].departs) for name, some in zip(names, rows_of, strict=True)]
     ended = [run for run in missing if run.status in ("failed", "pruned") and run.config]
     lost: list[tuple[dict[str, Any], str]] = []  # a setting that failed on every split is one setting
     for run in ended:

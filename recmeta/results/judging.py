@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from recmeta.results.labels import row_named
 from recmeta.results.runs import Finished
 from recmeta.statistics import (
     CORRECTIONS,
@@ -168,9 +169,9 @@ def rival_of(
         UserError: no row has the name that was given.
     """
     if how.against is not None:
-        if how.against not in means:
+        if (named := row_named(how.against, means)) not in means:
             raise UserError(f"--against {how.against}: no such row; there are {', '.join(means)}")
-        return Rival(how.against, "named by --against")
+        return Rival(named, "named by --against")
     there = [row for row in baselines if not isnan(means[row])]
     values = {row: _validated(runs, row, str(how.metric), shots) for row in there}
     if best := best_of(values, goal):
@@ -201,6 +202,23 @@ def _common(parts: Sequence[pl.DataFrame], metric: str) -> Float[np.ndarray, "M 
     values = [dict(per_task(part, metric, REPEATED).iter_rows()) for part in parts]
     tasks = sorted(set.intersection(*map(set, values)))
     return np.array([[own[task] for task in tasks] for own in values]).reshape(len(parts), len(tasks))
+
+
+def seeming(judged: Sequence[Judged], marks: Mapping[str, str]) -> list[str]:
+    """Explain a verdict of "better" or "worse" on two rows neither of which is marked as distinguishable from the best.
+
+    Args:
+        judged: the verdicts of a table.
+        marks: row -> its mark.
+    """
+    same = [one.row for one in judged if one.p < LEVEL and marks.get(one.row) and marks.get(one.reference)]
+    if not same:
+        return []
+    return [
+        f"{', '.join(same)}: ≈, and yet the verdict names a difference: ≈ is corrected for all pairs of rows, for the "
+        "best is picked after the fact; a verdict is on a pair named before the test tasks were seen, and is corrected "
+        "for the learners alone"
+    ]
 
 
 def mark_best(parts: Mapping[str, pl.DataFrame], means: Mapping[str, float], how: Judging, goal: str) -> dict[str, str]:

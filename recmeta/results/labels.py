@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 INCIDENTAL = ("name", "output", "force", "reporter", "hydra", "seeds", "metrics", "baselines")
@@ -65,6 +66,69 @@ def choice(block: Any) -> str:
     """
     target = block.get("_target_") if isinstance(block, Mapping) else block
     return "none" if target is None else str(target).rpartition(".")[2]
+
+
+def typed_choice(group: str, config: Mapping[str, Any], overrides: Sequence[str]) -> str:
+    """The name of a group's choice as it is typed, or else that of its target, which several choices may share.
+
+    >>> config = {"protocol": {"_target_": "recmeta.protocols.matrix"}}
+    >>> typed_choice("protocol", config, ["protocol=item_cold"]), typed_choice("protocol", config, ["seeds=[1]"])
+    ('item_cold', 'matrix')
+    """
+    typed = [value for key, _, value in (text.partition("=") for text in overrides) if key == group]
+    return typed[-1] if typed and typed[-1] else choice(config.get(group))
+
+
+def called(name: str, departs: Mapping[str, str]) -> str:
+    """Add to a learner's name, or to a label with it, its departures from the paper of that name, in brackets.
+
+    A setting that the label has is not repeated.
+
+    >>> called("maml", {"learner.adapts": "head"}), called("learner=maml learner.rate=1", {"learner.adapts": "head"})
+    ('maml (head)', 'learner=maml (head) learner.rate=1')
+    >>> called("learner=maml learner.adapts=head", {"learner.adapts": "head"})
+    'learner=maml learner.adapts=head'
+
+    Args:
+        name: of a learner, or a label (`labels`). A label without ``learner=`` names no method, and stays.
+        departs: from `recmeta.types.Learner.departs`, as ``summary.json`` has it.
+    """
+    words = name.split(" ")
+    said = [text for key, text in departs.items() if not any(word.startswith(f"{key}=") for word in words)]
+    place = next((place for place, word in enumerate(words) if word.startswith("learner=")), None)
+    if not said or (place is None and "=" in name):
+        return name
+    place = place or 0
+    return " ".join([*words[: place + 1], f"({', '.join(said)})", *words[place + 1 :]])
+
+
+def row_named(name: str, rows: Iterable[str]) -> str:
+    """The row of a name as it is typed: the whole label, or the label without its brackets (`called`).
+
+    >>> row_named("learner=maml", ["learner=maml (head)", "learner=ridge"])
+    'learner=maml (head)'
+
+    Returns:
+        The row's label; the name itself where no row, or more than one, is meant.
+    """
+    meant = [row for row in rows if name in (row, BRACKETS.sub("", row))]
+    return name if name in meant or len(meant) != 1 else meant[0]
+
+
+def in_print(label: str, names: Mapping[str, str]) -> str:
+    """The name in print of a label; one given for the label without its brackets keeps them.
+
+    >>> names = {"learner=maml": "MAML", "learner=maml (body)": "BOIL"}
+    >>> in_print("learner=maml (head)", names), in_print("learner=maml (body)", names), in_print("ridge", names)
+    ('MAML (head)', 'BOIL', 'ridge')
+    """
+    bare = BRACKETS.sub("", label)
+    brackets = "".join(BRACKETS.findall(label))
+    return names[label] if label in names else f"{names[bare]}{brackets}" if bare in names else label
+
+
+BRACKETS = re.compile(r"(?<=\S) \([^()]*\)(?= |$)")
+"""The brackets of `called`, in a label."""
 
 
 def tell_apart(values: Sequence[Any], path: str = "") -> list[dict[str, str]]:

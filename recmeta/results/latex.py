@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from recmeta.results.grids import NOTHING, Grid, Report, justified, legend, missing_lines, sections
+from recmeta.results.labels import in_print, row_named
 from recmeta.runs.files import read_yaml
 from recmeta.types import UserError
 
@@ -65,12 +66,13 @@ def check(report: Report, style: Style) -> None:
         UserError: naming those that there are.
     """
     metrics = list(dict.fromkeys(name for table in report.tables for name in table.metrics))
-    methods = list(dict.fromkeys(row.label for table in report.tables for row in table.rows))
+    labels = list(dict.fromkeys(row.label for table in report.tables for row in table.rows))
+    methods = [*labels, *(printed for name in labels if (printed := in_print(name, style.names)) != name)]
     for option, given, there in (
         ("--metrics", style.metrics, metrics),
-        ("--methods", style.methods, [*methods, *(style.names[name] for name in methods if name in style.names)]),
+        ("--methods", style.methods, methods),
     ):
-        if unknown := [name for name in given if name not in there]:
+        if unknown := [name for name in given if row_named(name, there) not in there]:
             raise UserError(f"{option} {unknown[0]}: no such name; there are {', '.join(there)}")
 
 
@@ -144,7 +146,8 @@ def _chosen(grid: Grid, style: Style) -> tuple[list[int], list[int], str]:
     rows = list(range(len(grid.body)))
     labels = [row[first] for row in grid.body]
     if style.methods and grid.head[first] == "method":
-        wanted = [next((k for k, v in style.names.items() if v == name), name) for name in style.methods]
+        printed = {in_print(label, style.names): label for label in labels}
+        wanted = [row_named(printed.get(row_named(name, printed), name), labels) for name in style.methods]
         rows = [labels.index(name) for name in wanted if name in labels]
     if style.metrics and any(name in grid.goals for name in grid.head) and set(style.metrics) & set(grid.head):
         metrics = [grid.head.index(name) for name in style.metrics if name in grid.head]
@@ -193,7 +196,7 @@ def _cell(grid: Grid, row: int, at: int, style: Style) -> str:
     if text == NOTHING:
         return "--"
     if (found := re.fullmatch(r"(\S+) \[(\S+), (\S+)\]", text)) is None:
-        text = escape(style.names.get(text, text))
+        text = escape(in_print(text, style.names))
         return MARKED[mark] % text if mark else text
     mean = MARKED[mark] % escape(found[1]) if mark else escape(found[1])
     if style.spread == "none":

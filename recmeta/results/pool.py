@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from recmeta.results.labels import at_key, labels, method_settings, table_settings
+from recmeta.results.labels import at_key, called, labels, method_settings, table_settings
 from recmeta.results.runs import Finished
 from recmeta.statistics import KEYS, metric_names, number
 
@@ -53,6 +53,7 @@ def pool(runs: Sequence[Finished]) -> Pooled:
         if method is not None and method not in methods:
             methods.append(method)
     names, also = labels(methods)
+    names = [called(name, runs[own.index(method)].departs) for name, method in zip(names, methods, strict=True)]
     named = ["" if method is None else names[methods.index(method)] for method in own]
     splits, notes = _splits(runs)
     model = pl.col("method") == "model"

@@ -56,6 +56,11 @@ class Finished:
         return own | dict(self.summary.get("goals", {}))
 
     @property
+    def departs(self) -> Mapping[str, str]:
+        """Departures of the learner from the paper of its name (`recmeta.types.Learner.departs`), where recorded."""
+        return self.summary.get("departs", {})
+
+    @property
     def trains(self) -> bool:
         """Whether it has a learner besides the baselines."""
         return layout.LEARNER in self.scores["method"]

@@ -13,7 +13,7 @@ from recmeta.results import foreign
 from recmeta.results.ablation import Ablation, ablate
 from recmeta.results.aggregates import aggregates
 from recmeta.results.budget import UNEQUAL, Budget, baseline_budgets, learner_budgets, sentence, unequal
-from recmeta.results.judging import REPEATED, Judged, Judging, compare, mark_best, resolve_metric, rival_of
+from recmeta.results.judging import REPEATED, Judged, Judging, compare, mark_best, resolve_metric, rival_of, seeming
 from recmeta.results.labels import choice, table_settings, tell_apart
 from recmeta.results.pool import comparable, pool
 from recmeta.results.runs import Finished, Missing
@@ -296,7 +296,7 @@ def _table(scores: pl.DataFrame, scenario: str, shared: _Shared, how: Judging, g
         budgets=shared.budgets,
         bucketed=_bucketed(scores, parts, rivals, best, how, goal) if how.by else None,
         ablation=ablate(parts, shared.runs, how, goal) if how.ablation else None,
-        notes=[*chosen, *shared.notes, *gaps],
+        notes=[*chosen, *seeming(judged, marks), *shared.notes, *gaps],
         scores=scores,
         runs=shared.runs,
     )

@@ -122,6 +122,8 @@ class Summary(TypedDict):
         validated: each baseline's metrics on meta-validation by support size: the rival of a verdict is chosen there.
         bounds: scenario -> metric -> what a random order scores ("floor") and what the labels do ("oracle").
         verdict: scenario -> the comparison of the learner with the best baseline, in numbers and in words.
+        departs: what makes the learner another method than the paper's of its name (`recmeta.types.Learner.departs`):
+            tables have it in brackets behind the name; absent where nothing does.
         attainable: the best errors possible, where the data are a synthetic world.
         speed: what the run cost.
     """
@@ -139,6 +141,7 @@ class Summary(TypedDict):
     validated: Mapping[str, Any]
     bounds: Mapping[str, Mapping[str, Mapping[str, float | None]]]
     verdict: Mapping[str, Mapping[str, Any]]
+    departs: NotRequired[Mapping[str, str]]
     attainable: NotRequired[Mapping[str, float]]
     speed: NotRequired[Speed]
 

@@ -77,7 +77,7 @@ def _verdict(scores: dict[str, pl.DataFrame], metric: str, goal: str, best: str 
         "p": comparison.p if comparison.n > 1 else None,
         "chosen_on": "meta-validation",
         "trainings": comparison.trainings,
-        "text": wording(comparison, f"{best}, the best baseline on meta-validation,", metric, goal)
+        "text": wording(comparison, f"{best}, the best baseline on meta-validation", metric, goal)
         + (f"; tasks with {best} but not the model: {missing}" if missing else ""),
     }
 

@@ -69,6 +69,7 @@ def wording(
     better = "better" if (comparison.difference < 0) == (goal == "min") else "worse"
     small = f", but by little (dz = {number(comparison.effect_size)})" if abs(comparison.effect_size) < SMALL else ""
     size = number(abs(comparison.difference))
+    reference = f"{reference}," if "," in reference else reference  # an apposition ends before the clause goes on
     return f"{side} {reference} by {size} {metric.upper()} ({interval}): {better}{small}"
 
 

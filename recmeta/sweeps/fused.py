@@ -22,7 +22,7 @@ from recmeta.experiment.block import Outcome, Prune, keep_all
 from recmeta.experiment.prepare import PlannedRun, Prepared
 from recmeta.experiment.run import run_block
 from recmeta.reporters.console import console
-from recmeta.results.labels import choice
+from recmeta.results.labels import choice, typed_choice
 from recmeta.runs import directory as run_directory
 from recmeta.runs import layout, provenance
 from recmeta.runs.files import to_json, write
@@ -189,7 +189,7 @@ def _run_problem(runs: Sequence[PlannedRun], setup: Setup) -> Iterator[tuple[Pla
 
 def _named(run: PlannedRun, *names: str) -> str:
     """The choices of some groups, as they are typed."""
-    return " ".join(f"{name}={choice(run.config[name])}" for name in names)
+    return " ".join(f"{name}={typed_choice(name, run.config, run.overrides)}" for name in names)
 
 
 def _run_group(runs: Sequence[PlannedRun], prepared: Prepared, setup: Setup) -> Iterator[tuple[PlannedRun, Outcome]]:

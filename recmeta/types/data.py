@@ -162,7 +162,7 @@ class DataSpec:
         levels: the distinct labels seen in meta-train, ascending (at most 20; else evenly spaced over the range).
         support: the most support rows a task has; query: the most query rows.
         rows: how many labelled rows meta-train has.
-        few_levels: whether ``levels`` are all the labels that meta-train has.
+        discrete: whether ``levels`` are all labels there are, and not places in a range.
         shares: of each level among the labels of meta-train, where they are few; else empty.
     """
 
@@ -176,5 +176,5 @@ class DataSpec:
     support: int
     query: int
     rows: int
-    few_levels: bool = True
+    discrete: bool = True
     shares: tuple[float, ...] = ()

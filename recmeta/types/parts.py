@@ -135,6 +135,10 @@ class Learner(NamedTuple):
             learner predicts a distribution: absolute error then reads its median. None: it predicts a number.
         shrink: ``(params, share) -> params``, where the learner corrects something that predicts by itself: only by
             that share, at 0 not at all. Each meta-validation chooses the share. None: it corrects nothing.
+        departs: what makes it another method than the paper's whose name it has: pairs of a setting, with its group,
+            and what tables print of it in brackets behind the name, as ``("learner.adapts", "head")`` of `maml`; of
+            "paper" what no setting changes.
+        outer: the outer optimizer without which it is not the paper's method, by its name in optax; "": any will do.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -146,6 +150,8 @@ class Learner(NamedTuple):
     notes: tuple[str, ...] = ()
     distribution: Callable[[PyTree, Query], Float[Array, "n L"]] | None = None
     shrink: Callable[[Params, Array], Params] | None = None
+    departs: tuple[tuple[str, str], ...] = ()
+    outer: str = ""
 
 
 MakeLearner = Callable[[Numbers, Constants], Learner]

@@ -118,7 +118,7 @@ def test_dropout_is_drawn_anew_at_each_step_and_off_at_test(problem, moved):
 @pytest.mark.parametrize("many", [False, True])
 def test_the_gradient_is_that_of_its_loss(problem, many):
     """Finite differences in double precision, of the loss as the module's docstring has it, in numpy."""
-    problem = problem._replace(spec=problem.spec.__class__(**vars(problem.spec) | {"few_levels": not many}))
+    problem = problem._replace(spec=problem.spec.__class__(**vars(problem.spec) | {"discrete": not many}))
     learner, _ = made(problem, squared=0.7)
     from tests.learners.conftest import off_start, to_double
 

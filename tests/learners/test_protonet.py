@@ -1,12 +1,16 @@
-"""Prototypes and their expectation against numpy."""
+"""Prototypes, their classes' likelihood and their expectation against numpy."""
 
+from dataclasses import replace
+
+import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from recmeta.learners.protonet import protonet
-from recmeta.objectives import mse
-from recmeta.types import DataSpec, Encoding, Model, Query, Support
+from recmeta.objectives import bce, mse
+from recmeta.types import Batch, DataSpec, Encoding, Model, Query, Support, Task
 
 SPEC = DataSpec(
     context=(), row=(), low=1, high=5, mean=3.0, like=4, levels=(1.0, 2.0, 4.0, 5.0), support=6, query=3, rows=100
@@ -67,3 +71,58 @@ def test_a_label_between_levels_belongs_to_the_one_below(key):
         return np.flatnonzero(np.abs(place - params["prototypes"]["place"]).max(1) > 1e-6).tolist()
 
     assert [moved(label) for label in (0.5, 1.0, 1.9, 2.0, 3.9, 4.0, 9.0)] == [[0], [0], [0], [1], [1], [2], [3]]
+
+
+def drawn(levels, number=3):
+    """A batch of tasks of four support and three query rows; the last of each is missing in the first task."""
+    rng = np.random.default_rng(1)
+    real = lambda *shape: jnp.array(rng.normal(size=(number, *shape)))  # noqa: E731
+    label = lambda rows: jnp.array(rng.choice(levels, (number, rows)))  # noqa: E731
+    mask = jnp.ones((number, 4), bool).at[0, -1].set(False)
+    task = Task({"c": real(1)}, Support({"v": real(4, 2)}, label(4), mask), Query({"v": real(3, 2)}, mask[:, 1:]))
+    return Batch(task, label(3))
+
+
+def test_of_two_prototypes_the_likelihood_is_logistic():
+    """The log-odds of the upper class are the scaled difference of the squared distances, in closed form."""
+    spec = replace(SPEC, levels=(0.0, 1.0), low=0, high=1, like=1)
+    with jax.enable_x64():
+        learner = protonet(spec=spec, model=MODEL, objective=bce(), classes="rating", width=3)
+        params, batch = learner.init(jax.random.key(0)), drawn(spec.levels)
+        params |= {"prototypes": params["prototypes"] | {"log_scale": jnp.array(0.3)}}
+        loss = learner.meta_grad(params, batch, jax.random.key(0))[1]["loss"]
+        expected, space = [], np.asarray(params["space"])
+        for number in range(3):
+            task = jax.tree.map(lambda leaf, number=number: leaf[number], batch.task)
+            places = np.asarray(learner.adapt(params, task.context, task.support).place)
+            rows = np.asarray(task.context["c"]) * space[0] + np.asarray(task.query.x["v"]) @ space[1:]
+            lower, upper = (((rows - place) ** 2).sum(1) for place in places)
+            odds, sign = np.exp(0.3) * (lower - upper), np.where(batch.label[number] == 1, 1, -1)
+            expected.append(np.log1p(np.exp(-sign * odds))[np.asarray(task.query.mask)].mean())
+    np.testing.assert_allclose(loss, np.mean(expected), rtol=1e-10)
+
+
+def test_the_gradient_of_the_likelihood_by_finite_differences():
+    with jax.enable_x64():
+        learner = protonet(spec=SPEC, model=MODEL, objective=mse(), classes="rating", width=3)
+        batch = drawn(SPEC.levels)
+        flat, restore = jax.flatten_util.ravel_pytree(learner.init(jax.random.key(0)))
+        meta_grad = jax.jit(lambda flat: learner.meta_grad(restore(flat), batch, jax.random.key(0)))
+        gradient = np.asarray(jax.flatten_util.ravel_pytree(meta_grad(flat)[0])[0])
+        for way in np.random.default_rng(0).normal(size=(5, len(flat))):
+            step = 1e-5 * way / np.linalg.norm(way)
+            numeric = meta_grad(flat + step)[1]["loss"] - meta_grad(flat - step)[1]["loss"]
+            np.testing.assert_allclose(numeric, 2 * gradient @ step, rtol=1e-6, atol=1e-14)
+
+
+def test_discrete_are_classes_and_real_labels_are_regressed_with_a_note():
+    made = lambda spec=SPEC, **settings: protonet(  # noqa: E731
+        spec=spec, model=MODEL, objective=mse(), **{"classes": "rating", "width": 3} | settings
+    )
+    many = replace(SPEC, discrete=False)
+    assert (made().ignores, made().departs, made().notes) == (("objective",), (), ())
+    assert made(loss="objective").departs == (("learner.loss", "regression"),)
+    regressed = made(many)
+    assert (regressed.ignores, regressed.departs) == ((), (("learner.loss", "regression"),))
+    assert "more than a few levels" in regressed.notes[0]
+    assert made(many, classes="liked").departs == made(many, loss="class").departs == ()

@@ -182,12 +182,49 @@ def test_the_gradient_is_of_the_three_losses_by_their_weights():
     assert np.abs(parts[2]["process"]["centres"] - parts[0]["process"]["centres"]).max() > 1e-4
 
 
-def test_the_loss_without_draws_is_that_of_its_predictions():
+@pytest.mark.parametrize("context", [True, False])
+def test_the_loss_without_draws_is_that_of_its_predictions_for_all_rows_or_the_querys(context):
     learner, params = made(samples=0)
     batch = drawn()
     losses = []
     for number in range(3):
         task, label = at(batch.task, number), batch.label[number]
         score = scores(learner, params, task.support, task.query)
-        losses.append(np.square(score - label)[np.asarray(task.query.mask)].mean())
-    np.testing.assert_allclose(gradient(params, batch, samples=0)[1]["loss"], np.mean(losses))
+        errors = [np.square(score - label)[np.asarray(task.query.mask)]]
+        if context:
+            score = scores(learner, params, task.support, Query(task.support.x, task.support.mask))
+            errors.append(np.square(score - task.support.y)[np.asarray(task.support.mask)])
+        losses.append(np.concatenate(errors).mean())
+    got = gradient(params, batch, samples=0, context_loss=context)[1]["loss"]
+    np.testing.assert_allclose(got, np.mean(losses))
+
+
+def test_weights_of_query_rows_are_beside_support_rows_of_weight_one():
+    _, params = made()
+    batch = drawn()
+    even, none = (gradient(params, batch._replace(weight=w))[1]["loss"] for w in (jnp.ones((3, 3)), None))
+    np.testing.assert_allclose(even, none, rtol=1e-12)
+    heavy = gradient(params, batch._replace(weight=jnp.full((3, 3), 1e9)))[1]["loss"]
+    alone = gradient(params, batch, context_loss=False)[1]["loss"]
+    np.testing.assert_allclose(heavy, alone, rtol=1e-6)
+
+
+def test_dropout_is_drawn_by_the_key_in_training_alone():
+    _, params = made()
+    batch = drawn()
+    loss = lambda seed, rate: float(gradient(params, batch, seed, samples=0, dropout=rate)[1]["loss"])  # noqa: E731
+    assert loss(0, 0.0) == loss(1, 0.0)
+    assert loss(0, 0.3) == loss(0, 0.3) != loss(1, 0.3)
+    task = at(drawn().task, 1)
+    both = [scores(*made(dropout=rate), task.support, task.query) for rate in (0.0, 0.3)]
+    np.testing.assert_array_equal(*both)
+
+
+def test_dropout_changes_nothing_without_support():
+    _, params = made()
+    batch = drawn()
+    none = batch.task.support._replace(mask=jnp.zeros((3, 4), bool))
+    batch = batch._replace(task=batch.task._replace(support=none))
+    settings = {"samples": 0, "context_loss": False}
+    dropped, kept = (gradient(params, batch, dropout=rate, **settings)[1]["loss"] for rate in (0.5, 0.0))
+    np.testing.assert_allclose(dropped, kept, rtol=1e-12)

@@ -75,7 +75,7 @@ def test_the_link_of_a_label_is_the_score_that_predicts_it():
     assert ends[0] == ends[1] < ends[2] == ends[3]
 
 
-@pytest.mark.parametrize("changed", [{"few_levels": False}, {"levels": (1.0,), "shares": (1.0,)}])
+@pytest.mark.parametrize("changed", [{"discrete": False}, {"levels": (1.0,), "shares": (1.0,)}])
 def test_labels_of_many_levels_are_refused(changed):
     with pytest.raises(UserError, match="objective=ordinal: it needs labels of a few levels"):
         ordinal(spec=DataSpec(**vars(SPEC) | changed), explained=0.3)

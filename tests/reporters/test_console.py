@@ -30,6 +30,12 @@ def finished(make_run, summary, task_scores) -> str:
     return out.export_text()
 
 
+def test_a_learner_is_called_with_what_makes_it_another_method(make_run, summary, task_scores):
+    text = finished(make_run, summary | {"departs": {"learner.adapts": "head"}}, task_scores)
+    assert "maml (head)" in text
+    assert re.search(r"user_cold: maml \(head\): ", text)
+
+
 def test_the_tables_hold_the_numbers_best_method_first(make_run, summary, task_scores):
     said = rows(finished(make_run, summary | {"attainable": {"mae": 0.6999}}, task_scores))
     names = ["user_item_bias", "maml", "item_mean", "popularity", "attainable"]

@@ -54,7 +54,7 @@ def make(tmp_path):
 
     ``baselines`` is what the summary says of how they were tuned; ``validated`` meta-validations, a value per seed
     each; ``rate`` the tasks per second of training; ``chosen`` what every baseline reached on meta-validation, by
-    default what it reaches on the test tasks.
+    default what it reaches on the test tasks; ``departs`` what makes the learner another method than its name says.
     """
 
     def write(
@@ -72,6 +72,7 @@ def make(tmp_path):
         validated=(),
         rate=100.0,
         chosen=None,
+        departs=None,
     ):
         directory = tmp_path / "outputs" / folder
         directory.mkdir(parents=True)
@@ -95,6 +96,7 @@ def make(tmp_path):
         summary = {"status": "complete", "hashes": hashes, "metric": {"name": metric, "goal": goal}}
         summary["goals"] = {"mae": "min", "ndcg@5": "max"} | {metric: goal}
         summary["baselines"] = baselines or {}
+        summary |= {"departs": departs} if departs else {}
         summary["validated"] = _as_on_test(frame) if chosen is None else chosen
         lines = []
         for chunk, values in enumerate(validated, start=1):

@@ -1,6 +1,6 @@
 """What rows are called."""
 
-from recmeta.results.labels import choice, labels, method_settings, tell_apart
+from recmeta.results.labels import called, choice, in_print, labels, method_settings, row_named, tell_apart
 
 
 def learner(name, **settings):
@@ -68,3 +68,21 @@ def test_choices_of_one_name_are_called_by_their_whole_target():
         "learner=b.maml",
     ]
     assert choice({"_target_": None}) == "none"
+
+
+def test_what_differs_from_a_paper_stands_behind_the_name_that_it_qualifies():
+    head = {"learner.adapts": "head", "optimizer": "adam outside"}
+    assert called("learner=maml optimizer.rate=0.1", head) == "learner=maml (head, adam outside) optimizer.rate=0.1"
+    assert called("learner=maml optimizer=adam", head) == "learner=maml (head) optimizer=adam"
+    assert called("maml", head) == "maml (head, adam outside)"
+    assert called("learner.adapts=head", head) == "learner.adapts=head"  # it names no method
+    assert called("learner=maml", {}) == "learner=maml"
+
+
+def test_a_row_is_found_by_its_name_with_and_without_brackets():
+    rows = ["learner=maml (head)", "learner=maml (body)", "learner=ridge", "always(value=3)"]
+    assert row_named("learner=maml (body)", rows) == "learner=maml (body)"
+    assert row_named("learner=maml", rows) == "learner=maml"  # two are meant: no row has that name
+    assert row_named("learner=maml", rows[1:]) == "learner=maml (body)"
+    assert row_named("always(value=3)", rows) == "always(value=3)"
+    assert in_print("always(value=3)", {"always": "Always"}) == "always(value=3)"

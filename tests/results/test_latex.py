@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recmeta.results.grids import Grid, Report, overview
+from recmeta.results.grids import Grid, Report, _grids, overview
 from recmeta.results.judging import Judging
 from recmeta.results.latex import COLUMN, PAGE, Style, check, latex, latex_table, read_names, separate
 from recmeta.results.runs import Missing, find
@@ -141,3 +141,28 @@ def test_what_no_table_has_is_refused(make, config, tmp_path):
     (tmp_path / "names.yaml").write_text("- a\n")
     with pytest.raises(UserError, match="must be a yaml of lines as"):
         read_names(tmp_path / "names.yaml")
+
+
+def test_what_makes_a_learner_another_method_is_printed_and_its_bare_name_finds_it(make, config):
+    """In the table, the verdicts, the ledger and LaTeX; names in print keep it, unless given for the whole label."""
+    named = {"maml": {"learner.adapts": "head"}, "ridge": None}
+    paths = [make(n, config(n), {"model": BASE - 0.5, "item_mean": BASE}, departs=d) for n, d in named.items()]
+    runs, _ = find(paths)
+    how = Judging(against="learner=maml", ablation="learner=maml")
+    (table,) = tables = tabulate(runs, how)
+    assert {row.label for row in table.rows} == {"learner=maml (head)", "learner=ridge", "item_mean"}
+    assert table.judged[0].reference == "learner=maml (head)" == table.ablation.full
+    assert {budget.method for budget in table.budgets} == {"learner=maml (head)", "learner=ridge", "item_mean"}
+    (table,) = tabulate(runs, Judging())
+    assert any(line.startswith("learner=maml (head): below item_mean") for line in table.verdicts)
+    report = Report(tables, [], [], how)
+    for names, printed in (
+        ({"learner=maml": "MAML"}, "MAML (head)"),
+        ({"learner=maml (head)": "ANIL"}, "ANIL"),
+        ({}, "learner=maml (head)"),
+    ):
+        for asked in {"learner=maml", "learner=maml (head)", printed, *names.values()}:
+            style = Style(methods=[asked, "item_mean"], names=names)
+            check(report, style)
+            found = [cells[0] for cells in rows("\n".join(latex_table(next(_grids(table)), style)))]
+            assert found[-2:] == [printed, r"item\_mean"]

@@ -351,3 +351,19 @@ def test_buckets(make, config, by):
         assert [one.family for one in made.judged] == [3] * 3
     with pytest.raises(UserError, match=r"--by mood: .* has activity, n_query, shots"):
         tabulate(find([path])[0], by="mood")
+
+
+def test_a_row_marked_alike_whose_verdict_names_a_difference_is_explained(make, config):
+    """Twelve rows of noise make ≈ generous, while one verdict alone is not corrected."""
+    rng = np.random.default_rng(3)
+    noise = {f"b{number}": BASE + 1 + rng.normal(0, 0.4, 20) for number in range(12)}
+    wave = np.where(np.arange(20) % 2, 0.04, -0.04)
+    path = make("a", config(), {"model": BASE + 0.022 + wave, "item_mean": BASE} | noise)
+    (table,) = tabulate(find([path])[0])
+    marks = {row.label: row.mark for row in table.rows}
+    assert (marks["learner=ridge"], marks["item_mean"]) == ("≈", "best")
+    assert table.verdicts[0].endswith("worse")
+    assert any(note.startswith("learner=ridge: ≈, and yet the verdict names a difference") for note in table.notes)
+    path = make("b", config(), {"model": BASE + 0.2 + wave, "item_mean": BASE} | noise)
+    (table,) = tabulate(find([path])[0])
+    assert not any("≈, and yet" in note for note in table.notes)

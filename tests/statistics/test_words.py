@@ -27,6 +27,14 @@ def test_what_a_comparison_is_over_is_said():
     assert "of this training, p < 0.001" in one
 
 
+def test_an_apposition_has_the_commas_that_it_needs():
+    apart, alike = np.array([0.4, 0.5, 0.6]), np.array([-0.4, 0.1, 0.5])
+    said = lambda difference: wording(paired(difference), "x, the best baseline", "mae", "min")  # noqa: E731
+    assert said(apart).startswith("above x, the best baseline, by 0.5")
+    assert said(alike).startswith("not distinguishable from x, the best baseline (difference")
+    assert said(apart[:1]).startswith("not compared with x, the best baseline: ")
+
+
 def test_a_test_of_one_task_is_none():
     one = paired(np.array([0.4]))
     assert "a test needs two tasks in common, there is 1" in wording(one, "item_mean", "mae", "min")

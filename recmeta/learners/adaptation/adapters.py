@@ -84,6 +84,16 @@ def fitted(model: Model, adapts: Adapts) -> tuple[Model, inner.Adapts]:
     return (with_user_embedding(model) if name == "user_embedding" else model), name
 
 
+def departures(adapts: Adapts, of: Literal["all", "head"]) -> tuple[tuple[str, str], ...]:
+    """The departure from a paper in which another part adapts, for `recmeta.types.Learner.departs`.
+
+    >>> departures("head", of="all"), departures({"lora": 8}, of="all"), departures("all", of="all")
+    ((('learner.adapts', 'head'),), (('learner.adapts', 'lora'),), ())
+    """
+    name = adapts if isinstance(adapts, str) else next(iter(adapts))
+    return () if name == of else (("learner.adapts", name),)
+
+
 def check_reached(model: Model, name: str) -> None:
     """Refuse a model with a dense layer that no adapter reaches. One in a loop of the model's own is not meant.
 

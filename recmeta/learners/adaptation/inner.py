@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from annotated_types import Ge, Gt
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from recmeta.learners.adaptation import kernels, tables
 from recmeta.models.probe import touched
@@ -79,13 +79,13 @@ class Descent(NamedTuple):
     """The loss and the start of an inner loop.
 
     Attributes:
-        loss: of what adapts, on the support; all else is closed over.
+        loss: of what adapts, on the support; all else is closed over. A second argument ``[K]`` says which rows count.
         start: what adapts as it is before the first step; of tables, the changes of the rows that are looked up.
         finish: what adapts to what `with_fast` takes: changes of rows with the rows they are of.
         align: what there is one of per parameter to one per entry of ``start``: of tables, the rows that are looked up.
     """
 
-    loss: Callable[[Params], Array]
+    loss: Callable[..., Array]
     start: Params
     finish: Callable[[Params], Params]
     align: Callable[[Params], Params]
@@ -94,6 +94,7 @@ class Descent(NamedTuple):
 def adapt(
     model: Model, objective: Objective, params: Params, context: Features, support: Support, settings: Inner = PLAIN, *,
     adapts: Adapts, steps: int, rate: Rates, depth: int | Array | None = None, path: bool = False,
+    rows: Bool[Array, "steps K"] | None = None,
 ) -> Params:  # fmt: skip
     """Descend the support loss from the meta-parameters.
 
@@ -105,6 +106,7 @@ def adapt(
         adapts: see `Adapts`.
         steps, rate, depth: see `descend`.
         path: return where each step ends, with a leading axis, and not the last alone.
+        rows: which support rows the loss of each step is of; None: all of them, in every step.
 
     Returns:
         The parts that adapt, after the descent, with `tables.Changes` in the place of tables, and `kernels.Factors`
@@ -121,7 +123,8 @@ def adapt(
         loss, start, model.kernels, steps=steps, constant=constant_steps(settings, steps),
         choice=settings.fast_weights if plain else "dense",
     )  # fmt: skip
-    end, each = descend(gradient, start, settings, steps=steps, rate=rates, depth=depth)
+    varying = () if rows is None else (rows,)
+    end, each = descend(gradient, start, settings, steps=steps, rate=rates, depth=depth, varying=varying)
     whole = lambda fast: finish(place(fast))  # noqa: E731
     return jax.vmap(whole)(each) if path else whole(end)
 
@@ -178,12 +181,13 @@ def support_descent(
     """
     start = chosen(params, adapts)
 
-    def loss(params: Params, encoding: Encoding) -> Array:
-        return objective.loss(model.score(params, encoding), support.y, support.mask)
+    def loss(params: Params, encoding: Encoding, where: Array = support.mask) -> Array:
+        return objective.loss(model.score(params, encoding), support.y, where)
 
     if set(start) <= {"scorer"}:
         encoding = model.encode(params, context, support, None)
-        return Descent(lambda fast: loss(with_fast(params, fast), encoding), start, *[lambda tree: tree] * 2)
+        same = lambda tree: tree  # noqa: E731
+        return Descent(lambda fast, *where: loss(with_fast(params, fast), encoding, *where), start, same, same)
 
     rows = touched(model, params, context, support) if "tables" in start else {}
 
@@ -194,9 +198,9 @@ def support_descent(
         looked_up = partial(jax.tree.map, lambda entry, rows: entry[rows] if jnp.ndim(entry) else entry)
         return tree | {"tables": looked_up(tree["tables"], rows)} if rows else tree
 
-    def encoded_loss(fast: Params) -> Array:
+    def encoded_loss(fast: Params, *where: Array) -> Array:
         adapted = with_fast(params, finish(fast))
-        return loss(adapted, model.encode(adapted, context, support, None))
+        return loss(adapted, model.encode(adapted, context, support, None), *where)
 
     changes = {"tables": tables.no_change(params["tables"], rows)} if rows else {}
     return Descent(encoded_loss, start | changes, finish, align)
@@ -241,8 +245,8 @@ def with_fast(params: Params, fast: Params) -> Params:
 
 
 def descend(
-    gradient: Callable[[Params], Params], start: Params, settings: Inner = PLAIN, *, steps: int, rate: Rates,
-    depth: int | Array | None = None,
+    gradient: Callable[..., Params], start: Params, settings: Inner = PLAIN, *, steps: int, rate: Rates,
+    depth: int | Array | None = None, varying: Sequence[Array] = (),
 ) -> tuple[Params, Params]:  # fmt: skip
     """Go down a loss by gradient steps; differentiable.
 
@@ -257,6 +261,7 @@ def descend(
         steps: how many; 0: the model stays as it is.
         rate: their size.
         depth: how many of them to take; None for all.
+        varying: further arguments of the gradient, with a leading axis of steps, each of which is given its own.
 
     Returns:
         Where it ends, and where each step ended, ``[steps, ...]``: at no cost to whom makes no use of it.
@@ -272,7 +277,7 @@ def descend(
 
     def step(of_first_order: bool, state: tuple[Params, Any], number: Array) -> tuple[tuple[Params, Any], Params]:
         fast, memory = state
-        slope = gradient(fast)
+        slope = gradient(fast, *(values[number] for values in varying))
         if clip is not None:
             slope = clipped(slope, clip)
         if of_first_order:

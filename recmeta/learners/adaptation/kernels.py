@@ -55,13 +55,13 @@ class Factoring(NamedTuple):
     """A descent with some of its kernels as factors.
 
     Attributes:
-        gradient: of the support loss, where the descent is; of the tree of ``start``.
+        gradient: of the support loss, where the descent is; of the tree of ``start``. Further arguments are the loss's.
         start: what adapts. In the place of a kernel, the change alone, ``[P, b]``, where the layer's inputs are the
             same in every step, and else `Factors`, to be filled step by step.
         place: ``start``, after the descent, with `Factors` for all kernels that are held so.
     """
 
-    gradient: Callable[[Params], Params]
+    gradient: Callable[..., Params]
     start: Params
     place: Callable[[Params], Params]
 
@@ -90,7 +90,7 @@ class _Stand:
 
 # Long: four closures over one descent's shapes, each used by the next.
 def factor(
-    loss: Callable[[Params], Array],
+    loss: Callable[..., Array],
     start: Params,
     kernels: frozenset[Path],
     *,
@@ -103,7 +103,7 @@ def factor(
     Under "auto" those whose factors, after all steps, are smaller than the matrix.
 
     Args:
-        loss: of what adapts, on the support of one task.
+        loss: of what adapts, on the support of one task; a step may give it further arguments.
         start: what adapts.
         kernels: paths of matrices that inputs are multiplied by and nothing else; those in start count.
         steps: of the descent.
@@ -135,11 +135,11 @@ def factor(
             return lambda rows, at: product[at] + gram[at] @ change
         return lambda rows, at: rows @ Corrected(held[path], change)
 
-    def gradient(fast: Params) -> Params:
+    def gradient(fast: Params, *more: Any) -> Params:
         def probed(rest: Params, probes: Mapping[Path, Array]) -> tuple[Array, dict[Path, Array]]:
             changes = {path: leaf for path, leaf in _leaves(fast).items() if path in probes}
             stands = {path: _Stand(multiply(path, changes[path]), probe) for path, probe in probes.items()}
-            value = loss(_replaced(rest, stands))
+            value = loss(_replaced(rest, stands), *more)
             return value, {path: stand.inputs() for path, stand in stands.items()}
 
         rest = _replaced(fast, dict.fromkeys(taken, ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,26 @@ from recmeta.types import DataSpec, Encoding, Features, Model, Objective, Params
 
 Hidden = Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)]
 """Widths of hidden layers."""
+
+
+class Dropout(NamedTuple):
+    """Dropout of hidden numbers: each is zero with a probability, and scaled up otherwise, so that its mean stays.
+
+    Attributes:
+        key: randomness; each layer has its own of it.
+        rate: the probability.
+    """
+
+    key: PRNGKeyArray
+    rate: float
+
+
+def dropped(x: Float[Array, "*n d"], drop: Dropout | None, layer: int) -> Float[Array, "*n d"]:
+    """Apply dropout to the outputs of a layer; None: none."""
+    if drop is None:
+        return x
+    kept = jax.random.bernoulli(jax.random.fold_in(drop.key, layer), 1 - drop.rate, x.shape)
+    return jnp.where(kept, x / (1 - drop.rate), 0)
 
 
 def init(key: PRNGKeyArray, sizes: Sequence[int], *, last: float = 1.0) -> Params:
@@ -40,10 +60,10 @@ def linear(layer: Params, x: Float[Array, "*n a"]) -> Float[Array, "*n b"]:
     return x @ layer["kernel"] + layer["bias"]
 
 
-def apply(layers: Params, x: Float[Array, "*n a"]) -> Float[Array, "*n b"]:
-    """Apply all layers, with a ReLU between any two."""
+def apply(layers: Params, x: Float[Array, "*n a"], drop: Dropout | None = None) -> Float[Array, "*n b"]:
+    """Apply all layers, with a ReLU between any two, and dropout where it is given."""
     for i in range(len(layers) - 1):
-        x = jax.nn.relu(linear(layers[f"layer_{i}"], x))
+        x = dropped(jax.nn.relu(linear(layers[f"layer_{i}"], x)), drop, i)
     return linear(layers[f"layer_{len(layers) - 1}"], x)
 
 

@@ -32,3 +32,12 @@ def test_a_context_that_is_the_same_for_all_rows_stands_beside_each():
         dense.joined(Encoding(one, rows)), dense.joined(Encoding(jnp.tile(one, (3, 1)), rows))
     )
     assert dense.joined(Encoding(one, rows))[2].tolist() == [7, 4, 5]
+
+
+def test_dropout_keeps_the_mean_and_each_layer_drops_apart():
+    x = jnp.ones((400, 50))
+    first, second = (dense.dropped(x, dense.Dropout(jax.random.key(0), 0.25), layer) for layer in (0, 1))
+    assert set(np.unique(np.asarray(first)).round(4)) == {0.0, np.float32(4 / 3).round(4)}
+    np.testing.assert_allclose(first.mean(), 1, atol=5 * np.sqrt(1 / 3 / x.size))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(dense.dropped(x, None, 0), x)
