@@ -278,7 +278,8 @@ def train_and_test(
     if not block.open:
         return
     if training is None:
-        for_each(block, tell_of_baselines)
+        # Without a learner nothing else is seen meanwhile.
+        for_each(block, lambda one: one.reporter.note("tuning and testing the baselines"))
     reference = prepared.reference()
 
     def finish(one: OpenRun) -> Summary:
@@ -305,11 +306,6 @@ def train_and_test(
         return summary
 
     for_each(block, finish)
-
-
-def tell_of_baselines(one: OpenRun) -> None:
-    """Note that the baselines are tuned: without a learner nothing else is seen meanwhile."""
-    one.reporter.note("tuning and testing the baselines")
 
 
 def save_own(progress: Progress, one: OpenRun) -> None:
