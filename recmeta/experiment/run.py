@@ -259,12 +259,10 @@ def train_and_test(
     progress: Any = None
     if training:
         training, speed["train_tasks_per_s"] = train(block, prepared, training, cost, prune)
-        found = training.progress.best
-        best = jax.device_get((found.value, found.step))
-        finite = np.isfinite(best[0])
+        best = jax.device_get((training.progress.best.value, training.progress.best.step))
+        finite, shares = np.isfinite(best[0]), np.asarray(training.progress.best.share)
         for_each(block, lambda one: check_converged(finite[one.replicas].tolist(), one.run.settings.seeds))
         if prepared.shrinks:
-            shares = jax.device_get(found.share)
             for_each(block, lambda one: one.reporter.note(shrinkage_line(shares[one.replicas])))
         if block.open:
             # Open runs come first; what stands behind them fills the program up.
@@ -277,8 +275,7 @@ def train_and_test(
             progress = jax.tree.map(checkpoint.to_numpy, training.progress)
     if not block.open:
         return
-    if training is None:
-        # Without a learner nothing else is seen meanwhile.
+    if training is None:  # nothing else is seen meanwhile
         for_each(block, lambda one: one.reporter.note("tuning and testing the baselines"))
     reference = prepared.reference()
 
