@@ -78,7 +78,8 @@ class Sheet:
     def _hint(self, lacking: Mapping[str, str]) -> str:
         """Guess why columns are not there."""
         there = self.frame.columns
-        if self.header_setting and any(_is_number(name) for name in there):
+        # Names that are numbers are values: the first row was taken for a header.
+        if self.header_setting and pl.Series(there).cast(pl.Float64, strict=False).is_not_null().any():
             return f"; if line 1 is a row, name the columns: {self.header_setting}=[...]"
         meant = {setting: _alike(setting, name, there) for setting, name in lacking.items()}
         if any(meant.values()):
@@ -130,14 +131,6 @@ def _alike(setting: str, name: str, there: Sequence[str]) -> str | None:
     found = next((word for word in words if word in plain), None)
     close = [found] if found else difflib.get_close_matches(words[0], list(plain), 1)
     return plain[close[0]] if close else None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def read_sheet(path: Path, layout: Layout = PLAIN) -> Sheet:
