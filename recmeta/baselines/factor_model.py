@@ -13,6 +13,7 @@ from scipy.sparse import csr_array, hstack
 from recmeta.baselines.gaussian_factors import Design, Factors, Side, fit, groups
 from recmeta.baselines.levels import fit_levels, residuals
 from recmeta.baselines.rows import by_task_and_item, catalogue, item_ids, nearest
+from recmeta.baselines.threads import side_by_side
 from recmeta.features.kinds import arrays_of
 from recmeta.numerics import solve_positive
 from recmeta.types import Baseline, Features, Field, Problem, Support
@@ -122,7 +123,9 @@ def _fit(problem: Problem) -> Model:
         fitted = fit(labels, (users.design, rows.design), start, noise)
         return fold(fitted, users, rows, items.number)
 
-    return Model(jnp.float32(problem.spec.mean), tuple(one(rank) for rank in RANKS))
+    # The longest first: the others are done beside it.
+    fits = side_by_side(one, sorted(RANKS, reverse=True))
+    return Model(jnp.float32(problem.spec.mean), tuple(reversed(fits)))
 
 
 def fold(model: Factors, users: Known, items: Known, number: Int[np.ndarray, "items"]) -> Folding:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from recmeta.baselines.levels import Levels, expected, fit_levels, residuals, split
 from recmeta.baselines.rows import by_task_and_item, catalogue, item_count, item_ids, nearest, owners
+from recmeta.baselines.threads import one_thread
 from recmeta.features.kinds import arrays_of
 from recmeta.types import Baseline, Features, Field, Problem, Support
 
@@ -85,7 +86,8 @@ def cluster(taste: Float[np.ndarray, "T d"], number: int) -> Int[np.ndarray, "T"
     _count_cores()
     number = max(min(number, len(np.unique(taste, axis=0)) // 3), 1)
     means: Any = KMeans(number, random_state=0, n_init=4)  # pyright: ignore[reportArgumentType]
-    return means.fit_predict(taste)
+    with one_thread():
+        return means.fit_predict(taste)
 
 
 @cache

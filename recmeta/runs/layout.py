@@ -120,8 +120,8 @@ class Summary(TypedDict):
         validation: what chose the checkpoints; absent without a learner.
         baselines: name -> what was chosen for it on meta-validation, and from what.
         validated: each baseline's metrics on meta-validation by support size.
-        rivals: metric -> the baseline that is best by it on meta-validation, at the headline support size: what a verdict
-            by this metric is about; None where no baseline has the metric.
+        rivals: metric -> the baseline that is best by it on meta-validation, at the headline support size, None where
+            none has it: a verdict by this metric is about that one.
         bounds: scenario -> metric -> what a random order scores ("floor") and what the labels do ("oracle").
         verdict: scenario -> the comparison of the learner with the best baseline, in numbers and in words.
         attainable: the best errors possible, where the data are a synthetic world.

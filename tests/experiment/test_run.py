@@ -387,9 +387,11 @@ def test_the_verdict_names_the_best_simple_baseline(tmp_path):
 
 def test_each_metric_has_the_rival_that_is_best_by_it_on_meta_validation(problem):
     """At the headline support size, the last here; a method without a metric is no rival by it."""
-    best = {"mae": [0.9, 0.7], "auc": [0.6, 0.5]}, {"mae": [0.8, 0.8], "auc": [0.5, 0.6]}, {"mae": [np.nan] * 2}
-    values = dict(zip(("a", "b", "ranks"), best, strict=True))
-    values["ranks"]["auc"] = [0.9, 0.55]
+    values: dict[str, dict[str, list[float]]] = {
+        "a": {"mae": [0.9, 0.7], "auc": [0.6, 0.5]},
+        "b": {"mae": [0.8, 0.8], "auc": [0.5, 0.6]},
+        "ranks": {"mae": [np.nan, np.nan], "auc": [0.9, 0.55]},
+    }
     reference = Reference(None, {}, {}, {}, {}, values)
     problem = problem._replace(shots=(0, 5), headline=5)
     metrics = [metric(name) for name in ("mae", "auc")]

@@ -252,7 +252,7 @@ def test_the_rival_is_the_best_on_meta_validation(make, config):
 
 
 def test_the_rival_by_another_metric_is_the_best_by_that_metric_on_meta_validation(make, config):
-    """Runs chosen by mae, tabulated by ndcg@5: what is best by mae there, or by ndcg@5 on the test tasks, is no rival."""
+    """Runs chosen by mae, tabulated by ndcg@5: no rival is best by mae, or by ndcg@5 on the test tasks."""
     scores = {"model": shifted(-0.2), "by_mae": BASE, "by_ndcg": BASE + 0.1}
     chosen = {
         "shots": [5, 20],
