@@ -159,8 +159,8 @@ def read_sheet(path: Path, layout: Layout = PLAIN) -> Sheet:
         lines = lines_of(path, data, layout.encoding)
         del data  # as large as what is made of it
         read = separate(path, lines, suffix, layout)
-        names = dict(zip(read.frame.columns, read.header, strict=False))
-        sheet = Sheet(path, read.frame.rename(names), read.lines, "line", read.notes, layout.header_setting)
+        read.frame.columns = read.header[: read.frame.width]  # in place, without a copy
+        sheet = Sheet(path, read.frame, read.lines, "line", read.notes, layout.header_setting)
     if sheet.frame.is_empty():
         needed = "at least one row" if sheet.unit == "row" or layout.header else "a header and at least one row"
         raise UserError(f"{path}: the file is empty; there must be {needed}")
