@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from types import MappingProxyType
@@ -18,6 +19,7 @@ import polars as pl
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from recmeta.baselines import blend
+from recmeta.baselines.threads import workers
 from recmeta.evaluation.calibration import Calibration, calibrate, calibrated
 from recmeta.evaluation.predict import baseline_predictions, baseline_scores
 from recmeta.evaluation.score import (
@@ -83,8 +85,14 @@ def tune_baselines(
     ranking = next((each for each in metrics if each.reads == "score" and not each.shows), None)
     key, scored = jax.random.key(0), make_scored(metrics, problem.spec)
     alone = {name: each for name, each in baselines.items() if not each.combines}
-    fit = _fit_once(problem)
-    tuned = {name: _tune(each, fit, problem, metric, ranking) for name, each in alone.items()}
+    tuned = {}
+    # One thread each: of two cores that share the work on small matrices, both mostly wait.
+    with workers() as pool:
+        fits = _begin_fits(pool, alone, problem)
+        for name, each in alone.items():
+            state, seconds = fits[name].result()
+            found = _tune(each, state, problem, metric, ranking)
+            tuned[name] = found._replace(seconds=found.seconds + seconds)
     predictions = predict_baselines(tuned, problem, key, problem.validation)
     for name in baselines.keys() - alone.keys():
         tuned[name], predictions[name] = _blend(tuned, predictions, problem)
@@ -102,28 +110,25 @@ def tune_baselines(
     return {name: tuned[name] for name in baselines}
 
 
-def _fit_once(problem: Problem) -> Callable[[Baseline], PyTree]:
-    """Fit baselines to a problem; those that share a fit have one state."""
-    states: dict[int, PyTree] = {}
+def _begin_fits(
+    pool: ThreadPoolExecutor, baselines: Mapping[str, Baseline], problem: Problem
+) -> dict[str, Future[tuple[PyTree, float]]]:
+    """Begin to fit baselines beside each other: each one's state and seconds; those that share a fit have one state."""
 
-    def fit(baseline: Baseline) -> PyTree:
-        if id(baseline.fit) not in states:
-            states[id(baseline.fit)] = baseline.fit(problem)
-        return states[id(baseline.fit)]
+    def fit(baseline: Baseline) -> tuple[PyTree, float]:
+        begin = time.monotonic()
+        return baseline.fit(problem), time.monotonic() - begin
 
-    return fit
+    by_fit: dict[int, Future[tuple[PyTree, float]]] = {}
+    for each in baselines.values():
+        if id(each.fit) not in by_fit:
+            by_fit[id(each.fit)] = pool.submit(fit, each)
+    return {name: by_fit[id(each.fit)] for name, each in baselines.items()}
 
 
-def _tune(
-    baseline: Baseline,
-    fit: Callable[[Baseline], PyTree],
-    problem: Problem,
-    metric: Metric,
-    ranking: Metric | None,
-) -> Tuned:
-    """Fit a baseline, and choose its settings."""
+def _tune(baseline: Baseline, state: PyTree, problem: Problem, metric: Metric, ranking: Metric | None) -> Tuned:
+    """Choose the settings of a fitted baseline; its seconds are those of trying."""
     begin = time.monotonic()
-    state = fit(baseline)
     by = metric if baseline.rates or metric.reads == "score" else ranking
     names = list(baseline.grid)
     combinations = np.array(list(product(*baseline.grid.values())), np.float32)

@@ -86,7 +86,7 @@ def _heard_compilations() -> list[_Heard]:
 
 
 def union(spans: Sequence[tuple[float, float]]) -> float:
-    """The seconds that any of some spans of time covers: tracing a function traces what it calls.
+    """The seconds covered by spans of time that may overlap: tracing a function traces the functions that it calls.
 
     >>> union([(2.0, 3.0), (1.0, 4.0), (6.0, 7.0)])
     4.0
