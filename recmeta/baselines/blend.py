@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 from scipy.optimize import nnls
@@ -34,6 +35,17 @@ def weigh(
         weights.append(nnls(columns - means, target - target.mean())[0])
         constants.append(target.mean() - means @ weights[-1])
     return np.stack(weights), np.array(constants)
+
+
+def of_predictions(
+    settings: Mapping[str, Float[np.ndarray, "C"]], predicted: Mapping[str, Float[Array, "C T n"]]
+) -> Float[Array, "C T n"]:
+    """The weighted sum of predictions that are there, by the settings of a blend; others' are left out."""
+
+    def at(setting: str) -> Array:
+        return jnp.asarray(settings[setting])[:, None, None]
+
+    return sum((at(name) * values for name, values in predicted.items() if name in settings), at(CONSTANT))
 
 
 def combined(members: Mapping[str, Baseline]) -> Baseline:

@@ -32,12 +32,15 @@ class Ease(NamedTuple):
 
 
 def _fit(problem: Problem) -> Ease:
+    from scipy.linalg import eigh
+
     levels, items = fit_levels(problem), catalogue(problem, MOST_ITEMS)
     residual = by_task_and_item(problem, items, residuals(problem, levels))
     products = gram(residual, residual)[1:, 1:]
-    values, vectors = np.linalg.eigh(products)
+    diagonal = np.diag(products).copy()
+    # By divide and conquer, in place: of a symmetric matrix, its transpose is the layout that LAPACK has.
+    values, vectors = eigh(products.T, driver="evd", overwrite_a=True, check_finite=False)
     vectors = np.concatenate([np.zeros((1, len(values)), np.float32), vectors])
-    diagonal = np.diag(products)
     scale = np.float32((diagonal**2).sum() / max(diagonal.sum(), 1e-6))
     return Ease(levels, *map(jnp.asarray, (items.number, vectors, np.maximum(values, 0), scale)))
 
@@ -50,9 +53,10 @@ def _predict(state: Ease, settings, key, context, support, query) -> Float[Array
     """
     level, residual = split(state.levels, support)
     own, other = state.number[support.x["id"]], state.number[query.x["id"]]
-    inverse = state.vectors[other] / (state.values + settings["penalty"] * state.scale)
-    diagonal = (inverse * state.vectors[other]).sum(-1)
-    across = state.vectors[own] @ inverse.T
+    inverse = 1 / (state.values + settings["penalty"] * state.scale)
+    # Of query rows there may be a whole catalogue: nothing of theirs is as wide as the vectors for each penalty.
+    diagonal = state.vectors[other] ** 2 @ inverse
+    across = (state.vectors[own] * inverse) @ state.vectors[other].T
     weight = jnp.where(own[:, None] == other, 0, -across / jnp.maximum(diagonal, 1e-12))
     gain = settings["gain"] * (1 + settings["penalty"])
     return expected(state.levels, query.x) + level + gain * (residual @ weight)

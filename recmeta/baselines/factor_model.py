@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from recmeta.fitted.factor_model import Folding, Predictive, fit_factor_model, moments, posterior, predict
 from recmeta.fitted.levels import fit_levels, residuals
 from recmeta.fitted.rows import by_task_and_item, catalogue, nearest
+from recmeta.fitted.threads import side_by_side
 from recmeta.objectives.levels import of_normal
 from recmeta.types import Baseline, Problem
 
@@ -37,8 +38,13 @@ def _fit(problem: Problem) -> State:
     found = svds(scattered, k=min(int(max(RANKS)), least - 1), v0=np.ones(least))
     vectors = (found[2] * found[1][:, None])[::-1].T / np.sqrt(scattered.shape[0])
     noise = max(float((left**2).mean()), 1e-6)
-    fits = tuple(fit_factor_model(problem, items, vectors[:, : int(rank)], noise) for rank in RANKS)
-    return State(fits, jnp.asarray(problem.spec.levels, jnp.float32))
+
+    def one(rank: float) -> Folding:
+        return fit_factor_model(problem, items, vectors[:, : int(rank)], noise)
+
+    # The longest first: the others are done beside it.
+    fits = side_by_side(one, sorted(RANKS, reverse=True))
+    return State(tuple(reversed(fits)), jnp.asarray(problem.spec.levels, jnp.float32))
 
 
 def _predictive(state: State, settings, context, support, query) -> Predictive:

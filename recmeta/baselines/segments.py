@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from recmeta.features.kinds import arrays_of
 from recmeta.fitted.levels import Levels, expected, fit_levels, residuals, split
 from recmeta.fitted.rows import by_task_and_item, catalogue, item_count, item_ids, nearest, owners
+from recmeta.fitted.threads import one_thread
 from recmeta.types import Baseline, Features, Field, Problem, Support
 
 SEGMENTS = (2.0, 4.0, 8.0, 16.0)
@@ -85,7 +86,8 @@ def cluster(taste: Float[np.ndarray, "T d"], number: int) -> Int[np.ndarray, "T"
     _count_cores()
     number = max(min(number, len(np.unique(taste, axis=0)) // 3), 1)
     means: Any = KMeans(number, random_state=0, n_init=4)  # pyright: ignore[reportArgumentType]
-    return means.fit_predict(taste)
+    with one_thread():
+        return means.fit_predict(taste)
 
 
 @cache

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from types import MappingProxyType
@@ -25,13 +27,14 @@ from recmeta.evaluation.score import (
     fold,
     jit_undefined,
     make_scored,
-    measure,
     rank,
+    score_tasks,
     task_scores,
 )
+from recmeta.fitted.threads import workers
 from recmeta.metrics import Metric
 from recmeta.metrics.lists import Aggregate
-from recmeta.types import Baseline, Batch, Candidates, Features, Problem
+from recmeta.types import Baseline, Batch, Candidates, Features, Problem, Query, Task
 
 
 class Tuned(NamedTuple):
@@ -82,7 +85,14 @@ def tune_baselines(
     ranking = next((each for each in metrics if each.reads == "score" and not each.shows), None)
     key, scored = jax.random.key(0), make_scored(metrics, problem.spec)
     alone = {name: each for name, each in baselines.items() if not each.combines}
-    tuned = {name: _tune(each, problem, metric, ranking) for name, each in alone.items()}
+    tuned = {}
+    # One thread each: of two cores that share the work on small matrices, both mostly wait.
+    with workers() as pool:
+        fits = _begin_fits(pool, alone, problem)
+        for name, each in alone.items():
+            state, seconds = fits[name].result()
+            found = _tune(each, state, problem, metric, ranking)
+            tuned[name] = found._replace(seconds=found.seconds + seconds)
     predictions = predict_baselines(tuned, problem, key, problem.validation)
     for name in baselines.keys() - alone.keys():
         tuned[name], predictions[name] = _blend(tuned, predictions, problem)
@@ -100,17 +110,32 @@ def tune_baselines(
     return {name: tuned[name] for name in baselines}
 
 
-def _tune(baseline: Baseline, problem: Problem, metric: Metric, ranking: Metric | None) -> Tuned:
-    """Fit a baseline, and choose its settings."""
+def _begin_fits(
+    pool: ThreadPoolExecutor, baselines: Mapping[str, Baseline], problem: Problem
+) -> dict[str, Future[tuple[PyTree, float]]]:
+    """Begin to fit baselines beside each other: each one's state and seconds; those that share a fit have one state."""
+
+    def fit(baseline: Baseline) -> tuple[PyTree, float]:
+        begin = time.monotonic()
+        return baseline.fit(problem), time.monotonic() - begin
+
+    by_fit: dict[int, Future[tuple[PyTree, float]]] = {}
+    for each in baselines.values():
+        if id(each.fit) not in by_fit:
+            by_fit[id(each.fit)] = pool.submit(fit, each)
+    return {name: by_fit[id(each.fit)] for name, each in baselines.items()}
+
+
+def _tune(baseline: Baseline, state: PyTree, problem: Problem, metric: Metric, ranking: Metric | None) -> Tuned:
+    """Choose the settings of a fitted baseline; its seconds are those of trying."""
     begin = time.monotonic()
-    state = baseline.fit(problem)
     by = metric if baseline.rates or metric.reads == "score" else ranking
     names = list(baseline.grid)
     combinations = np.array(list(product(*baseline.grid.values())), np.float32)
     if len(combinations) == 1 or by is None:
         chosen = combinations[np.zeros(len(problem.shots), int)]
     else:
-        chosen = combinations[best(_try(baseline, state, names, combinations, problem, by), by)]
+        chosen = combinations[best(_try(baseline, state, problem, by), by)]
     settings = dict(zip(names, chosen.T, strict=True))
     seconds = time.monotonic() - begin
     return Tuned(baseline, state, settings, len(combinations), by.name if names and by else None, seconds)
@@ -127,7 +152,7 @@ def _blend(tuned: Tuning, predictions: Mapping[str, Predictions], problem: Probl
     for name, each in members.items():
         settings |= {f"{name}.{of}": values for of, values in each.settings.items()}
     settings = {name: np.asarray(values, np.float32) for name, values in settings.items()}
-    total = jnp.asarray(np.einsum("cm,mctn->ctn", weights, scores) + constant[:, None, None], jnp.float32)
+    total = blend.of_predictions(settings, {name: predictions[name].score for name in members})
     made = blend.combined({name: each.baseline for name, each in members.items()})
     states = {name: each.state for name, each in members.items()}
     found = Tuned(made, states, settings, 1, None, time.monotonic() - begin)
@@ -141,31 +166,51 @@ def best(values: Float[np.ndarray, "G C"], by: Metric) -> Int[np.ndarray, "C"]:
     return np.argmin(known if by.goal == "min" else -known, axis=0)
 
 
-def _try(
-    baseline: Baseline, state: PyTree, names: Sequence[str], combinations: np.ndarray, problem: Problem, by: Metric
-) -> Float[np.ndarray, "G C"]:
+def _try(baseline: Baseline, state: PyTree, problem: Problem, by: Metric) -> Float[np.ndarray, "G C"]:
     """The mean of a metric over meta-validation, for each combination of settings at each support size."""
     spec, shots = problem.spec, jnp.array(problem.shots)
     candidates = problem.candidates.get("validation") if by.reads == "score" else None
+    many = len(shots) * math.prod(map(len, baseline.grid.values()))
 
     @jit_undefined
-    def values(state: PyTree, combinations: Array, validation: Batch, entities: Features) -> Array:
+    def values(state: PyTree, validation: Batch, entities: Features) -> Array:
         keys = jax.random.split(jax.random.key(0), len(validation.label))
 
-        def value(combination: Array) -> Array:
-            settings = dict(zip(names, combination, strict=True))
-            if candidates:
-                score = partial(baseline_scores, baseline, state, settings, shots)
-                found = rank([by], spec, score, validation, candidates, entities, keys)
-            else:
-                key = jax.random.key(0)
-                predictions = baseline_predictions(baseline, state, settings, key, spec, validation, shots)
-                found = measure([by], spec, predictions, validation)
-            return jnp.nanmean(found[by.name], axis=-1)
+        def scores(task: Task, query: Query, key: PRNGKeyArray) -> Array:
+            def at(settings: Mapping[str, Array]) -> Array:
+                return baseline_scores(baseline, state, settings, shots, task, query, key)
 
-        return jax.lax.map(value, combinations)
+            found = over_grid(at, baseline.grid)
+            return found.reshape(-1, found.shape[-1])
 
-    return np.asarray(values(state, jnp.asarray(combinations), problem.validation, problem.train.entities))
+        if candidates:
+            found = rank([by], spec, scores, validation, candidates, entities, keys)[by.name]
+        else:
+            found = score_tasks(by, spec, scores, validation, keys, rates=baseline.rates, many=many)
+        return jnp.nanmean(found, axis=-1).reshape(-1, len(shots))
+
+    return np.asarray(values(state, problem.validation, problem.train.entities))
+
+
+def over_grid(function: Callable[[Mapping[str, Array]], Array], grid: Mapping[str, Sequence[float]]) -> Array:
+    """Call a function of settings at all combinations of a grid, the last setting varying fastest.
+
+    Mapped over one setting at a time: what does not depend on a setting is worked out once for all of its values.
+
+    Args:
+        function: ``settings -> array [...]``.
+        grid: setting -> its values.
+
+    Returns:
+        An array ``[values of the first setting, ..., values of the last, ...]``.
+    """
+
+    def at(*values: Array) -> Array:
+        return function(dict(zip(grid, values, strict=True)))
+
+    for place in reversed(range(len(grid))):
+        at = jax.vmap(at, [0 if other == place else None for other in range(len(grid))])
+    return at(*(jnp.asarray(values, jnp.float32) for values in grid.values()))
 
 
 def predict_baselines(tuned: Tuning, problem: Problem, key: PRNGKeyArray, batch: Batch) -> dict[str, Predictions]:
@@ -178,15 +223,22 @@ def predict_baselines(tuned: Tuning, problem: Problem, key: PRNGKeyArray, batch:
         batch: T tasks; their labels are not read.
     """
     spec, shots = problem.spec, jnp.array(problem.shots)
+    alone = {name: each for name, each in tuned.items() if not each.baseline.combines}
 
     @jit_undefined
     def predict(fitted: Mapping[str, tuple[PyTree, Mapping[str, Array]]], key: PRNGKeyArray, batch: Batch):
         return {
             name: baseline_predictions(each.baseline, *fitted[name], key, spec, batch, shots)
-            for name, each in tuned.items()
+            for name, each in alone.items()
         }
 
-    return predict(_fitted(tuned), key, batch)
+    predictions = predict(_fitted(alone), key, batch)
+    for name, each in tuned.items():
+        if each.baseline.combines:
+            # Of predictions that are there already: its members are not predicted by once more.
+            total = blend.of_predictions(each.settings, {of: one.score for of, one in predictions.items()})
+            predictions[name] = Predictions(total, jnp.clip(total, spec.low, spec.high))
+    return predictions
 
 
 def rank_baselines(

@@ -166,15 +166,19 @@ def _codes(values: pl.Series, ids: pl.Series) -> pl.Series:
 
 def _single(rows: pl.DataFrame, duplicates: Duplicates) -> pl.DataFrame:
     """Keep one coded row of each (user, item) pair."""
-    paired = rows.with_columns(pair=pl.col("user").cast(pl.Int64) * 2**32 + pl.col("item"))
-    if paired["pair"].n_unique() == rows.height:
+    ordered = rows.sort("time", maintain_order=True) if "time" in rows.columns else rows
+    pair = ordered["user"].to_numpy().astype(np.int64) * 2**32 + ordered["item"].to_numpy()
+    # Sorted by numpy: half the memory of a table of pairs.
+    order = np.argsort(pair, kind="stable")
+    same = np.diff(pair[order]) == 0
+    if not same.any():
         return rows
-    ordered = paired.sort("time", maintain_order=True) if "time" in rows.columns else paired
     if duplicates == "mean":
         # Sorted, so that the sum's rounding does not depend on the order of the source.
-        ordered = ordered.with_columns(pl.col("label").sort().mean().over("pair"))
-    keep = "first" if duplicates == "first" else "last"
-    return ordered.unique("pair", keep=keep, maintain_order=True).drop("pair")
+        paired = ordered.with_columns(pair=pl.Series(pair))
+        ordered = paired.with_columns(pl.col("label").sort().mean().over("pair")).drop("pair")
+    kept = np.append(True, ~same) if duplicates == "first" else np.append(~same, True)
+    return ordered[np.sort(order[kept])]
 
 
 def _entities(ids: pl.Series, table: pl.DataFrame | None, kinds: Kinds) -> Entities:

@@ -78,7 +78,8 @@ class Sheet:
     def _hint(self, lacking: Mapping[str, str]) -> str:
         """Guess why columns are not there."""
         there = self.frame.columns
-        if self.header_setting and any(_is_number(name) for name in there):
+        # Names that are numbers are values: the first row was taken for a header.
+        if self.header_setting and pl.Series(there).cast(pl.Float64, strict=False).is_not_null().any():
             return f"; if line 1 is a row, name the columns: {self.header_setting}=[...]"
         meant = {setting: _alike(setting, name, there) for setting, name in lacking.items()}
         if any(meant.values()):
@@ -132,14 +133,6 @@ def _alike(setting: str, name: str, there: Sequence[str]) -> str | None:
     return plain[close[0]] if close else None
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def read_sheet(path: Path, layout: Layout = PLAIN) -> Sheet:
     """Read a file by its suffix: .parquet, .jsonl, .ndjson and .json; any other is separated text.
 
@@ -166,8 +159,8 @@ def read_sheet(path: Path, layout: Layout = PLAIN) -> Sheet:
         lines = lines_of(path, data, layout.encoding)
         del data  # as large as what is made of it
         read = separate(path, lines, suffix, layout)
-        names = dict(zip(read.frame.columns, read.header, strict=False))
-        sheet = Sheet(path, read.frame.rename(names), read.lines, "line", read.notes, layout.header_setting)
+        read.frame.columns = read.header[: read.frame.width]  # in place, without a copy
+        sheet = Sheet(path, read.frame, read.lines, "line", read.notes, layout.header_setting)
     if sheet.frame.is_empty():
         needed = "at least one row" if sheet.unit == "row" or layout.header else "a header and at least one row"
         raise UserError(f"{path}: the file is empty; there must be {needed}")

@@ -194,8 +194,8 @@ def _rows(
             columns[role] = number
     scale = scale_of(sheet, there.get("label"), columns["label"], label_range)
     frame = pl.DataFrame(columns)
-    kept = frame.filter(pl.col("label").is_not_null())
-    dropped = frame.height - kept.height
+    dropped = frame["label"].null_count()
+    kept = frame.filter(pl.col("label").is_not_null()) if dropped else frame  # a filter copies
     if dropped:
         notes.append(f"{dropped:,} of {frame.height:,} rows have no label and are dropped")
     return Rows(kept, scale, {"unlabelled": dropped} if unlabelled == "drop" else {}, notes)

@@ -22,6 +22,9 @@ TASKS_AT_ONCE = 64
 ROWS_AT_ONCE = 1 << 15
 """Where a catalogue is ranked: how many rows are scored together; fewer tasks are then taken together."""
 
+SCORES_AT_ONCE = 1 << 20
+"""Where tasks are scored in many ways: how many scores are there together; fewer tasks are then taken together."""
+
 
 class Predictions(NamedTuple):
     """Query scores of many tasks, and their predicted labels, within the label range.
@@ -87,15 +90,50 @@ def measure(
     """Each metric of each task, for predictions with any leading axes. This is where query labels are read."""
     leading = predictions.score.shape[:-2]
     flat = jax.tree.map(lambda values: values.reshape(-1, *values.shape[len(leading) :]), predictions)
-
-    def one(scored: Predictions, label: Array, mask: Array) -> dict[str, Array]:
-        own = {"median": scored.median, "log_shares": scored.log_shares}
-        view = query_view(scored.score, scored.label, label, mask, **own, **_scale(spec))
-        # What is shown of a catalogue is not told by the query's rows.
-        return {metric.name: jnp.array(jnp.nan) if metric.shows else metric.of(view) for metric in metrics}
-
+    one = partial(_measure_one, metrics, spec)
     measured = jax.vmap(jax.vmap(one), (0, None, None))(flat, batch.label, batch.task.query.mask)
     return jax.tree.map(lambda values: values.reshape(*leading, -1), measured)
+
+
+def _measure_one(
+    metrics: Sequence[Metric], spec: DataSpec, predictions: Predictions, label: Array, mask: Array
+) -> dict[str, Array]:
+    """Each metric of one task, for predictions ``[n]``."""
+    own = {"median": predictions.median, "log_shares": predictions.log_shares}
+    view = query_view(predictions.score, predictions.label, label, mask, **own, **_scale(spec))
+    # What is shown of a catalogue is not told by the query's rows.
+    return {metric.name: jnp.array(jnp.nan) if metric.shows else metric.of(view) for metric in metrics}
+
+
+def score_tasks(
+    metric: Metric,
+    spec: DataSpec,
+    score: Callable[..., Float[Array, "C n"]],
+    batch: Batch,
+    *more: PyTree,
+    rates: bool,
+    many: int,
+) -> Float[Array, "C T"]:
+    """One metric of each task, its query rows scored in many ways; no score of a task outlives it.
+
+    Args:
+        metric: any.
+        spec: label range, and what is liked.
+        score: ``(task, query, *more) -> [C, n]``: scores of rows for one task, in each way.
+        batch: T tasks and their labels.
+        more: further arguments of ``score``, with a leading axis of tasks.
+        rates: whether scores are expected labels.
+        many: C, the number of ways: with many of them, fewer tasks are taken together.
+    """
+
+    def one(task: Task, label: Array, *more: PyTree) -> Array:
+        scores = score(task, task.query, *more)
+        rated = jnp.clip(scores, spec.low, spec.high) if rates else jnp.full_like(scores, jnp.nan)
+        measured = jax.vmap(partial(_measure_one, [metric], spec), (0, None, None))
+        return measured(Predictions(scores, rated), label, task.query.mask)[metric.name]
+
+    at_once = int(np.clip(SCORES_AT_ONCE // (many * batch.label.shape[1]), 1, TASKS_AT_ONCE))
+    return per_task(one, batch, batch.label, *more, at_once=at_once).T
 
 
 def rank(

@@ -89,7 +89,7 @@ def summarise(
         reference: what the baselines did.
         rates: whether the learner's scores stand for labels: the best errors possible are none of a ranking.
     """
-    metric = parts.metric
+    metric, best = parts.metric, rivals(reference, parts.metrics, problem)
     own = {}
     if learned:
         own = statistics.summarise(learned.frame, problem.headline)
@@ -114,20 +114,26 @@ def summarise(
         **({"validation": learned.validation} if learned else {}),
         "baselines": reference.settings,
         "validated": validated(reference, problem),
+        "rivals": best,
         "bounds": reference.bounds,
-        "verdict": statistics.verdict(
-            frame, metric.name, metric.goal, problem.headline, rival(reference, metric, problem)
-        ),
+        "verdict": statistics.verdict(frame, metric.name, metric.goal, problem.headline, best[metric.name]),
         **({"attainable": known} if known else {}),
     }  # fmt: skip
     return summary, frame
 
 
-def rival(reference: Reference, metric: Metric, problem: Problem) -> str | None:
-    """The baseline that a verdict is about: the best on meta-validation, at the headline support size."""
+def rivals(reference: Reference, metrics: Sequence[Metric], problem: Problem) -> dict[str, str | None]:
+    """Per metric the baseline that is best by it on meta-validation, at the headline support size.
+
+    That is what verdicts by this metric are about; None where no baseline has it.
+    """
     place = problem.shots.index(problem.headline)
-    values = {name: float(of[metric.name][place]) for name, of in reference.validated.items()}
-    return statistics.best_of(values, metric.goal)
+
+    def rival(metric: Metric) -> str | None:
+        values = {name: float(of[metric.name][place]) for name, of in reference.validated.items()}
+        return statistics.best_of(values, metric.goal)
+
+    return {metric.name: rival(metric) for metric in metrics}
 
 
 def validated(reference: Reference, problem: Problem) -> dict[str, Any]:

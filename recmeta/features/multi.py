@@ -37,6 +37,9 @@ OTHERS = (";", ",", "/")
 REPEATS = 1.5
 """How often a word must occur on average for a column of text with separators to be taken for words."""
 
+LOOK_UP = 8
+"""How many comparisons of codes take as long as looking one number up, or writing it."""
+
 
 def in_brackets(values: pl.Series) -> pl.Series:
     """Find texts written as a list: ``['Action', 'Drama']``."""
@@ -152,8 +155,14 @@ def _embed(x: Array, looked_up: Array | None, own: Array | None) -> Float[Array,
 
 
 def _product(x: Array, z: Array, weight: Array) -> Float[Array, "K n"]:
-    same = (x[:, None, :, None] == z[None, :, None, :]) & (x > 0)[:, None, :, None]
-    return jnp.where(same, weight[x][:, None, :, None], 0).sum((2, 3))
+    """Compare all pairs of values, or where that is more, look z's values up in design rows of x."""
+    (rows, held), (others, asked), size = x.shape, z.shape, len(weight)
+    values = jnp.where(x > 0, weight[x], 0)
+    if rows * others * asked * held <= rows * size + LOOK_UP * rows * (held + others * asked):
+        same = x[:, None, :, None] == z[None, :, None, :]
+        return jnp.where(same, values[:, None, :, None], 0).sum((2, 3))
+    design = jnp.zeros((rows, size), weight.dtype).at[jnp.arange(rows)[:, None], x].add(values)
+    return design[:, z].sum(-1)
 
 
 multi = Kind(

@@ -91,13 +91,14 @@ def fit(labels: csr_array, designs: tuple[Design, Design], start: Float[np.ndarr
     items.mean[:, 1:] = start
     squares, bound = float((labels.data.astype(np.float64) ** 2).sum()), []
     gram = [np.asarray((design.rows.T @ design.rows).todense()) for design in designs]
+    sums = _sums(*by_side[0], items)
     for _ in range(ITERATIONS):
-        sums = _sums(*by_side[0], items)
         users = _posterior(users, designs[0], sums, noise)
         users = _prior(users, designs[0], gram[0])
         items = _posterior(items, designs[1], _sums(*by_side[1], users), noise)
         items = _prior(items, designs[1], gram[1])
-        left = _squared_error(squares, users, _sums(*by_side[0], items))
+        sums = _sums(*by_side[0], items)
+        left = _squared_error(squares, users, sums)
         noise = max(left / labels.nnz, FLOOR)
         value = -0.5 * labels.nnz * (np.log(2 * np.pi * noise) + left / noise / labels.nnz)
         value -= _divergence(users, designs[0], gram[0]) + _divergence(items, designs[1], gram[1])

@@ -119,7 +119,9 @@ class Summary(TypedDict):
         adaptation: scenario -> shots, steps, the error at each, and whether adaptation changed predictions at all.
         validation: what chose the checkpoints; absent without a learner.
         baselines: name -> what was chosen for it on meta-validation, and from what.
-        validated: each baseline's metrics on meta-validation by support size: the rival of a verdict is chosen there.
+        validated: each baseline's metrics on meta-validation by support size.
+        rivals: metric -> the baseline that is best by it on meta-validation, at the headline support size, None where
+            none has it: a verdict by this metric is about that one.
         bounds: scenario -> metric -> what a random order scores ("floor") and what the labels do ("oracle").
         verdict: scenario -> the comparison of the learner with the best baseline, in numbers and in words.
         departs: what makes the learner another method than the paper's of its name (`recmeta.types.Learner.departs`):
@@ -139,6 +141,7 @@ class Summary(TypedDict):
     validation: NotRequired[Validation]
     baselines: Mapping[str, Any]
     validated: Mapping[str, Any]
+    rivals: Mapping[str, str | None]
     bounds: Mapping[str, Mapping[str, Mapping[str, float | None]]]
     verdict: Mapping[str, Mapping[str, Any]]
     departs: NotRequired[Mapping[str, str]]

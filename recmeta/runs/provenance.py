@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ def peak_mb() -> float:
 
 
 class Compilations(NamedTuple):
-    """The number of programs compiled (or loaded from the cache), and the seconds of lowering and compiling."""
+    """Number of programs compiled (or loaded from the cache), and seconds of tracing, lowering and compiling."""
 
     number: int
     seconds: float
@@ -50,27 +51,51 @@ class Compilations(NamedTuple):
 
 def count_compilations() -> Callable[[], Compilations]:
     """Start counting compilations; call the returned function for the count since."""
-    backend, lowering = _compile_seconds()
-    done, lowered = len(backend), len(lowering)
-    return lambda: Compilations(len(backend) - done, sum(backend[done:]) + sum(lowering[lowered:]))
+    heard = _heard_compilations()
+    done = len(heard)
+
+    def count() -> Compilations:
+        since = heard[done:]
+        return Compilations(sum(each.program for each in since), union([(each.start, each.end) for each in since]))
+
+    return count
+
+
+class _Heard(NamedTuple):
+    """One part of a compilation: when, by the clock, and whether it is the last, of a program that is then there."""
+
+    start: float
+    end: float
+    program: bool
 
 
 @cache
-def _compile_seconds() -> tuple[list[float], list[float]]:
-    """Record the seconds of each compilation and lowering. Registered once: JAX listeners cannot be removed."""
-    backend: list[float] = []
-    lowering: list[float] = []
-    heard = {
-        "/jax/core/compile/backend_compile_duration": backend,
-        "/jax/core/compile/jaxpr_to_mlir_module_duration": lowering,
-    }
+def _heard_compilations() -> list[_Heard]:
+    """Record the parts of each compilation. Registered once: JAX listeners cannot be removed."""
+    heard: list[_Heard] = []
+    parts = {f"/jax/core/compile/{name}_duration": name for name in ("jaxpr_trace", "jaxpr_to_mlir_module")}
+    parts["/jax/core/compile/backend_compile_duration"] = "program"
 
     def listen(event: str, duration_secs: float, **_: Any) -> None:
-        if event in heard:
-            heard[event].append(duration_secs)
+        if event in parts:
+            end = time.perf_counter()
+            heard.append(_Heard(end - duration_secs, end, parts[event] == "program"))
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    return backend, lowering
+    return heard
+
+
+def union(spans: Sequence[tuple[float, float]]) -> float:
+    """The seconds covered by spans of time that may overlap: tracing a function traces the functions that it calls.
+
+    >>> union([(2.0, 3.0), (1.0, 4.0), (6.0, 7.0)])
+    4.0
+    """
+    total, reached = 0.0, -math.inf
+    for start, end in sorted(spans):
+        total += max(end - max(start, reached), 0.0)
+        reached = max(reached, end)
+    return total
 
 
 def stopwatch() -> Callable[[], float]:

@@ -3,13 +3,15 @@
 from itertools import product
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 import pytest
 
 from recmeta.baselines.bias import SHRINKAGES
+from recmeta.baselines.items import item_sums
 from recmeta.baselines.panel import BASELINES
-from recmeta.baselines.tuning import best, tune_baselines
+from recmeta.baselines.tuning import best, over_grid, tune_baselines
 from recmeta.evaluation.predict import first_shots
 from recmeta.metrics import metric
 
@@ -110,6 +112,26 @@ def test_shrinkages_are_the_best_on_validation_at_each_support_size(data, proble
         chosen = (tuned.settings["item_shrinkage"][place], tuned.settings["user_shrinkage"][place])
         assert errors[tuple(map(float, chosen))] == pytest.approx(min(errors.values()), rel=1e-6)
         assert max(errors.values()) > min(errors.values()) * 1.05  # there was something to choose
+
+
+def test_baselines_with_the_same_fit_are_fitted_once(problem):
+    times = []
+    fit = lambda problem: times.append(1) or item_sums(problem)  # noqa: E731
+    shared = {name: BASELINES[name]._replace(fit=fit) for name in ("item_mean", "popularity")}
+    tuned = tune_baselines(shared, problem, [metric("mae")], metric("mae"), calibrates=False)
+    assert (len(times), tuned["item_mean"].state is tuned["popularity"].state) == (1, True)
+
+
+def test_a_grid_is_called_at_all_combinations_and_its_last_setting_varies_fastest():
+    grid, seen = {"a": (1.0, 2.0, 3.0), "b": (10.0, 20.0)}, []
+
+    def of(settings):
+        seen.append(settings["a"].shape)
+        return jnp.stack([settings["a"], settings["b"]])
+
+    found = over_grid(of, grid)
+    np.testing.assert_array_equal(found.reshape(-1, 2), np.array(list(product(*grid.values()))))
+    assert seen == [()]  # traced once
 
 
 def test_where_a_metric_is_undefined_the_first_combination_is_taken():

@@ -17,8 +17,9 @@ from recmeta.config import components, schema, sources, versions
 from recmeta.config import parts as config_parts
 from recmeta.experiment import prepare
 from recmeta.experiment import run as experiment
-from recmeta.experiment.summary import attainable
+from recmeta.experiment.summary import Reference, attainable, rivals
 from recmeta.features import transform
+from recmeta.metrics import metric
 from recmeta.runs import directory as run_directory
 from recmeta.runs import hashing, provenance
 from recmeta.training import checkpoint
@@ -63,7 +64,7 @@ def test_a_run_from_start_to_end(settings):
     written = strict(directory / "summary.json")
     assert set(written) - {"attainable"} == {
         "schema", "status", "name", "hashes", "metric", "goals", "scores", "adaptation", "validation", "baselines",
-        "validated", "bounds", "verdict", "speed",
+        "validated", "rivals", "bounds", "verdict", "speed",
     }  # fmt: skip
     assert (written["schema"], written["status"], written["name"]) == (1, "complete", "main")
     assert set(written["hashes"]) == {"config", "data", "protocol", "code"}
@@ -382,6 +383,21 @@ def test_the_verdict_names_the_best_simple_baseline(tmp_path):
     assert verdict["p"] < 0.01
     assert verdict["text"].startswith("above user_item_bias, the best baseline on meta-validation, by ")
     assert verdict["text"].endswith(": worse")
+
+
+def test_each_metric_has_the_rival_that_is_best_by_it_on_meta_validation(problem):
+    """At the headline support size, the last here; a method without a metric is no rival by it."""
+    values: dict[str, dict[str, list[float]]] = {
+        "a": {"mae": [0.9, 0.7], "auc": [0.6, 0.5]},
+        "b": {"mae": [0.8, 0.8], "auc": [0.5, 0.6]},
+        "ranks": {"mae": [np.nan, np.nan], "auc": [0.9, 0.55]},
+    }
+    reference = Reference(None, {}, {}, {}, {}, values)
+    problem = problem._replace(shots=(0, 5), headline=5)
+    metrics = [metric(name) for name in ("mae", "auc")]
+    assert rivals(reference, metrics, problem) == {"mae": "a", "auc": "b"}
+    assert rivals(reference, metrics, problem._replace(headline=0)) == {"mae": "b", "auc": "ranks"}
+    assert rivals(reference._replace(validated={}), metrics, problem) == {"mae": None, "auc": None}
 
 
 def test_what_is_measured_of_all_tasks_at_once_stands_beside_the_means(settings):

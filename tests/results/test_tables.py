@@ -250,6 +250,24 @@ def test_the_rival_is_the_best_on_meta_validation(make, config):
     assert {one.reference for one in table.judged} == {"b"}  # 0.8 over both splits, against 0.825
 
 
+def test_the_rival_by_another_metric_is_the_best_by_that_metric_on_meta_validation(make, config):
+    """Runs chosen by mae, tabulated by ndcg@5: no rival is best by mae, or by ndcg@5 on the test tasks."""
+    scores = {"model": shifted(-0.2), "by_mae": BASE, "by_ndcg": BASE + 0.1}
+    chosen = {
+        "shots": [5, 20],
+        "baselines": {
+            "by_mae": {"mae": [1.0, 0.7], "ndcg@5": [0.6, 0.6]},
+            "by_ndcg": {"mae": [1.0, 0.8], "ndcg@5": [0.6, 0.7]},
+        },
+    }
+    ndcg = {"model": 0.9, "by_mae": 0.8, "by_ndcg": 0.5}
+    path = make("s0", config(), scores, chosen=chosen, extra=lambda method, value: ndcg[method] + value / 100)
+    for metric, rival in (("mae", "by_mae"), ("ndcg@5", "by_ndcg")):
+        (table,) = tabulate(find([path])[0], metric=metric)
+        assert {one.reference for one in table.judged} == {rival}
+        assert table.notes[0] == f"verdicts are against {rival}, the best baseline by {metric} on meta-validation"
+
+
 def test_runs_that_do_not_say_what_is_best_on_meta_validation_are_said_to_be(make, config):
     (table,) = tabulate(
         find([make("s0", config(), {"model": shifted(-0.2), "a": BASE + 0.1, "b": BASE}, chosen={})])[0]

@@ -1,3 +1,5 @@
+import time
+
 import jax
 import jax.numpy as jnp
 
@@ -22,6 +24,13 @@ def test_compilations_are_counted_from_the_start_on():
     jax.jit(lambda x: x * 5 - 1)(jnp.ones(7))
     assert second().number >= 1
     assert first().number == once.number + second().number
+
+
+def test_functions_that_are_traced_within_others_are_counted_once():
+    inner = jax.jit(lambda x: time.sleep(0.05) or x * 7)  # only tracing sleeps
+    clock, compiled = provenance.stopwatch(), provenance.count_compilations()
+    jax.jit(lambda x: inner(x) - 2)(jnp.ones(3))
+    assert 0.05 < compiled().seconds < clock()
 
 
 def test_stopwatch_goes_on():

@@ -26,7 +26,8 @@ MOST_ROWS = 40
 def best_rows(table: Table, kind: str | None = None) -> list[Row]:
     """The best rows of a table, one per method: the chosen setting, or the best where none is chosen.
 
-    Rows without a value are left out. The best baseline is among them, unless ``kind`` is "learner".
+    Rows without a value are left out. The baseline that the verdicts are about is among them, or without verdicts the
+    best one, unless ``kind`` is "learner".
     """
     known = [row for row in table.rows if not isnan(row.cells[table.metric].mean) and kind in (None, row.kind)]
     there = {row.label for row in known}
@@ -40,7 +41,8 @@ def best_rows(table: Table, kind: str | None = None) -> list[Row]:
 
     rows = [row for row in known if representative(row) == row.label]
     first = rows[:MOST]
-    baseline = next((row for row in rows if row.kind == "baseline"), None)
+    baselines, compared = [row for row in rows if row.kind == "baseline"], {one.reference for one in table.judged}
+    baseline = next((row for row in baselines if row.label in compared), next(iter(baselines), None))
     return first if baseline is None or baseline in first else [*first[:-1], baseline]
 
 
