@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PyTree
 
 from recmeta.fitted.rows import owners
+from recmeta.fitted.threads import side_by_side
 from recmeta.types import ENTITY, Features, Problem
 
 
@@ -51,7 +52,8 @@ def cross_fit(problem: Problem, prepare: Callable[[Problem], Callable[[Problem],
     assert problem.background is not None
     fold = problem.background().folds
     own, fit = fold[np.asarray(problem.train.entity)], prepare(problem)
-    fits = [fit(problem), *(fit(of_tasks(problem, own != each)) for each in range(1, int(fold.max()) + 1))]
+    parts = [problem, *(of_tasks(problem, own != each) for each in range(1, int(fold.max()) + 1))]
+    fits = side_by_side(fit, parts)
     return CrossFitted(jax.tree.map(lambda *leaves: jnp.stack(leaves), *fits), jnp.asarray(fold))
 
 
