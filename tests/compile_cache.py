@@ -2,7 +2,8 @@
 
 JAX writes an entry of its cache in place: a process could read what another is still writing, which is a warning, and
 here an error. So each process (a worker of pytest-xdist, or a run that a test kills) works in a folder of its own, with
-links to what was compiled before; what is new is copied to the shared folder when the session ends.
+links to what was compiled before; what is new is copied to the shared folder after each file of tests, when nothing is
+being written: a session that is ended half way has not compiled in vain.
 """
 
 import os
@@ -34,13 +35,15 @@ def link(source: Path, folder: Path) -> Path:
 
 
 def keep(folder: Path, shared: Path) -> None:
-    """Copy the programs that are no links to the shared cache, where each appears at once, complete."""
+    """Move the programs that are no links to the shared cache, where each appears at once, complete; link to them."""
     shared.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*-cache"):
-        if not path.is_symlink() and not (shared / path.name).exists():
+        if not path.is_symlink():
             part = shared / f"{path.name}.{os.getpid()}"
             shutil.copyfile(path, part)
             part.replace(shared / path.name)
+            path.unlink()
+            path.symlink_to(shared / path.name)
 
 
 def pytest_configure():
@@ -52,9 +55,9 @@ def pytest_configure():
     jax.config.update("jax_compilation_cache_dir", str(own))
 
 
-def pytest_sessionfinish(exitstatus):
-    """Keep what was compiled, unless the session was cut off, when the last entry may be half written."""
-    if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+def pytest_runtest_teardown(item, nextitem):
+    """Keep what was compiled, after the last test of a file."""
+    if nextitem is None or nextitem.path != item.path:
         keep(own_folder(), Path(os.environ[SHARED]))
 
 

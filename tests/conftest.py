@@ -22,7 +22,7 @@ from tests import compile_cache
 from tests.compile_cache import (  # noqa: F401 (hooks)
     pytest_configure,
     pytest_make_collect_report,
-    pytest_sessionfinish,
+    pytest_runtest_teardown,
     pytest_unconfigure,
 )
 
