@@ -19,6 +19,8 @@ from recmeta.datasets.archive import Members, open_members
 from recmeta.datasets.atomic_file import Atomic, interaction_files, read_atomic
 from recmeta.datasets.entry import PathLike, Tables, read_members
 from recmeta.datasets.interactions import ID, make_interactions
+from recmeta.datasets.labels import SCALE, mark_notes
+from recmeta.datasets.times import TimeUnit, read_times
 from recmeta.types import Interactions, UserError
 
 COLUMNS: Mapping[str, str | None] = {"user": "user_id", "item": "item_id", "label": "rating", "time": "timestamp"}
@@ -38,6 +40,7 @@ def recbole(
     relations: Sequence[str] = (),
     leave_out: Sequence[str] = (),
     unlabelled: Unlabelled = "refuse",
+    time_unit: TimeUnit | None = None,
     label_range: tuple[FiniteFloat, FiniteFloat] | None = None,
     like: FiniteFloat | None = None,
 ) -> Interactions:
@@ -59,6 +62,7 @@ def recbole(
         relations: of the knowledge graph, by the name that ``.kg`` gives them.
         leave_out: columns that are not read, of whichever file.
         unlabelled: a row with an empty label: "refuse", or "drop", counted.
+        time_unit: of times that are numbers; by default seconds, where these are likely.
         label_range: the lowest and highest label possible; by default those seen, which is noted.
         like: the label from which a row counts as liked; by default three quarters up the range, which is noted.
 
@@ -76,20 +80,13 @@ def recbole(
     place = Path(path).expanduser()
     stem, files = interaction_files(open_members(place), name)
     named = {**COLUMNS, **(columns or {})}
-    tables = read_members(
-        stem, place, lambda members: read_tables(members, stem, files, named, relations, leave_out, unlabelled)
-    )
+    how = (stem, files, named, relations, leave_out, unlabelled, time_unit)
+    tables = read_members(stem, place, lambda members: read_tables(members, *how))
     low, high, notes = _scale(stem, tables.rows["label"], label_range)
     return make_interactions(
-        stem,
-        tables.rows,
-        label_range=(low, high),
-        like=like,
-        users=tables.users,
-        items=tables.items,
-        dropped=tables.dropped,
-        notes=[*tables.notes, *notes],
-    )
+        stem, tables.rows, label_range=(low, high), like=like, users=tables.users, items=tables.items,
+        dropped=tables.dropped, notes=[*tables.notes, *notes],
+    )  # fmt: skip
 
 
 def read_tables(
@@ -100,6 +97,7 @@ def read_tables(
     relations: Sequence[str] = (),
     leave_out: Sequence[str] = (),
     unlabelled: Unlabelled = "refuse",
+    time_unit: TimeUnit | None = None,
 ) -> Tables:
     """Read the interactions and features of all atomic files of one name.
 
@@ -111,6 +109,7 @@ def read_tables(
         relations: of the knowledge graph, each of which becomes a feature of the items.
         leave_out: columns that are not read.
         unlabelled: treatment of rows with an empty label.
+        time_unit: of times that are numbers; None: seconds, where these are likely.
 
     Raises:
         UserError: a file or column is missing, or a value is no number, with the line.
@@ -119,7 +118,7 @@ def read_tables(
     read = {name: read_atomic(members, name) for name in files}
     sides = {side: read_atomic(members, f"{stem}.{side}") for side in ("user", "item") if members.has(f"{stem}.{side}")}
     _check_left_out(members, [*read.values(), *sides.values()], named, leave_out)
-    rows, dropped = _rows(read, files, named, leave_out, unlabelled, notes)
+    rows, dropped = _rows(read, files, named, leave_out, unlabelled, time_unit, notes)
     users, items = (
         _features(sides[side], side, str(named[side]), leave_out, notes) if side in sides else None
         for side in ("user", "item")
@@ -152,13 +151,15 @@ def _rows(
     named: Mapping[str, str | None],
     leave_out: Sequence[str],
     unlabelled: Unlabelled,
+    time_unit: TimeUnit | None,
     notes: list[str],
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Join the rows of all files of interactions, and count those dropped."""
     label = _label_column(next(iter(read.values())), named, leave_out, notes)
     frames = []
     for name, part in parts.items():
-        columns = _interactions(read[name], named, label, leave_out)
+        columns, said = _interactions(read[name], named, label, leave_out, time_unit)
+        notes += said
         frame = pl.DataFrame(columns).with_columns(file=pl.lit(name), line=pl.Series(read[name].lines))
         if label is not None and unlabelled == "refuse":
             problem = "is no label; fill it in, or set dataset.unlabelled=drop"
@@ -186,11 +187,11 @@ def _label_column(
     label, default = named["label"], COLUMNS["label"]
     others = [
         column for column, kind in file.types.items()
-        if kind == "float" and column not in (*named.values(), *leave_out)
+        if column not in (*named.values(), *leave_out) and (kind == "float" or _of_few_numbers(file, column))
     ]  # fmt: skip
-    if label == default and label not in file.types and LABEL in others:
+    if label == default and label not in file.types and LABEL in file.types and LABEL not in leave_out:
         label = LABEL
-        others.remove(LABEL)
+        others = [column for column in others if column != LABEL]
         notes.append(f"{file.name}: there is no {default}, and {LABEL} is read as the label")
     if label is not None and label != default:
         file.need(label, "dataset.columns.label")
@@ -204,21 +205,34 @@ def _label_column(
             f"dataset.columns.label={others[0]}, dataset.columns.time, or dataset.leave_out=[{','.join(others)}] if "
             "every row is a like"
         )
-    why = "dataset.columns.label is null" if label is None else label
+    why = "dataset.columns.label is null" if label is None else f"there is no {default} and no {LABEL}"
     notes.append(f"{file.name}: no label is read ({why}): every row is a like")
     return None
 
 
+def _of_few_numbers(file: Atomic, column: str) -> bool:
+    """Whether a column of tokens may be a label all the same: numbers, of which there are few."""
+    known = file.frame[column].drop_nulls().unique()
+    return (
+        file.types[column] == "token"
+        and 1 < len(known) <= SCALE
+        and known.cast(pl.Float64, strict=False).is_not_null().all()
+    )
+
+
 def _interactions(
-    file: Atomic, named: Mapping[str, str | None], label: str | None, leave_out: Sequence[str]
-) -> dict[str, pl.Series]:
-    """The columns of one file of interactions."""
-    columns = {}
+    file: Atomic,
+    named: Mapping[str, str | None],
+    label: str | None,
+    leave_out: Sequence[str],
+    time_unit: TimeUnit | None,
+) -> tuple[dict[str, pl.Series], list[str]]:
+    """The columns of one file of interactions, and lines for the user."""
+    columns, notes = {}, []
     for role in ("user", "item"):
         column = str(named[role])
         file.need(column, f"dataset.columns.{role}")
-        file.refuse(file.frame[column].is_null(), column, f"is no {role}; every row needs one")
-        columns[role] = file.frame[column]
+        columns[role] = file.ids(column, f"is no {role}; every row needs one")
     if label is None:
         columns["label"] = pl.repeat(1.0, file.frame.height, eager=True)
     else:
@@ -228,11 +242,9 @@ def _interactions(
     if time not in (None, COLUMNS["time"]):
         file.need(str(time), "dataset.columns.time")
     if time is not None and time in file.types and time not in leave_out:
-        # Times are written as numbers with a point by some of RecBole's converters.
-        seconds = file.numbers(time, "correct it, or set dataset.columns.time=null")
-        file.refuse(seconds.is_null(), time, "is no time; fill it in, or set dataset.columns.time=null")
-        columns["time"] = seconds.floor().cast(pl.Int64)
-    return columns
+        file.refuse(file.frame[time].is_null(), time, "is no time; fill it in, or set dataset.columns.time=null")
+        columns["time"], notes = read_times(file, time, file.frame[time], time_unit)
+    return columns, notes
 
 
 def _check_parts(place: Path, rows: pl.DataFrame) -> None:
@@ -255,8 +267,7 @@ def _check_parts(place: Path, rows: pl.DataFrame) -> None:
 
 def _features(file: Atomic, side: str, key: str, leave_out: Sequence[str], notes: list[str]) -> pl.DataFrame:
     file.need(key, f"dataset.columns.{side}")
-    frame = file.frame
-    file.refuse(frame[key].is_null(), key, "is no id; every row needs one")
+    frame = file.frame.with_columns(file.ids(key, "is no id; every row needs one").alias(key))
     file.refuse(~frame[key].is_first_distinct(), key, "has a second row; keep one")
     # A text that no two rows share says who it is, not what it is like.
     types = {column: kind for column, kind in file.types.items() if column not in (key, *leave_out)}
@@ -305,4 +316,5 @@ def _scale(stem: str, label: pl.Series, declared: tuple[float, float] | None) ->
         return *declared, []
     if low == high:
         return min(0.0, low - 1), high, [f"every label is {high:g}: a protocol must draw what was not liked"]
-    return low, high, [f"label range is {low:g} to {high:g}, as seen; set dataset.label_range if it is wider"]
+    seen = f"label range is {low:g} to {high:g}, as seen; set dataset.label_range if it is wider"
+    return low, high, [seen, *mark_notes(known)]

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from recmeta.datasets.archive import Members
+from recmeta.datasets.ids import cleaned
 from recmeta.datasets.text import read_columns
 from recmeta.features.kind import Cells
 from recmeta.features.vector import vector
@@ -31,6 +32,7 @@ class Atomic(NamedTuple):
         frame: its columns as text under their bare names; null where empty.
         types: of the columns.
         lines: where each row stands, the header being line 1.
+        dates: columns that the file itself has as dates: none, as it has no such type.
     """
 
     place: Path
@@ -38,6 +40,7 @@ class Atomic(NamedTuple):
     frame: pl.DataFrame
     types: Mapping[str, str]
     lines: np.ndarray
+    dates: frozenset[str] = frozenset()
 
     @property
     def where(self) -> str:
@@ -49,7 +52,8 @@ class Atomic(NamedTuple):
         rows = bad.fill_null(False).arg_true()
         if len(rows):
             value = self.frame[column][rows[0]] or ""
-            raise UserError(f"{self.where}, line {self.lines[rows[0]]}, column {column!r}: {value!r} {problem}")
+            others = f" ({len(rows):,} lines are so)" if len(rows) > 1 else ""
+            raise UserError(f"{self.where}, line {self.lines[rows[0]]}, column {column!r}: {value!r} {problem}{others}")
 
     def numbers(self, column: str, otherwise: str) -> pl.Series:
         """A column of numbers as Float64; null where it is empty or "nan".
@@ -62,6 +66,17 @@ class Atomic(NamedTuple):
         self.refuse(self.frame[column].is_not_null() & numbers.is_null(), column, f"is no number; {otherwise}")
         self.refuse(numbers.is_infinite(), column, f"is not finite; {otherwise}")
         return numbers.fill_nan(None).alias(column)
+
+    def ids(self, column: str, problem: str) -> pl.Series:
+        """A column of ids, without blanks at their ends.
+
+        Args:
+            column: its name.
+            problem: with an empty one, for the message.
+        """
+        ids = cleaned(self.frame[column])
+        self.refuse(ids.is_null() | (ids == ""), column, problem)
+        return ids
 
     def vectors(self, column: str) -> pl.Series:
         """A column of space-separated numbers as vectors."""

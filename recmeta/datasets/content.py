@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import zipfile
 import zlib
@@ -18,6 +19,13 @@ from recmeta.types import UserError
 
 PACKED: dict[str, Callable[..., IO[Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 """Suffixes of single compressed files, and how they are opened."""
+
+NO_DATA = {
+    b"<!doctype html": "a web page, not a table; fetch the file itself",
+    b"<html": "a web page, not a table; fetch the file itself",
+    b"version https://git-lfs": "a Git LFS pointer, not the file; fetch the file itself, as by git lfs pull",
+}
+"""Beginnings of files that stand in place of data."""
 
 BLOCK = 1 << 22
 """About so many bytes of text are split into lines at a time, which bounds the memory that it takes."""
@@ -81,7 +89,11 @@ def _of_zip(path: Path, inside: str | None) -> Content:
         listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         problem = f"no file {inside!r} in it" if inside is not None else f"holds {len(names)} files"
         raise UserError(f"{path}: {problem}; name one as {path}/FILE: {listed or 'it has none'}")
-    return Content(_exactly(members, inside), Path(inside).suffix.lower())
+    data, suffix = _exactly(members, inside), Path(inside).suffix.lower()
+    if suffix not in PACKED:
+        return Content(data, suffix)
+    with PACKED[suffix](io.BytesIO(data)) as file:
+        return Content(file.read(), Path(Path(inside).stem).suffix.lower())
 
 
 def _exactly(members: Members, name: str) -> bytes:
@@ -103,6 +115,9 @@ def lines_of(path: Path, data: bytes, encoding: str | None) -> pl.Series:
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not text in dataset.encoding={encoding} ({error.reason})") from error
     data = data.removeprefix(b"\xef\xbb\xbf")
+    for start, found in NO_DATA.items():
+        if data[:64].lstrip().lower().startswith(start):
+            raise UserError(f"{path}: {found}")
     if b"\0" in data:
         line = data[: data.index(b"\0")].count(b"\n") + 1
         raise UserError(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from recmeta.datasets.hints import identifier, written_otherwise
 from recmeta.datasets.ids import cleaned, read_ids
 from recmeta.datasets.labels import numbers
 from recmeta.datasets.layout import Decimal, Layout
@@ -20,8 +21,11 @@ from recmeta.features.kinds import inferred, kind_of, names
 from recmeta.features.missing import IN_NUMBERS, MISSING, is_missing
 from recmeta.types import UserError
 
-_INDEX = re.compile(r"|Unnamed: 0|__index_level_\d+__")
+_INDEX = re.compile(r"|Unnamed: [\d.]+|__index_level_\d+__")
 """Names that pandas gives to the row numbers of a data frame in its files."""
+
+_NUMBERED = re.compile(r"index|level_\d+")
+"""Names that it gives to row numbers that were made a column: left out where they are row numbers indeed."""
 
 
 class Declared(NamedTuple):
@@ -87,13 +91,14 @@ def _of_sheet(sheet: Sheet, decimal: Decimal, key: str, side: str, declared: Map
     """Read the features of one sheet; kinds are inferred where none is declared."""
     sheet.need({f"dataset.columns.{side}": key} | {f"dataset.{side}_features.{name}": name for name in declared})
     ids, notes = read_ids(sheet, key, side)
-    sheet.refuse(~ids.is_first_distinct(), key, f"has a second row; a {side} must have one")
+    sheet.refuse(~ids.is_first_distinct(), key, f"has a second row; each {side} must have one")
     notes = [*sheet.notes, *notes]
     if not declared:
         found = {name: _inferred(sheet, name, decimal) for name in sheet.frame.columns if name != key}
         listed = ", ".join(f"{name or 'column 1'} {_said(each)}" for name, each in found.items()) or "none"
         notes.append(f"{side} features inferred from {sheet.path.name}: {listed}")
         declared = {name: each for name, each in found.items() if isinstance(each, Declared)}
+        notes += _doubts(sheet, side, declared)
     columns = []
     for name, (kind, settings) in declared.items():
         where = f"dataset.{side}_features.{name}"
@@ -111,6 +116,15 @@ def _of_sheet(sheet: Sheet, decimal: Decimal, key: str, side: str, declared: Map
     return FeatureTable(
         pl.DataFrame([ids.alias(key), *columns]), {name: _kept(each) for name, each in declared.items()}, notes
     )
+
+
+def _doubts(sheet: Sheet, side: str, found: Mapping[str, Declared]) -> list[str]:
+    """Notes on columns that were inferred to be categories, and look like something else."""
+    notes = []
+    for name, (kind, _) in found.items():
+        if kind.name == "categorical" and (said := written_otherwise(_cells(sheet, name, "", MISSING)[0].values)):
+            notes.append(f"{side} feature {name}: each value is taken for a category ({said})")
+    return notes
 
 
 def _said(found: Declared | str) -> str:
@@ -166,7 +180,7 @@ def _refuse(sheet: Sheet, name: str, bad: pl.Series, problem: str) -> None:
 
 def _inferred(sheet: Sheet, name: str, decimal: Decimal) -> Declared | str:
     """Infer the kind of a column, or the reason for leaving it out."""
-    if _INDEX.fullmatch(name):
+    if _INDEX.fullmatch(name) or (_NUMBERED.fullmatch(name) and _counts_rows(sheet.frame[name])):
         return "left out (a data frame's row numbers)"
     if not is_text(sheet.frame[name].dtype):
         return f"left out ({sheet.frame[name].dtype.base_type()})"
@@ -180,7 +194,14 @@ def _inferred(sheet: Sheet, name: str, decimal: Decimal) -> Declared | str:
         number = None if bare.drop_nulls().is_empty() else inferred(bare)
         if number is not None and number.numbers:
             return Declared(number, {"missing": IN_NUMBERS})
-    return Declared(found, {}) if found is not None else "left out (an identifier)"
+    if found is not None:
+        return Declared(found, {})
+    return f"left out ({written_otherwise(values) or identifier(values)})"
+
+
+def _counts_rows(values: pl.Series) -> bool:
+    """Whether a column counts the rows from 0."""
+    return values.dtype == pl.String and values.to_list() == [str(row) for row in range(len(values))]
 
 
 def check_declared(side: str, declared: Mapping[str, Any], path: object) -> None:

@@ -10,13 +10,13 @@ import polars as pl
 
 from recmeta.datasets.layout import Decimal
 from recmeta.datasets.sheet import Sheet
-from recmeta.features.missing import is_missing
+from recmeta.features.missing import IN_NUMBERS, is_missing
 from recmeta.types import UserError
 
 Unlabelled = Literal["refuse", "drop"]
 """Treatment of rows whose label is empty, or a word for a missing value."""
 
-TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
+TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "t": 1.0, "f": 0.0, "y": 1.0, "n": 0.0}
 
 MARKS = (-1.0, 0.0, 99.0, -99.0, 999.0, -999.0)
 """Labels that often stand for none."""
@@ -68,7 +68,7 @@ def read_labels(
     Raises:
         UserError: a value that is no label.
     """
-    empty = is_missing(values)
+    empty = is_missing(values, IN_NUMBERS)
     if unlabelled == "refuse":
         sheet.refuse(empty, column, "is no label; every row needs one, or dataset.unlabelled=drop leaves such rows out")
     known = values.filter(~empty).str.strip_chars().str.to_lowercase()
@@ -83,9 +83,9 @@ def read_labels(
     label = numbers(values, decimal)
     bad = ~empty & (label.is_null() | ~label.is_finite())
     problem = "is not a finite number; a label must be"
-    if decimal == "point" and (bad & numbers(values, "comma").is_not_null()).any():
+    if decimal == "point" and (bad & label.is_null() & numbers(values, "comma").is_finite()).any():
         problem += ", or set dataset.decimal=comma"
-    if decimal == "comma" and (bad & numbers(values, "point").is_not_null()).any():
+    if decimal == "comma" and (bad & label.is_null() & numbers(values, "point").is_finite()).any():
         problem += ", with the comma that dataset.decimal asks for"
     sheet.refuse(bad, column, problem)
     return pl.DataFrame({"label": label, "empty": empty}).select(pl.when(~pl.col("empty")).then("label"))["label"], []
@@ -123,17 +123,22 @@ def scale_of(sheet: Sheet, column: str | None, label: pl.Series, declared: Seque
         raise UserError(f"{sheet.path}: no row has a label; where every row is a like, dataset.columns.label=null")
     low, high = float(known.min()), float(known.max())
     if low == high:
+        such = f"[0, {low:g}]" if low > 0 else f"[{low:g}, {low + 1:g}]"
         raise UserError(
-            f"{sheet.path}: every label is {low:g}; set dataset.label_range, such as [0, 1], or where every row is a "
+            f"{sheet.path}: every label is {low:g}; set dataset.label_range, such as {such}, or where every row is a "
             "like, dataset.columns.label=null"
         )
-    notes = [f"label range is {low:g} to {high:g}, as seen; set dataset.label_range if it is wider"]
-    for mark, count in marks(known):
-        notes.append(
-            f"label {mark:g} stands in {count:,} rows ({count / known.size:.1%}): if it marks rows without a label, "
-            "drop them with the cleaning step label_range (docs/cleaning.md)"
-        )
-    return Scale(low, high, notes)
+    seen = f"label range is {low:g} to {high:g}, as seen; set dataset.label_range if it is wider"
+    return Scale(low, high, [seen, *mark_notes(known)])
+
+
+def mark_notes(label: np.ndarray) -> list[str]:
+    """A line for the user on each label that looks like a mark of rows without one."""
+    return [
+        f"label {mark:g} stands in {count:,} rows ({count / label.size:.1%}): if it marks rows without a label, drop "
+        "them with the cleaning step label_range (docs/cleaning.md)"
+        for mark, count in marks(label)
+    ]
 
 
 def marks(label: np.ndarray) -> list[tuple[float, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -13,6 +14,9 @@ import polars as pl
 from recmeta.datasets.layout import BLANKS, Layout, shown
 from recmeta.datasets.quotes import Quoting, read_odd, resolve
 from recmeta.types import UserError
+
+COMMENTS = ("#", "%", "//")
+"""Beginnings of comments, which no table is to have."""
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 """The separator of each suffix of a text file, where its header has it."""
@@ -63,6 +67,9 @@ def separate(path: Path, text: pl.Series, suffix: str, layout: Layout) -> Separa
             closed or closed after rows that stand on lines of their own.
     """
     lines = text.to_frame("text").with_row_index("line", 1)
+    if layout.separator is None and (said := re.fullmatch(r"sep=(.)", lines["text"][0] or "")):
+        # A line that Excel writes and reads, and shows nobody.
+        lines, layout = lines.slice(1), layout._replace(separator=said[1])
     separator, notes = _separator(path, lines["text"].head(SAMPLE), suffix, layout)
     lines = _unit_separated(path, lines, separator)
     quoting = Quoting(
@@ -101,6 +108,8 @@ def _separator(path: Path, sample: pl.Series, suffix: str, layout: Layout) -> tu
             return candidate, [f"{path.name} is separated by {shown(candidate)}: inferred from its first lines"]
     if known is not None:
         return known, []
+    if rows[0].startswith(COMMENTS):
+        raise UserError(f"{path}, line 1: is a comment ({rows[0][:40]!r}); take such lines out")
     raise UserError(f"{path}: no separator fits its first lines; set dataset.separator, such as '::', tab or blanks")
 
 
@@ -152,6 +161,7 @@ def _header(lines: pl.DataFrame, quoting: Quoting, layout: Layout) -> tuple[list
     if repeated:
         raise UserError(
             f"{quoting.path}, line {first['line']}: column {repeated[0]!r} occurs twice; give each column its own name"
+            + ("" if repeated[0] else f", or set dataset.separator, such as {quoting.separator * 2!r}")
         )
     return names, lines.slice(int(filled[0]) + 1)
 
@@ -186,7 +196,7 @@ def _split(lines: pl.DataFrame, quoting: Quoting, width: int) -> _Split:
         )
         notes = read.notes
     if ragged.height:
-        _refuse_ragged(quoting, ragged["line"][0], ragged["width"][0], width)
+        _refuse_ragged(quoting, ragged["line"][0], ragged["width"][0], width, int(rows["line"][0]) - 1)
     # In place: any other way to leave a column out copies the rest.
     numbers = frame.drop_in_place("line").to_numpy()
     frame.drop_in_place("place")
@@ -257,6 +267,9 @@ def _unquoted(quote: str, names: Sequence[str]) -> list[pl.Expr]:
     return found
 
 
-def _refuse_ragged(quoting: Quoting, line: int, found: int, width: int) -> NoReturn:
+def _refuse_ragged(quoting: Quoting, line: int, found: int, width: int, header: int) -> NoReturn:
+    """Refuse a line of another width; ``header`` is the line that was taken for the header, 0 without one."""
     advice = "make them equal" if found > 1 else "make them equal, or set dataset.separator"
+    if width == 1 and header:
+        advice = f"take line {header} out if it is no header"
     raise UserError(f"{quoting.path}, line {line}: {found} values, but the header names {width} columns; {advice}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,8 +84,11 @@ class Sheet:
             return f"; if line 1 is a row, name the columns: {self.header_setting}=[...]"
         meant = {setting: _alike(setting, name, there) for setting, name in lacking.items()}
         if any(meant.values()):
-            return f"; perhaps {' '.join(f'{setting}={name}' for setting, name in meant.items() if name)}"
-        if "dataset.columns.label" in lacking:
+            typed = (_typed(f"{setting}={name}") for setting, name in meant.items() if name)
+            return f"; perhaps {' '.join(typed)}"
+        if len(there) == 1 and len(lacking) > 1 and self.header_setting:
+            return "; if they are in it, set dataset.separator, such as '::', tab or blanks"
+        if list(lacking) == ["dataset.columns.label"]:
             return "; where every row is a like, dataset.columns.label=null"
         return ""
 
@@ -98,7 +102,8 @@ class Sheet:
         values = self.frame[name]
         if not is_text(values.dtype):
             raise UserError(
-                f"{self.path}, column {name!r} ({wanted}): {values.dtype} cannot be read; leave it out, or store text"
+                f"{self.path}, column {name!r} ({wanted}): {values.dtype.base_type()} cannot be read; leave it out, or "
+                "store text"
             )
         return values if values.dtype != pl.String else values.replace("", None)
 
@@ -124,12 +129,27 @@ def is_text(dtype: pl.DataType) -> bool:
     return dtype == pl.String or (isinstance(dtype, pl.List) and not dtype.inner.is_nested())
 
 
+def named_for(role: str, there: Sequence[str], also: Sequence[str] = ()) -> str | None:
+    """Find the column whose name is one of those that a role often has, or of ``also``; None without one."""
+    plain = {_plain(column): column for column in there}
+    return next((plain[word] for word in (*map(_plain, also), *WORDS.get(role, ())) if word in plain), None)
+
+
+def _typed(override: str) -> str:
+    """Return an override as a shell takes it."""
+    return shlex.quote(override) if re.search(r"[^\w=.:/-]", override) else override
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
 def _alike(setting: str, name: str, there: Sequence[str]) -> str | None:
     """Find the column that was probably meant, by its spelling or as another word for the same."""
-    plain = {re.sub(r"[\W_]", "", column.lower()): column for column in there}
-    words = [re.sub(r"[\W_]", "", name.lower()), *WORDS.get(setting.rpartition(".")[2], ())]
-    found = next((word for word in words if word in plain), None)
-    close = [found] if found else difflib.get_close_matches(words[0], list(plain), 1)
+    if found := named_for(setting.rpartition(".")[2], there, [name]):
+        return found
+    plain = {_plain(column): column for column in there}
+    close = difflib.get_close_matches(_plain(name), list(plain), 1)
     return plain[close[0]] if close else None
 
 

@@ -16,7 +16,7 @@ from recmeta.datasets.interactions import Duplicates, default_like, make_interac
 from recmeta.datasets.labels import Scale, Unlabelled, numbers, read_labels, scale_of
 from recmeta.datasets.layout import Decimal, checked_layout, with_header
 from recmeta.datasets.relations import RelationFile, read_relations
-from recmeta.datasets.sheet import Sheet, read_sheet
+from recmeta.datasets.sheet import Sheet, named_for, read_sheet
 from recmeta.datasets.times import TimeUnit, read_times
 from recmeta.types import Interactions, UserError
 
@@ -186,6 +186,8 @@ def _rows(
     if "time" in there:
         columns["time"], said = read_times(sheet, there["time"], _single(sheet, there["time"], "time"), time_unit)
         notes += said
+    elif unread := named_for("time", [name for name in sheet.frame.columns if name not in there.values()]):
+        notes.append(f"column {unread!r} is not read: set dataset.columns.time={unread} if it is the time of a row")
     for role, (allows, allowed) in PER_ROW.items():
         if role in there:
             number = numbers(_single(sheet, there[role], role), decimal)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
 import polars as pl
 
-from recmeta.datasets.sheet import Sheet
-
 TimeUnit = Literal["s", "ms", "us", "ns", "days", "years", "yyyymmdd"]
 """Units of numbers: since 1970, but for years; ``yyyymmdd`` may go on with ``hhmmss``."""
+
+
+class Timed(Protocol):
+    """A file with a column of times: see `recmeta.datasets.sheet.Sheet`."""
+
+    @property
+    def dates(self) -> frozenset[str]:
+        """Columns that the file itself has as dates."""
+        ...
+
+    def refuse(self, bad: pl.Series, column: str, problem: str) -> None:
+        """Raise a `UserError` that names the first row where ``bad`` is true."""
+        ...
+
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
@@ -26,10 +38,14 @@ SHARE = 0.99
 """The share of times that must be likely in a unit for it to be proposed."""
 
 _ISO = (
-    r"^(?<date>\d{4}[-/]\d{2}[-/]\d{2})"
-    r"(?:[Tt ]+(?<clock>\d{2}:\d{2})(?<second>:\d{2})?(?:[.,]\d+)?)?"
+    r"^(?<date>\d{4}[-/]\d{1,2}[-/]\d{1,2})"
+    r"(?:[Tt ]+(?<clock>\d{1,2}:\d{2})(?<second>:\d{2})?(?:[.,]\d+)?)?"
     r"\s*(?:[Zz]|UTC|GMT|(?<sign>[+-])(?<hours>\d{2}):?(?<minutes>\d{2})?)?$"
 )
+
+
+_BASIC = r"^(\d{4})(\d{2})(\d{2})[Tt](\d{2})(\d{2})(\d{2})"
+"""ISO's form without separators: 20240531T180000Z."""
 
 
 def moments(text: pl.Series) -> pl.Series:
@@ -37,10 +53,11 @@ def moments(text: pl.Series) -> pl.Series:
 
     Fractions are dropped, offsets (``+02:00``, ``Z``) are heeded; without one a time is UTC.
 
-    >>> moments(pl.Series(["1970-01-02", "1970-01-01T02:00:05.25+02:00", "soon"])).to_list()
-    [86400, 5, None]
+    >>> moments(pl.Series(["1970-01-02", "1970-01-01T02:00:05.25+02:00", "1970/1/1 0:01", "soon"])).to_list()
+    [86400, 5, 60, None]
     """
-    parts = text.str.strip_chars().str.extract_groups(_ISO).struct.unnest()
+    text = text.str.strip_chars().str.replace(_BASIC, "${1}-${2}-${3} ${4}:${5}:${6}")
+    parts = text.str.extract_groups(_ISO).struct.unnest()
     clock = pl.col("clock").fill_null("00:00") + pl.col("second").fill_null(":00")
     local = (pl.col("date").str.replace_all("/", "-", literal=True) + " " + clock).str.to_datetime(
         "%Y-%m-%d %H:%M:%S", strict=False, time_unit="us"
@@ -77,7 +94,7 @@ def in_unit(text: pl.Series, unit: TimeUnit) -> pl.Series:
     return frame.select(pl.coalesce("whole", finite).alias(text.name)).to_series()
 
 
-def read_times(sheet: Sheet, column: str, values: pl.Series, unit: TimeUnit | None) -> tuple[pl.Series, list[str]]:
+def read_times(sheet: Timed, column: str, values: pl.Series, unit: TimeUnit | None) -> tuple[pl.Series, list[str]]:
     """Read a column of times.
 
     Args:
@@ -101,10 +118,11 @@ def read_times(sheet: Sheet, column: str, values: pl.Series, unit: TimeUnit | No
         f"is no time in dataset.time_unit={unit}" if unit else "is no time; give seconds, or a date such as 2024-05-31"
     )
     sheet.refuse(seconds.is_null(), column, said + ("" if unit else " or 2024-05-31 18:00:00"))
-    early = False
+    early, odd = False, 0
     if unit is None:
         _check_likely(sheet, column, values, numbers, seconds)
         early = numbers.is_not_null().any() and int(numbers.max()) < LIKELY[0]  # pyright: ignore[reportArgumentType]
+        odd = int((numbers < LIKELY[0]).sum())
     first, last = int(seconds.min()), int(seconds.max())  # pyright: ignore[reportArgumentType]
     notes = [f"time runs from {said_of(first)} to {said_of(last)} (UTC)"]
     if first == last:
@@ -113,10 +131,16 @@ def read_times(sheet: Sheet, column: str, values: pl.Series, unit: TimeUnit | No
         notes.append(
             f"column {column!r} as seconds since 1970 ends so early: set dataset.time_unit if it is in another"
         )
+    elif odd:
+        value = values.filter(numbers < LIKELY[0])[0]
+        notes.append(
+            f"{odd:,} of {len(values):,} rows have a time before {said_of(LIKELY[0])}, as {value}: if that marks rows "
+            "without a time, drop them with the cleaning step window (docs/cleaning.md)"
+        )
     return seconds, notes
 
 
-def _check_likely(sheet: Sheet, column: str, values: pl.Series, numbers: pl.Series, seconds: pl.Series) -> None:
+def _check_likely(sheet: Timed, column: str, values: pl.Series, numbers: pl.Series, seconds: pl.Series) -> None:
     """Refuse times that are not of the years 1970 to 2100, or numbers long ago, and propose the unit that fits.
 
     Args:

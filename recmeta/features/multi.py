@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import csv
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,8 +34,14 @@ from recmeta.types import Column, UserError
 SEPARATOR = "|"
 """Separator of values, unless declared or guessed."""
 
-OTHERS = (";", ",", "/")
-"""Separators that are guessed where no value holds the first; the last of them only where words repeat."""
+OTHERS = (";", ",")
+"""Separators that are guessed where no value holds the first."""
+
+REPEATED = ("/", "^", "&")
+"""Separators that are guessed where words repeat, and only there: titles and names have them too."""
+
+BRACKETS = ("[]", "()", "{}")
+"""Brackets around a list in text: of Python, JSON or numpy; a tuple; a set, or an array as databases print it."""
 
 REPEATS = 1.5
 """How often a word must occur on average for a column of text with separators to be taken for words."""
@@ -42,9 +51,10 @@ LOOK_UP = 8
 
 
 def in_brackets(values: pl.Series) -> pl.Series:
-    """Find texts written as a list: ``['Action', 'Drama']``."""
+    """Find texts written as a list: ``['Action', 'Drama']``, ``('Action',)``, ``{Action,Drama}``."""
     stripped = values.str.strip_chars()
-    return stripped.str.starts_with("[") & stripped.str.ends_with("]")
+    found = [stripped.str.starts_with(opened) & stripped.str.ends_with(closed) for opened, closed in BRACKETS]
+    return found[0] | found[1] | found[2]
 
 
 def _infers(values: pl.Series) -> bool:
@@ -61,7 +71,7 @@ def _separates(known: pl.Series) -> str | None:
     """
     if known.str.contains(SEPARATOR, literal=True).any():
         return SEPARATOR
-    for separator in OTHERS:
+    for separator in (*OTHERS, *REPEATED):
         if not known.str.contains(separator, literal=True).any():
             continue
         parts = known.str.split(separator)
@@ -79,7 +89,7 @@ def _guess(values: pl.Series) -> Settings:
     known = values.drop_nulls()
     if in_brackets(known).any():
         return {}
-    held = [each for each in (SEPARATOR, *OTHERS[:-1]) if known.str.contains(each, literal=True).any()]
+    held = [each for each in (SEPARATOR, *OTHERS) if known.str.contains(each, literal=True).any()]
     found = _separates(known) or next(iter(held), SEPARATOR)
     return {} if found == SEPARATOR else {"separator": found}
 
@@ -99,12 +109,30 @@ def _parse(cells: Cells, settings: Settings) -> pl.Series:
 
 
 def _listed(text: str) -> list[str] | None:
-    """Parse a list in Python or JSON notation; None if it is not one."""
-    try:
-        found = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return [text_of(value).strip() for value in found] if isinstance(found, list) else None
+    """Parse a list, a tuple or a set in the notation of Python, JSON, numpy or a database; None if it is not one.
+
+    >>> _listed("['War' 'Drama']"), _listed("{War,Drama}"), _listed("[{'id': 1, 'name': 'War'}]"), _listed("[War]")
+    (['War', 'Drama'], ['War', 'Drama'], ['War'], None)
+    """
+    text = text.strip()
+    quoted = r"""'[^']*'|"[^"]*\""""
+    if re.fullmatch(rf"\[\s*(?:{quoted})(?:\s+(?:{quoted}))+\s*\]", text):
+        return [word[1:-1].strip() for word in re.findall(quoted, text)]  # numpy: Python would join the words
+    for parse in (ast.literal_eval, json.loads):
+        try:
+            found = parse(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(found, list | tuple | set):
+            return [_name(value) for value in found if value is not None]
+    if text.startswith("{") and ":" not in text:
+        return [word.strip() for word in next(csv.reader([text[1:-1]], skipinitialspace=True), [])]
+    return None
+
+
+def _name(value: Any) -> str:
+    """The text of a list's value: the name of one that has a name, as ``{"id": 28, "name": "Action"}``."""
+    return text_of(value["name"] if isinstance(value, dict) and "name" in value else value).strip()
 
 
 def _raw(values: pl.Series | Sequence[Any]) -> Values:

@@ -27,6 +27,15 @@ from recmeta.features.multi import in_brackets
 from recmeta.features.numeric import numeric
 from recmeta.types import Column, UserError
 
+SEPARATORS = (" ", ";", ",", "|")
+"""Separators of vectors without brackets that are guessed."""
+
+FLOAT = r"\d\.\d|\d[eE]"
+"""What at least one number of a vector has: whole numbers are codes more often."""
+
+THOUSANDS = r"^\d{1,3}(,\d{3})+(\.\d+)?$"
+"""One number, with separators of thousands."""
+
 
 def _infers(values: pl.Series) -> bool:
     dtype = values.dtype
@@ -34,19 +43,39 @@ def _infers(values: pl.Series) -> bool:
         # Lists of whole numbers are codes more often than measurements: those are multi unless declared.
         return dtype.inner.is_float()
     known = values.drop_nulls()
-    if (
-        known.is_empty()
-        or not in_brackets(known).all()
-        or not known.str.contains(r"\d\.\d|\d[eE]", literal=False).any()
-    ):
+    if known.is_empty() or not known.str.contains(FLOAT).any():
         return False
-    return bool(_numbers(known, None).list.eval(pl.element().is_not_null()).list.all().all())
+    return _bare_separator(known) is not None or bool(in_brackets(known).all() and _all_numbers(known, None))
+
+
+def _all_numbers(known: pl.Series, separator: str | None) -> bool:
+    return bool(_numbers(known, separator).list.eval(pl.element().is_not_null()).list.all().all())
+
+
+def _bare_separator(known: pl.Series) -> str | None:
+    """Find the separator of vectors without brackets: as many numbers in each row; None where they are none.
+
+    >>> _bare_separator(pl.Series(["0.1 0.2", "1 0"])), _bare_separator(pl.Series(["1,234.5", "2,000.0"]))
+    (' ', None)
+    """
+    for separator in SEPARATORS:
+        if not known.str.contains(separator, literal=True).all() or known.str.contains(THOUSANDS).all():
+            continue
+        if _all_numbers(known, separator) and _numbers(known, separator).list.len().n_unique() == 1:
+            return separator
+    return None
+
+
+def _guess(values: pl.Series) -> Settings:
+    """Guess the separator of a column that is known to hold vectors without brackets."""
+    found = _bare_separator(values.drop_nulls()) if values.dtype == pl.String else None
+    return {} if found is None else {"separator": found}
 
 
 def _numbers(values: pl.Series, separator: str | None) -> pl.Series:
     """Parse texts as lists of Float64, with null for anything but a number."""
     if separator is None:
-        values = values.str.strip_chars("[] \t\n").str.replace_all(r"[\s,]+", " ")
+        values = values.str.strip_chars("[](){} \t\n").str.replace_all(r"[\s,]+", " ")
     parts = values.str.split(separator or " ").list.eval(pl.element().str.strip_chars())
     return parts.list.eval(pl.element().filter(pl.element() != "").cast(pl.Float64, strict=False))
 
@@ -189,6 +218,7 @@ vector = Kind(
         content=lambda values: json_bytes(list(values.shape)) + number_bytes(values, "<f8"),
         settings={"separator": no_text, "file": no_text, "ids": no_text},
         load=_load,
+        guess=_guess,
     ),
     # As a number, whose last column too says what is missing.
     arrays=_reused._replace(fit=_fit, size=lambda state: state["width"] + 1, encode=_encode, vectors=_vectors),

@@ -41,9 +41,7 @@ def choose_mode(configured: str | None) -> str:
         raise UserError(f"the W&B mode is one of {', '.join(MODES)}, not {chosen!r} (reporter.wandb.mode, WANDB_MODE)")
     if chosen in ("offline", "disabled"):
         return chosen
-    import wandb as client
-
-    settings = client.setup().settings
+    settings = _client_settings()
     known = settings.api_key or settings.identity_token_file or logged_in(settings.base_url)
     if not chosen and not known:
         return "offline"
@@ -51,6 +49,27 @@ def choose_mode(configured: str | None) -> str:
         give_up(configured, why)
         return "offline"
     return "online"
+
+
+def _client_settings() -> Any:
+    """The client's own settings, of its files and the environment; an empty ``WANDB_MODE`` is none.
+
+    Raises:
+        UserError: one of them is none that the client takes.
+    """
+    import wandb as client
+
+    if not os.environ.get("WANDB_MODE", "none"):
+        del os.environ["WANDB_MODE"]
+    try:
+        return client.setup().settings
+    except ValueError as error:  # pydantic's, of three lines and more: how many, the setting, the fault
+        _, *said = str(error).splitlines()
+        fault = " ".join(line.strip() for line in said[:2])
+        raise UserError(
+            f"Weights & Biases cannot be used ({fault}): correct its settings and WANDB_... in the environment, or set "
+            "WANDB_MODE=disabled"
+        ) from error
 
 
 def give_up(configured: str | None, why: str) -> None:

@@ -19,8 +19,8 @@ MARKED = {"best": r"\textbf{%s}", "≈": r"%s$^{\approx}$"}
 ARROWS = {"min": r"$\downarrow$", "max": r"$\uparrow$"}
 """Behind a metric's name: whether lower or higher is better."""
 
-COLUMN, PAGE = 240.0, 500.0
-"""Width of a column, and of a page, of a two-column paper, in points."""
+COLUMN, PAGE = 229.0, 469.0
+"""Width of a column, and of a page, in points: of LaTeX's ``article`` in two columns, where they are narrow."""
 
 LETTER, SEPARATION = 4.4, 6.0
 """Width of a letter of ``\\small`` text, and of the blank between two columns, in points."""

@@ -18,6 +18,7 @@ from recmeta.config.parts import choosing_metric, make_metrics
 from recmeta.config.values import without
 from recmeta.experiment import failures
 from recmeta.experiment.block import Prune
+from recmeta.experiment.prepare import plan
 from recmeta.results.labels import at_key
 from recmeta.results.runs import without_results
 from recmeta.runs import directory as run_directory
@@ -61,6 +62,7 @@ def sweep(
     found = space(arguments, loader)
     configs = _composed_once(loader, config, found)
     check_alike(configs)
+    refuse_all(configs)
     if how.pruner != "none" and ("steps" in found.searched or len({each["steps"] for each in configs}) > 1):
         raise UserError(f"hydra.sweeper.pruner={how.pruner}: trials are judged at equal steps: give steps one value")
     base = _search_base(loader, config, found, configs)
@@ -128,6 +130,23 @@ def check_alike(configs: Sequence[Mapping[str, Any]]) -> None:
         kept = [without(one, left) if isinstance(one, Mapping) else one for one in blocks]
         if any(one != kept[0] for one in kept):
             raise UserError(f"what is searched changes {key}: trials that differ in it can't be compared; fix it")
+
+
+def refuse_all(configs: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a search none of whose trials can begin, before anything is written; where some can, the others fail.
+
+    Raises:
+        UserError: the reason of the first.
+    """
+    errors = []
+    for config in configs:
+        try:
+            plan(config, (), multirun=True)
+        except UserError as error:
+            errors.append(error)
+        else:
+            return
+    raise errors[0]
 
 
 def _search_base(loader: Any, config: DictConfig, found: Space, configs: Sequence[Mapping[str, Any]]) -> SearchBase:

@@ -48,6 +48,9 @@ def test_interactions_and_features(folder):
         "vector": ("vector", [[0.1, 0.2], [0.3, 0.4]]),
     }
     assert data.notes == (
+        "time runs from 1970-01-01 00:00:07 to 1997-12-04 15:55:49 (UTC)",
+        "2 of 3 rows have a time before 1990-01-01, as 7.0: if that marks rows without a time, drop them with the "
+        "cleaning step window (docs/cleaning.md)",
         "tiny.user: name left out (an identifier)",
         "label range is 1 to 5, as seen; set dataset.label_range if it is wider",
         "like is 4: three quarters up the label range",
@@ -70,17 +73,18 @@ def test_relations_of_the_knowledge_graph_become_features_of_the_items(folder):
 
 
 def test_a_graph_alone_gives_features_too(folder):
-    data = recbole(path=folder(item=None, user=None), relations=["film.film.director"], label_range=(0, 10), like=5)
+    graph = {"relations": ["film.film.director"], "columns": {"time": None}}
+    data = recbole(path=folder(item=None, user=None), **graph, label_range=(0, 10), like=5)
     assert features(data.items) == {"film_film_director": ("multi", [("m.8",), ()])}
     assert data.users.features == {}
     assert data.label_range == (0, 10)
-    assert data.notes == ()
+    assert data.notes == ("tiny.inter: timestamp not read",)
 
 
 def test_without_ratings_every_row_is_a_like(folder):
     data = recbole(path=folder(inter="uid:token\titem_id:token\n1\t10\n2\t10\n", user=None), columns={"user": "uid"})
     assert (data.label.tolist(), data.label_range, data.time) == ([1, 1], (0, 1), None)
-    assert data.notes[0] == "tiny.inter: no label is read (rating): every row is a like"
+    assert data.notes[0] == "tiny.inter: no label is read (there is no rating and no label): every row is a like"
 
 
 LIKES = "user_id:token\titem_id:token\tlabel:float\n1\t10\t1\n1\t11\t0\n2\t10\t0\n2\t11\t1\n"
@@ -90,6 +94,36 @@ def test_label_is_read_where_there_is_no_rating(folder):
     data = recbole(path=folder(inter=LIKES))
     assert (data.label.tolist(), data.label_range, data.like) == ([1, 0, 0, 1], (0, 1), 0.75)
     assert data.notes[0] == "tiny.inter: there is no rating, and label is read as the label"
+    assert recbole(path=folder(name="token", inter=LIKES.replace("label:float", "label:token"))).sha256 == data.sha256
+
+
+def test_tokens_that_may_be_the_label_are_refused(folder):
+    place = folder(inter=LIKES.replace("label:float", "stars:token"))
+    with pytest.raises(
+        UserError, match=r"no rating and no label, and stars may be it; set dataset.columns.label=stars"
+    ):
+        recbole(path=place)
+    assert recbole(path=place, columns={"label": "stars"}).label.tolist() == [1, 0, 0, 1]
+    words = LIKES.replace("label:float", "session:token").replace("\t1\n", "\tx\n").replace("\t0\n", "\ty\n")
+    assert recbole(path=folder(name="words", inter=words)).label.tolist() == [1, 1, 1, 1]
+
+
+def test_marks_among_the_labels_are_noted(folder):
+    rows = "".join(f"{n}\t10\t{label}\n" for n, label in enumerate([-1, 1, 2, 3, 4, 5]))
+    notes = recbole(path=folder(inter="user_id:token\titem_id:token\trating:float\n" + rows)).notes
+    assert any(note.startswith("label -1 stands in 1 rows") for note in notes)
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("1536828251.0", 1536828251), ("2018-09-13 08:44:11", 1536828251)])
+def test_times_are_read_as_those_of_other_files(folder, written, seconds):
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    data = recbole(path=folder(inter=f"{header}1\t10\t5\t{written}\n1 \t11\t3\t{written}\n"))
+    assert data.time.tolist() == [seconds, seconds]
+    assert data.users.ids.tolist() == ["1"]  # a blank is no part of an id
+    milliseconds = folder(name="ms", inter=f"{header}1\t10\t5\t1536828251000\n1\t11\t3\t1536828251999\n")
+    with pytest.raises(UserError, match=r"line 2, column 'timestamp': .* dataset.time_unit=ms gives 2018-09-13"):
+        recbole(path=milliseconds)
+    assert recbole(path=milliseconds, time_unit="ms").time.tolist() == [1536828251, 1536828251]
 
 
 def test_another_column_of_numbers_is_the_label_or_left_out_as_one_says(folder):

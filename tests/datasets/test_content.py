@@ -31,6 +31,8 @@ def test_zips(pack):
         UserError, match=r"several.zip: holds 2 files; name one as .*several.zip/FILE: a/ratings.csv, a/mov"
     ):
         read_sheet(several)
+    packed = pack({"ratings.csv.gz": gzip.compress(TEXT.encode())}, "packed.zip")
+    assert read_sheet(packed).frame.rows() == [("1", "é")]
     with pytest.raises(UserError, match=r"several.zip: no file 'b.csv' in it; name one as"):
         read_sheet(several / "b.csv")
 

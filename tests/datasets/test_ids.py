@@ -51,3 +51,16 @@ def test_words_for_a_missing_value_are_ids_and_noted(read):
 def test_ids_that_have_lost_digits_are_refused(read, id_):
     with pytest.raises(UserError, match=r"rows.csv, line 3, column 'user': '.*' has lost digits"):
         read(f"1e5,a,1\n{id_},b,2\n")
+
+
+@pytest.mark.parametrize(("one", "other"), [("U1", "u1"), ("'7'", "7"), ("07", "7"), ("7", "7.0")])
+def test_ids_that_differ_in_little_are_two_and_noted(read, one, other):
+    data = read(f"{one},a,1\n{other},b,2\nz,b,3\n")
+    assert len(data.users.ids) == 3
+    said = "2 ids differ from another in case, quotes, leading zeros or '.0' alone, as "
+    assert any(said in note and repr(one) in note and repr(other) in note for note in data.notes)
+    assert not any("differ" in note for note in read("1,a,1\n10,b,2\n100,b,3\n").notes)
+
+
+def test_invisible_characters_are_no_part_of_an_id(read):
+    assert read("u1\u200b,a,1\n\ufeffu1,b,2\nu1,c,3\n").users.ids.tolist() == ["u1"]

@@ -28,11 +28,15 @@ def test_likes_only(read, tmp_path):
     data = table(interactions=tmp_path / "likes.csv", columns={"label": None})
     assert (data.label.tolist(), data.label_range) == ([1, 1], (0, 1))
     assert data.notes[0] == "no label is read: every row is a like, of label 1 in 0 to 1"
-    with pytest.raises(UserError, match=r"every label is 3; set dataset.label_range, .* dataset.columns.label=null"):
+    with pytest.raises(UserError, match=r"every label is 3; set .*, such as \[0, 3\], .* dataset.columns.label=null"):
         read([3, 3])
+    with pytest.raises(UserError, match=r"every label is 0; set .*, such as \[0, 1\]"):
+        read([0, 0])
 
 
-@pytest.mark.parametrize("words", [("True", "False"), ("true", "false"), ("YES", "no"), (" True ", "FALSE")])
+@pytest.mark.parametrize(
+    "words", [("True", "False"), ("true", "false"), ("YES", "no"), (" True ", "FALSE"), ("t", "f"), ("Y", "N")]
+)
 def test_words_for_yes_and_no(read, words):
     data = read([words[0], words[1], words[0]])
     assert data.label.tolist() == [1, 0, 1]
@@ -41,7 +45,7 @@ def test_words_for_yes_and_no(read, words):
         read([words[0], 1])
 
 
-@pytest.mark.parametrize("empty", ["", " ", "NA", "NaN", "nan", "NULL", "<NA>"])
+@pytest.mark.parametrize("empty", ["", " ", "NA", "NaN", "nan", "NULL", "<NA>", "-", "?"])
 def test_empty_labels(read, empty):
     with pytest.raises(UserError, match=r"line 3, column 'label': .* is no label; .*dataset.unlabelled=drop leaves"):
         read([1, empty, 5])
@@ -57,6 +61,12 @@ def test_a_decimal_comma(read):
     assert read(["4,5", "3"], decimal="comma").label.tolist() == [4.5, 3]
     with pytest.raises(UserError, match=r"line 3, column 'label': '4.5' is not a finite number; .*comma"):
         read(["4,5", "4.5"], decimal="comma")
+
+
+def test_an_infinite_label_has_no_decimal_mark(read):
+    for decimal in ("point", "comma"):
+        with pytest.raises(UserError, match=r"line 2, column 'label': 'inf' is not a finite number; a label must be$"):
+            read(["inf", "3"], decimal=decimal)
 
 
 def test_marks_outside_the_range_point_to_cleaning(read):

@@ -71,6 +71,11 @@ def test_reads_parquet_as_text(tmp_path):
         ('a,b\n1,"x\n2,y\n', "data.csv", {}, r"data.csv, line 2: a quote is opened and never closed; check it, or set"),
         (b"a,b\n1,x\n2,\xe9\n", "data.csv", {}, r"data.csv, line 3: not UTF-8"),
         ("a,b,a\n1,2,3\n", "data.csv", {}, r"data.csv, line 1: column 'a' occurs twice"),
+        ("a||b||c\n1||2||3\n", "data.txt", {}, r"line 1: column '' occurs twice; .* dataset.separator, such as '\|\|'"),
+        ("# 2020\na,b\n1,x\n", "data.csv", {}, "line 2: 2 values, .* names 1 columns; take line 1 out if it is no he"),
+        ("# user item\n1 2\n", "data.txt", {}, r"data.txt, line 1: is a comment \('# user item'\); take such lines"),
+        ("<!DOCTYPE html>\n<html>\n", "data.csv", {}, "data.csv: a web page, not a table; fetch the file itself"),
+        ("version https://git-lfs.github.com/spec/v1\noid 1\n", "data.csv", {}, "data.csv: a Git LFS pointer"),
         ("", "data.csv", {}, "the file is empty"),
         ("a,b\n", "data.csv", {}, "the file is empty"),
         ("a,b\n1,x\n", "data.xls", {}, "data.xls: a spreadsheet; save it as CSV"),
@@ -106,3 +111,22 @@ def test_expands_the_home_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "data.csv").write_text("a\n1\n")
     assert read_sheet(type(tmp_path)("~/data.csv")).frame["a"].to_list() == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ("user,item", r"where every row is a like, dataset.columns.label=null$"),
+        ("user-->item-->label", r"if they are in it, set dataset.separator, such as '::', tab or blanks$"),
+        ("User ID,item,label", r"; perhaps 'dataset.columns.user=User ID'$"),
+        ("a,b,c", r"there are a, b, c$"),
+    ],
+)
+def test_why_a_column_may_not_be_there(tmp_path, there, said):
+    wanted = {f"dataset.columns.{role}": role for role in ("user", "item", "label")}
+    with pytest.raises(UserError, match=said):
+        sheet(tmp_path, f"{there}\n{','.join('1' * (there.count(',') + 1))}\n", "data.csv").need(wanted)
+
+
+def test_a_first_line_that_excel_writes_names_the_separator(tmp_path):
+    assert sheet(tmp_path, "sep=;\na;b\n1;2,5\n", "data.csv").frame.to_dicts() == [{"a": "1", "b": "2,5"}]

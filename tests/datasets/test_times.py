@@ -30,6 +30,7 @@ def read(tmp_path):
         "2018-09-13 08:44:11.850", "2018-09-13T10:44:11+02:00", "2018-09-13T10:44:11.5+0200",
         "2018-09-13 03:14:11 -0530", "2018-09-13T08:44:11,999999999Z",
         "2018-09-13 08:44:11 UTC", "2018/09/13 08:44:11", "2018-09-13T10:44:11+02",
+        "2018-9-13 8:44:11", "2018/9/13 8:44:11", "20180913T084411Z", "20180913T104411+0200",
     ],
 )  # fmt: skip
 def test_one_moment_in_many_forms(read, text):
@@ -102,3 +103,17 @@ def test_dates_of_parquet_need_no_unit(tmp_path):
     data = table(interactions=tmp_path / "rows.parquet", columns={"time": "time"}, time_unit="ms")
     assert data.time is not None
     assert data.time.tolist() == [AT, AT + 1]
+
+
+@pytest.mark.parametrize("mark", [0, -0.0, 5])
+def test_times_that_may_mark_none_are_noted(read, mark):
+    assert not any("without a time" in note for note in read([AT, AT + 1]).notes)
+    notes = read([AT, mark, AT + 1]).notes
+    assert any(note.startswith("1 of 3 rows have a time before 1990-01-01, as ") for note in notes)
+
+
+def test_a_column_of_times_that_is_not_read_is_noted(tmp_path):
+    (tmp_path / "rows.csv").write_text(f"user,item,label,TimeStamp\na,x,1,{AT}\nb,y,2,{AT}\n")
+    note = "column 'TimeStamp' is not read: set dataset.columns.time=TimeStamp if it is the time of a row"
+    assert note in table(interactions=tmp_path / "rows.csv").notes
+    assert note not in table(interactions=tmp_path / "rows.csv", columns={"time": "TimeStamp"}).notes

@@ -55,6 +55,24 @@ def test_lists_of_numbers_in_text(read):
     np.testing.assert_array_equal(found["emb"][1], [[0.1, 0.2], [NAN, NAN], [3, 4]])
 
 
+@pytest.mark.parametrize(("separator", "shown"), [(" ", " "), ("  ", " "), (";", ";"), (", ", ","), ("|", "|")])
+def test_numbers_in_text_without_brackets_are_a_vector_where_each_row_has_as_many(read, separator, shown):
+    rows = [["0.5", "1", "2"], ["3", "4", "-1e0"]]
+    a, c = (f'"{separator.join(row)}"' for row in rows)
+    found, notes = read(f"item,emb\na,{a}\nb,\nc,{c}\n")
+    np.testing.assert_array_equal(found["emb"][1], [[0.5, 1, 2], [NAN] * 3, [3, 4, -1]])
+    assert (
+        f"item feature emb: separator {shown!r}, as its values look (or declare dataset.item_features.emb.separator)"
+        in notes
+    )
+
+
+@pytest.mark.parametrize("cell", ["{row}; 0.5", "{row}|x", "{row}"])
+def test_other_text_with_numbers_is_no_vector(read, cell):
+    found, _ = read("item,emb\n" + "".join(f"{i},{cell.format(row='1.5 ' * n)}\n" for n, i in enumerate("abc", 1)))
+    assert found.get("emb", ("none",))[0] != "vector"
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
@@ -66,8 +84,8 @@ def test_lists_of_numbers_in_text(read):
         ("a,[0.1 0.2]\nb,\nc,[0.1 x]\n", "line 4, column 'emb': .* is not all finite numbers"),
         ("a,[0.1 inf]\nb,\nc,\n", "line 2, column 'emb': .* is not all finite numbers"),
         (
-            "a,0.1 0.2\nb,\nc,\n",
-            r"line 2, column 'emb': '0.1 0.2' is no list; write \[0.1, 0.2\], or declare dataset.it",
+            "a,0.1:0.2\nb,\nc,\n",
+            r"line 2, column 'emb': '0.1:0.2' is no list; write \[0.1, 0.2\], or declare dataset.it",
         ),
         ("a,\nb,\nc,\n", "dataset.item_features.emb: no row has a vector"),
     ],
@@ -239,3 +257,58 @@ def test_blanks_around_a_word_are_no_part_of_it(read):
     found, _ = read("item, job, plot\na, cook, x\nb,cook ,y \nc,cook,z\n")
     assert found["job"] == ("categorical", ["cook", "cook", "cook"])
     assert read("item,plot\na, x\nb,y \n", plot={"kind": "text"})[0]["plot"] == ("text", [" x", "y ", ""])
+
+
+@pytest.mark.parametrize(
+    ("two", "one"),
+    [
+        ("['War', 'Drama']", "['War']"), ('["War", "Drama"]', '["War", null]'), ("('War', 'Drama')", "('War',)"),
+        ("{'War', 'Drama'}", "{'War'}"), ("{War,Drama}", "{War}"), ("['War' 'Drama']", "['War']"),
+        ("['War'\n 'Drama']", "['War']"), ("War & Drama", "War"), ("War^Drama", "War"), ("War/Drama", "War"),
+        ("[{'id': 3, 'name': 'War'}, {'id': 4, 'name': 'Drama'}]", "[{'id': 3, 'name': 'War'}]"),
+    ],
+)  # fmt: skip
+def test_words_in_every_usual_writing(read, two, one):
+    cells = {"a": two, "b": one, "c": two}
+    quoted = (f'{i},"{cell.replace(chr(34), chr(34) * 2)}"\n' for i, cell in cells.items())
+    found, _ = read("item,genres\n" + "".join(quoted))
+    assert found["genres"] == ("multi", [("Drama", "War"), ("War",), ("Drama", "War")])
+
+
+def test_a_data_frames_row_numbers_are_no_feature(read):
+    names = ("Unnamed: 0", "Unnamed: 0.1", "index", "level_0", "__index_level_0__")
+    rows = "".join(f"{i},{','.join([str(n)] * len(names))},{n}\n" for n, i in enumerate("abc"))
+    found, _ = read(f"item,{','.join(names)},rank\n{rows}")
+    assert set(found) == {"rank"}
+    assert set(read("item,index\na,3\nb,1\nc,2\n")[0]) == {"index"}  # numbers the rows of nothing
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["$1.99", "$2.50", "$30"], "numbers written as '$1.99': write plain numbers"),
+        (["1,234", "12,345", "999"], "numbers written as '1,234': write plain numbers"),
+        (["5%", "6%", "7%"], "numbers written as '5%': write plain numbers"),
+        (["1,5", "2,5", "3,5"], "numbers written as '1,5': write plain numbers, or set dataset.decimal=comma"),
+        (["1990-05-01", "1991/5/2", "1992-01-01"], "dates: write the year, or another number"),
+        (["a man who was not there", "a tale of two towns", "how it all began then"], "text: declare its kind to use"),
+        (["tt01", "tt02", "tt03"], "an identifier"),
+    ],
+)
+def test_a_column_that_is_left_out_is_said_to_be_what_it_looks_like(read, cells, said):
+    found, notes = read("item,x\n" + "".join(f'{i},"{cell}"\n' for i, cell in zip("abc", cells, strict=True)))
+    assert found == {}
+    assert any(f"x left out ({said}" in note for note in notes), notes
+
+
+def test_categories_that_look_like_numbers_are_noted(read):
+    _, notes = read("item,price\na,$1.99\nb,$1.99\nc,$2.99\n")
+    assert (
+        "item feature price: each value is taken for a category (numbers written as '$1.99': write plain numbers)"
+        in notes
+    )
+    ids = "abcdefghijkl"
+    _, notes = read("item,year\n" + "".join(f"{i},{'c. 1990' if i == 'd' else 1990}\n" for i in ids), ids=ids)
+    said = "11 of 12 cells are numbers, and 'c. 1990' is none: correct it"
+    assert f"item feature year: each value is taken for a category ({said})" in notes
+    assert not any("taken for a category" in note for note in read("item,job\na,x\nb,x\nc,y\n")[1])

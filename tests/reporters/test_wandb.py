@@ -246,6 +246,26 @@ def test_an_unusable_key_is_one_line(make_run, monkeypatch, answers):
         wandb(mode="online").start(make_run())
 
 
+@pytest.mark.parametrize(("value", "fails"), [("", False), ("maybe", True)])
+def test_what_the_environment_sets_wrong_is_one_line(monkeypatch, answers, value, fails):
+    import wandb as client
+
+    def setup():
+        return SimpleNamespace(settings=client.Settings(silent=os.environ["WANDB_SILENT"]))
+
+    answers()
+    monkeypatch.setattr(client, "setup", setup)
+    monkeypatch.setenv("WANDB_SILENT", value or "true")
+    monkeypatch.setenv("WANDB_MODE", "")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    if fails:
+        with pytest.raises(UserError, match=r"^Weights & Biases cannot be used \(silent Input [^\n]+WANDB_[^\n]+$"):
+            server.choose_mode(None)
+    else:
+        assert server.choose_mode("online") == "online"
+    assert "WANDB_MODE" not in os.environ  # to the client, an empty one is a mode that it does not know
+
+
 def test_a_server_that_does_not_answer_is_refused_where_the_config_asks_for_it(monkeypatch, answers):
     answers("no answer from https://api.wandb.ai within 10 s")
     with pytest.raises(UserError, match=r"^Weights & Biases cannot be used \(no answer from [^\n]+ within 10 s\)"):

@@ -159,12 +159,17 @@ def test_an_edited_config_is_another_search(small, monkeypatch, capfd, tmp_path)
         (["learner.inner_rate=interval(0,1)", "hydra.sweeper.pruner=best"], "there are none, median, halving"),
         (["learner.inner_rate=interval(0,1)", "hydra.sweeper.pruner=median"], "needs hydra/launcher=fused"),
         (["learner.inner_rate=interval(0,1)", "hydra.sweeper.trials=0"], "must be a whole number from 1 on"),
+        (["learner.inner_rate=interval(0.1,1)", "batch=-4"], "batch=-4: "),
+        (["learner.inner_rate=interval(0.1,1)", "+learner.foo=1"], "foo"),
+        (["learner.inner_rate=interval(-2,-1)"], "learner.inner_rate=-"),
     ],
 )
 def test_what_is_typed_wrong_is_refused_before_anything_is_written(small, monkeypatch, capfd, tmp_path, typed, said):
     output = tmp_path / "out"
     assert call(monkeypatch, "-m", "hydra/sweeper=optuna", *small, "learner=maml", *typed, f"output={output}") == 2
-    assert said in capfd.readouterr().err
+    error = capfd.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
     assert not output.exists()
 
 

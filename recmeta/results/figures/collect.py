@@ -66,7 +66,12 @@ def _of_table(table: Table) -> Iterator[Drawn]:
         yield Drawn("shots", caption, shots_curve(of_shots, metric), of_shots)
     of_inner = frames.by_inner_step(table)
     if of_inner.height:
-        yield Drawn("inner-steps", "mae on test tasks by inner step", inner_curve(of_inner), of_inner)
+        yield Drawn(
+            "inner-steps",
+            "mae of raw predictions (point=raw) on test tasks by inner step",
+            inner_curve(of_inner),
+            of_inner,
+        )
     chosen = {run.metric for runs in table.runs.values() for run in runs}
     of_outer = frames.by_outer_step(table)
     if of_outer["step"].n_unique() > 1 and len(chosen) == 1:

@@ -69,7 +69,7 @@ def inner_curve(frame: pl.DataFrame) -> Figure:
     Args:
         frame: `frames.by_inner_step`.
     """
-    figure, axes = canvas("mae by inner step, at the headline support size", "inner steps taken", "mae")
+    figure, axes = canvas("mae of raw predictions, at the headline support size", "inner steps taken", "mae")
     for at, row in enumerate(frame["row"].unique(maintain_order=True)):
         part = frame.filter(pl.col("row") == row)
         axes.plot(part["step"].to_list(), part["mean"].to_list(), label=row, **line_style(at))

@@ -73,7 +73,10 @@ def by_difference(table: Table) -> pl.DataFrame:
 
 
 def by_inner_step(table: Table) -> pl.DataFrame:
-    """MAE on test tasks after each inner step, at the runs' headline support size: ``row, step, mean``."""
+    """MAE on test tasks after each inner step, at the runs' headline support size: ``row, step, mean``.
+
+    It is of predictions as they are (``point=raw``): the map to the median is fitted after all steps alone.
+    """
     lines = []
     for row in best_rows(table, "learner"):
         curves: dict[int, list[float]] = {}
@@ -135,7 +138,7 @@ def judged_on(table: Table, budget: Budget) -> str:
 
 
 def by_cost(table: Table) -> pl.DataFrame:
-    """Seconds and metric of a run of each method: ``row, kind, seconds, mean, lo, hi``.
+    """Seconds and metric of a run of the best learners: ``row, kind, seconds, mean, lo, hi``.
 
     Seconds are of training, with meta-validation, of one run on average. Methods whose seconds were not recorded are
     left out, and so are baselines, which cost little.
@@ -143,7 +146,7 @@ def by_cost(table: Table) -> pl.DataFrame:
     seconds = {label: sum(run.train_seconds for run in runs) / len(runs) for label, runs in table.runs.items()}
     lines = [
         (row.label, row.kind, seconds[row.label], *row.cells[table.metric])
-        for row in best_rows(table)
+        for row in best_rows(table, "learner")
         if isfinite(seconds.get(row.label, float("nan")))
     ]
     return _frame(lines, ("row", "kind", "seconds", "mean", "lo", "hi"))

@@ -67,6 +67,11 @@ def test_by_setting_has_the_numbers_that_differ_and_their_validation(table):
     assert frames.judged_on(table, budget) == "meta-validation"
 
 
+def test_by_cost_is_of_learners_alone(table, monkeypatch):
+    monkeypatch.setattr(frames, "MOST", 2)
+    assert frames.by_cost(table)["row"].len() == 2  # however many baselines are better
+
+
 def test_by_cost_is_the_mean_of_a_run(table):
     found = frames.by_cost(table)
     # Two chunks of 4 tasks x 10 steps at 100 tasks per second, in every run; the baseline's were not recorded.
