@@ -79,7 +79,7 @@ COMBINED = (
     "dataset=table", "dataset=table dataset.interactions=none.csv", "dataset=table dataset.interactions=/",
     "dataset=table dataset.interactions=FILE dataset.columns.label=nothing",
     "dataset=table dataset.interactions=FILE dataset.columns.label=stars protocol.order=time",
-    "dataset=recbole dataset.path=none", "experiment=nothing", "-m learner=maml,nothing", "-m seeds=[0,0],[1,1]",
+    "dataset=recbole dataset.path=none", "experiment=nothing", "-m learner=maml,nothing", "-m seeds=[0,0] steps=4,8",
     "-m hydra/launcher=nothing learner=maml,ridge", "-m hydra/sweeper=optuna learner=ridge",
     "-m hydra/sweeper=optuna learner=ridge seeds=choice([0],[1])",
     "-m hydra/sweeper=optuna learner=ridge learner.level_scale=interval(0.1,1) hydra.sweeper.trials=0",

@@ -251,7 +251,7 @@ def test_what_the_environment_sets_wrong_is_one_line(monkeypatch, answers, value
     import wandb as client
 
     def setup():
-        return SimpleNamespace(settings=client.Settings(silent=os.environ["WANDB_SILENT"]))
+        return SimpleNamespace(settings=client.Settings.model_validate({"silent": os.environ["WANDB_SILENT"]}))
 
     answers()
     monkeypatch.setattr(client, "setup", setup)
