@@ -20,7 +20,7 @@ LINUX = hasattr(os, "sched_getaffinity")
 def one_thread() -> AbstractContextManager:
     """Have BLAS and OpenMP use one thread: for matrices so small that their threads would mostly wait for each other.
 
-    On two cores that other work shares, k-means of 600 users took 13 seconds with two threads, and 0.1 with one.
+    Most of all where other work shares the cores: a thread that is not run holds up all the others.
     """
     return threadpool_limits(1)
 
