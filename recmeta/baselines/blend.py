@@ -33,7 +33,7 @@ def weigh(
         columns = methods[:, mask].T.astype(np.float64)
         means = columns.mean(0)
         # The triangle of its QR decomposition is the same problem, with as many rows as there are methods.
-        triangle = np.linalg.qr(np.column_stack([columns - means, target - target.mean()]), mode="r")
+        triangle: np.ndarray = np.linalg.qr(np.column_stack([columns - means, target - target.mean()])).R
         weights.append(nnls(triangle[:, :-1], triangle[:, -1])[0])
         constants.append(target.mean() - means @ weights[-1])
     return np.stack(weights), np.array(constants)
