@@ -6,6 +6,7 @@ links to what was compiled before; what is new is copied to the shared folder af
 being written: a session that is ended half way has not compiled in vain.
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -55,10 +56,17 @@ def pytest_configure():
     jax.config.update("jax_compilation_cache_dir", str(own))
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item, nextitem):
-    """Keep what was compiled, after the last test of a file."""
+    """After the last test of a file keep what was compiled, and have done with its objects."""
+    result = yield
     if nextitem is None or nextitem.path != item.path:
         keep(own_folder(), Path(os.environ[SHARED]))
+        # JAX's caches hold programs by weak references: what thousands of tests leave took 20 seconds to find at once,
+        # and every search goes through all that stays.
+        gc.collect()
+        gc.freeze()
+    return result
 
 
 def pytest_unconfigure():

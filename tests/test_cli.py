@@ -91,6 +91,7 @@ REFUSED = {
     "baselines=[foo]": "baselines=foo: no such baseline; there are random, global_mean, ",
     "baselines=global_mean": "baselines=global_mean: must be a list of names",
     "metrics=[mae,foo]": "metric=foo: no such metric; allowed are mae, mae_rounded, rmse, ",
+    "metric=nll metrics=[mae,nll]": "metric=nll: methods that predict a number have none, so nothing can be chosen by",
     "metric=rmse": "metric=rmse is not one of metrics=[mae]; add it there",
     "learner=none baselines=[]": "learner=none and baselines=[]: there is nothing to run",
     "objective=bce": "objective: this one needs labels of 0 and 1, and there are labels from",

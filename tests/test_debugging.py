@@ -10,9 +10,12 @@ import pytest
 from tests.command import call
 
 
-@pytest.mark.parametrize("learner", ["maml", "ridge", "protonet"])
+@pytest.mark.parametrize(
+    "learner",
+    ["maml", "ridge", *(pytest.param(name, marks=pytest.mark.slow) for name in ("protonet", "reptile", "in_context"))],
+)
 def test_double_precision(small, monkeypatch, tmp_path, learner):
-    """The learners that adapt by gradients, in closed form, and by distances."""
+    """The learners that adapt by gradients and in closed form; by distances, by all rows of a loop, and in context."""
     with jax.enable_x64():
         assert call(monkeypatch, *small, f"learner={learner}", f"output={tmp_path}") == 0
     (path,) = tmp_path.rglob("task_scores.parquet")

@@ -159,15 +159,25 @@ def check_batch(
         passed.update(name for name, value in keywords.items() if value is not None)
         return objective.loss(*rows, **keywords)
 
-    jax.eval_shape(make(objective._replace(loss=loss)).meta_grad, shapes, batch, jax.random.key(0))
+    learner = make(objective._replace(loss=loss))
+    jax.eval_shape(learner.meta_grad, shapes, batch, jax.random.key(0))
     if objective.negatives and "negatives" not in passed:
         raise UserError(
             "learner: this one passes no negatives to the loss, and the objective contrasts with them; choose one that "
             "is trained by the loss of query rows, as maml, or another objective"
         )
-    if batch.weight is not None and "weights" not in passed:
+    if batch.weight is not None and not _reads_weights(learner, shapes, batch):
         lines.append("row weights have no part in this learner: they change nothing")
     return lines
+
+
+def _reads_weights(learner: Learner, shapes: Params, batch: Batch) -> bool:
+    """Whether the program of a learner's gradient takes the row weights; a loss of its own may."""
+    program = jax.make_jaxpr(learner.meta_grad)(shapes, batch, jax.random.key(0)).jaxpr
+    paths = jax.tree_util.tree_flatten_with_path((shapes, batch, jax.random.key(0)))[0]
+    places = [place for place, (path, _) in enumerate(paths) if jax.tree_util.keystr(path).startswith("[1].weight")]
+    taken = {id(value) for step in program.eqns for value in step.invars}
+    return any(id(program.invars[place]) in taken for place in places)
 
 
 def _visited(problem: Problem) -> Batch:

@@ -136,6 +136,11 @@ def choosing_metric(value: Any, values: Sequence[Any], measured: Sequence[Metric
         raise UserError(f"metric={name} is not one of metrics=[{','.join(names)}]; add it there")
     if isinstance(found, Aggregate):
         raise UserError(NO_CHOICE.format(found.name))
+    if found.distribution:
+        raise UserError(
+            f"metric={found.name}: methods that predict a number have none, so nothing can be chosen by it; report it "
+            "in metrics, and choose by another"
+        )
     return found
 
 

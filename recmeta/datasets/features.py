@@ -16,6 +16,7 @@ from recmeta.datasets.ids import cleaned, read_ids
 from recmeta.datasets.labels import numbers
 from recmeta.datasets.layout import Decimal, Layout
 from recmeta.datasets.sheet import Sheet, is_text, read_sheet
+from recmeta.features.categorical import categorical
 from recmeta.features.kind import Cells, Kind
 from recmeta.features.kinds import inferred, kind_of, names
 from recmeta.features.missing import IN_NUMBERS, MISSING, is_missing
@@ -122,7 +123,7 @@ def _doubts(sheet: Sheet, side: str, found: Mapping[str, Declared]) -> list[str]
     """Notes on columns that were inferred to be categories, and look like something else."""
     notes = []
     for name, (kind, _) in found.items():
-        if kind.name == "categorical" and (said := written_otherwise(_cells(sheet, name, "", MISSING)[0].values)):
+        if kind is categorical and (said := written_otherwise(_cells(sheet, name, "", MISSING)[0].values)):
             notes.append(f"{side} feature {name}: each value is taken for a category ({said})")
     return notes
 

@@ -123,7 +123,7 @@ def learner_predictions(
 
     score, log_shares = jax.tree.map(lambda values: jnp.moveaxis(values, (2, 1, 0), (0, 1, 2)), per_task(one, batch))
     rated = objective.predict(score) if objective.rates else jnp.full_like(score, jnp.nan)
-    if objective.distribution and log_shares is None:
+    if objective.distribution and log_shares is None and "objective" not in learner.ignores:
         log_shares = objective.distribution(score)
     return Predictions(score, jnp.clip(rated, spec.low, spec.high), log_shares=log_shares)
 
@@ -152,7 +152,9 @@ def baseline_predictions(
 
     def one(task: Task, key: PRNGKeyArray) -> tuple[Array, Array | None]:
         more = (baseline, state, settings, shots, task, task.query, key)
-        return baseline_scores(*more), baseline.distribution and baseline_scores(*more, of=baseline.distribution)
+        if baseline.distribution is None or not spec.discrete:
+            return baseline_scores(*more), None
+        return baseline_scores(*more), baseline_scores(*more, of=baseline.distribution)
 
     found = per_task(one, batch, jax.random.split(key, len(batch.label)))
     score, log_shares = jax.tree.map(lambda values: jnp.moveaxis(values, 0, 1), found)

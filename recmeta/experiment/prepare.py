@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +50,9 @@ from recmeta.types import (
 
 FITS = "fits"
 """Where the constants of a program have what is fitted for its learner."""
+
+FITTED: WeakKeyDictionary[Any, dict[str, CrossFitted]] = WeakKeyDictionary()
+"""What was fitted to a problem, which its background stands for: programs of other structure read the same fits."""
 
 
 class PlannedRun(NamedTuple):
@@ -263,11 +267,15 @@ def cross_fitted(
         constants: the same, as arguments of the program.
         prepare: see `recmeta.fitted.folds.CrossFit`.
     """
-    name = f"{prepare.func.__qualname__} {prepare.keywords}" if isinstance(prepare, partial) else prepare.__qualname__
+    plain = prepare if isinstance(prepare, partial) else partial(prepare)
+    if not inspect.isfunction(plain.func):
+        raise UserError("learner: cross_fit takes a function of the problem, or a partial of one")
+    name = f"{plain.func.__module__}.{plain.func.__qualname__}{plain.args}{sorted(plain.keywords.items())}"
     if name in constants:
         return constants[name]
     if name not in fits:
-        fits[name] = cross_fit(problem, prepare)
+        made = FITTED.setdefault(problem.background, {})
+        fits[name] = made[name] if name in made else made.setdefault(name, cross_fit(problem, prepare))
     return fits[name]
 
 

@@ -259,11 +259,11 @@ def train_and_test(
     progress: Any = None
     if training:
         training, speed["train_tasks_per_s"] = train(block, prepared, training, cost, prune)
-        best = jax.device_get((training.progress.best.value, training.progress.best.step))
-        finite, shares = np.isfinite(best[0]), np.asarray(training.progress.best.share)
-        for_each(block, lambda one: check_converged(finite[one.replicas].tolist(), one.run.settings.seeds))
+        found = training.progress.best
+        best = jax.device_get((found.value, found.step, found.share))
+        for_each(block, lambda one: check_converged(best[0][one.replicas], one.run.settings.seeds))
         if prepared.shrinks:
-            for_each(block, lambda one: one.reporter.note(shrinkage_line(shares[one.replicas])))
+            for_each(block, lambda one: one.reporter.note(shrinkage_line(best[2][one.replicas])))
         if block.open:
             # Open runs come first; what stands behind them fills the program up.
             last = max(one.replicas.stop for one in block.open.values())
@@ -320,17 +320,18 @@ def no_learner(one: OpenRun) -> None:
 def report(
     prepared: Prepared,
     results: Mapping[str, predict.TestResult],
-    best: tuple[np.ndarray, np.ndarray],
+    best: tuple[np.ndarray, np.ndarray, np.ndarray],
     maps: Calibration | None,
     one: OpenRun,
 ) -> Learned:
     """Report a run's learner: task scores, adaptation, the value that chose its checkpoints."""
-    own, (value, step), mapped = jax.tree.map(lambda values: values[one.replicas], (results, best, maps))
+    own, (value, step, share), mapped = jax.tree.map(lambda values: values[one.replicas], (results, best, maps))
     seeds, rates = one.run.settings.seeds, prepared.objective.rates
     frame, adaptation = predict.learner_report(own, prepared.problem, seeds, rates=rates)
     aggregates = {scenario: found.aggregates for scenario, found in own.items()}
     each = mapped and [jax.tree.map(lambda values, seed=seed: values[seed], mapped) for seed in range(len(seeds))]
-    return Learned(frame, aggregates, adaptation, validation(value, step, prepared.parts.metric), each)
+    chosen = validation(value, step, prepared.parts.metric, share if prepared.shrinks else None)
+    return Learned(frame, aggregates, adaptation, chosen, each)
 
 
 def calibrate(prepared: Prepared, training: Training, params: Params, numbers: Numbers) -> Calibration | None:
@@ -367,20 +368,20 @@ def test(
     return results, rows / (clock() - compiled().seconds)
 
 
-def check_converged(finite: Sequence[bool], seeds: Sequence[int]) -> None:
+def check_converged(best: np.ndarray, seeds: Sequence[int]) -> None:
     """Refuse seeds that never made a finite prediction; that the metric is defined was checked before.
 
     One such seed fails the run: a mean over the seeds that happen to do well is no result. What the others did is not
     lost, for a seed's numbers do not depend on which run beside it.
 
     Args:
-        finite: per seed, whether a meta-validation had a value.
+        best: per seed, the best value on meta-validation; not finite where none had a value.
         seeds: the seeds.
 
     Raises:
         Diverged: naming the seeds that diverged, and those that did not.
     """
-    bad = [seed for seed, good in zip(seeds, finite, strict=True) if not good]
+    bad = [seed for seed, good in zip(seeds, np.isfinite(best).tolist(), strict=True) if not good]
     rest = [seed for seed in seeds if seed not in bad]
     if bad:
         others = f", or run the others alone, whose numbers stay the same: seeds={listed(rest)}" if rest else ""

@@ -157,15 +157,16 @@ def goals(parts: Parts) -> dict[str, Goal]:
     return {metric.name: metric.goal for metric in (*parts.metrics, *parts.aggregates)}
 
 
-def validation(value: np.ndarray, step: np.ndarray, metric: Metric) -> Validation:
+def validation(value: np.ndarray, step: np.ndarray, metric: Metric, kept: np.ndarray | None = None) -> Validation:
     """The value that chose the checkpoints: the mean over seeds of the best meta-validation, and each seed's.
 
     This is what a search may look at; the test tasks' value is not.
     """
-    return {
+    found: Validation = {
         "name": metric.name, "goal": metric.goal, "value": float(np.mean(value)),
         "seeds": np.asarray(value, float).tolist(), "steps": np.asarray(step).tolist(),
     }  # fmt: skip
+    return found if kept is None else {**found, "kept": np.asarray(kept, float).tolist()}
 
 
 def attainable(data: Interactions, problem: Problem) -> dict[str, float]:

@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 
 from recmeta.fitted.rows import owners
 from recmeta.fitted.threads import side_by_side
-from recmeta.types import ENTITY, Features, Problem
+from recmeta.types import ENTITY, Features, Problem, UserError
 
 
 class CrossFitted(NamedTuple):
@@ -49,7 +49,8 @@ def cross_fit(problem: Problem, prepare: Callable[[Problem], Callable[[Problem],
         problem: its background says which fold each task is in.
         prepare: see `CrossFit`.
     """
-    assert problem.background is not None
+    if problem.background is None:
+        raise UserError("learner: it asks for cross-fitting, and this problem has no background that says the folds")
     fold = problem.background().folds
     own, fit = fold[np.asarray(problem.train.entity)], prepare(problem)
     parts = [problem, *(of_tasks(problem, own != each) for each in range(1, int(fold.max()) + 1))]

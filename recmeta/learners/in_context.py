@@ -218,7 +218,7 @@ def correct(spec: DataSpec, model: Model, rate: float, fast: Seen, query: Query)
     for i in range(len(own["blocks"])):
         block = own["blocks"][f"block_{i}"]
         read = transformer.apply(block, read, fast.read.rows[i], fast.read.mask, alike, keys, rate)
-    found = _decode(own["decoder"], transformer.norm(own["norm"], read))
+    found = transformer.feed(own["decoder"], transformer.norm(own["norm"], read))
     return corrected_base(spec, rows.predicted, jnp.where(fast.support.mask.any(), found, 0))
 
 
@@ -228,10 +228,6 @@ def corrected_base(spec: DataSpec, base: Predictive, correction: Float[Array, "n
         return jax.nn.log_softmax(levels.of_normal(base.mean, base.variance, spec.levels) + correction)
     half = (spec.high - spec.low) / 2
     return base.mean + half * correction[:, 0], base.variance * jnp.exp(correction[:, 1])
-
-
-def _decode(layers: Params, rows: Array) -> Array:
-    return dense.linear(layers["layer_1"], jax.nn.gelu(dense.linear(layers["layer_0"], rows)))
 
 
 def expected_label(spec: DataSpec, found: Any) -> Float[Array, "n"]:

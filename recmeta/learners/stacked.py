@@ -4,8 +4,9 @@ Each label is the base's prediction plus a linear function of what is known of t
 the support is read but through the base and through means over the support: it is the control that tells what attention
 between rows is for. What is read of an item is cross-fitted, as for `in_context`.
 
-The weights are trained by squared error with a penalty on their squares, whatever the objective: a ridge regression
-over all tasks and support sizes that are drawn. Without support the prediction is the base's.
+The weights are trained by gradient descent on the squared error with a penalty on their squares, whatever the
+objective: a ridge regression over all tasks and support sizes that are drawn, on features whose embeddings are learned
+with it. Without support the prediction is the base's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from recmeta.fitted import factor_model
 from recmeta.fitted.factor_model import User
 from recmeta.fitted.folds import CrossFit, own_fold
 from recmeta.learners.adaptation.episode import mean_gradient, unless_shallow, visits
-from recmeta.learners.in_context import (
+from recmeta.learners.blocks.inputs import (
     Base,
     Fits,
     own_fits,

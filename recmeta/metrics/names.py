@@ -35,6 +35,7 @@ class Metric(NamedTuple):
         cutoff: the k of "ndcg@k"; None where there is none.
         shows: what must be known of each item of the catalogue, if it looks at what is shown whatever the labels:
             "information" ``[N]`` or "vectors" ``[N, d]``; None for all metrics of a `View`.
+        distribution: whether it is undefined of a method that predicts a number: nothing is chosen by it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Metric(NamedTuple):
     of: Callable[..., Float[Array, ""]]
     cutoff: int | None = None
     shows: Shows | None = None
+    distribution: bool = False
 
     def value(
         self, values: Float[Array, "q"], label: Float[Array, "q"], mask: Bool[Array, "q"], like: float | Array
@@ -67,7 +69,7 @@ def metric(name: str) -> Metric:
     kind, at, cutoff = name.partition("@")
     if not at and kind in _PLAIN:
         goal, reads, function = _PLAIN[kind]
-        return sound(Metric(name, goal, reads, function))
+        return sound(Metric(name, goal, reads, function, distribution=function is ratings.nll))
     if kind in _CUT and re.fullmatch(r"[1-9][0-9]*", cutoff):
         reads, function = _CUT[kind]
         return sound(Metric(name, "max", reads, partial(function, k=int(cutoff)), int(cutoff)))
@@ -128,11 +130,13 @@ def check(metric: Metric, low: float, high: float, *, few: bool = True) -> None:
         few: whether labels are of few levels, as stars are.
 
     Raises:
-        UserError: a gain that is negative, or that is no finite number; nothing to round to.
+        UserError: a gain that is negative, or that is no finite number; labels of too many values.
     """
     kind = metric.name.partition("@")[0]
     if kind == "mae_rounded" and not few:
         raise UserError(f"metrics={metric.name}: these labels have too many values to round to; choose mae")
+    if metric.distribution and not few:
+        raise UserError(f"metrics={metric.name}: these labels have too many values for a share of each; choose rmse")
     if kind in _GAINS and low < 0:
         raise UserError(
             f"metrics={metric.name}: labels from {low:g} to {high:g} can't be gains, which are 0 or more; "

@@ -123,7 +123,11 @@ def at_random(view: View) -> View:
 def ideal(view: View) -> View:
     """The same task scored by its own labels, with the candidates without a label last."""
     above, tied = _above_and_tied(view.label, view.label, view.mask)
-    return view._replace(prediction=view.label, median=None, above=above, tied=tied, numbers=jnp.array(True))
+    own = jnp.abs(view.label[:, None] - jnp.asarray(view.levels)).argmin(axis=1)
+    sure = jnp.where(jnp.arange(len(view.levels)) == own[:, None], 0.0, -jnp.inf)
+    return view._replace(
+        prediction=view.label, median=None, log_shares=sure, above=above, tied=tied, numbers=jnp.array(True)
+    )
 
 
 def _above_and_tied(

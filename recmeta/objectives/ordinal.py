@@ -17,6 +17,9 @@ from recmeta.types import DataSpec, Objective, UserError
 SCORES = 30.0
 """Scores from minus to plus this much are told apart when a label is turned into a score."""
 
+END = 0.02
+"""The link is straight this near to the ends of the labels, in label units: scores would be infinite there."""
+
 
 def ordinal(*, spec: DataSpec, explained: Annotated[float, Ge(0), Lt(1)]) -> Objective:
     """Cross entropy of the label's level, whose log-odds of being above a level fall with that level's threshold.
@@ -55,11 +58,14 @@ def ordinal(*, spec: DataSpec, explained: Annotated[float, Ge(0), Lt(1)]) -> Obj
     grid = np.linspace(-SCORES, SCORES, 1201).astype(np.float32)
     means = jax.device_get(jax.jit(predict)(grid))
 
+    inside = np.flatnonzero((means > means[0] + END) & (means < means[-1] - END))
+    means, grid = means[inside], grid[inside]
+    slopes = [(grid[at + 1] - grid[at]) / (means[at + 1] - means[at]) for at in (0, len(grid) - 2)]
+
     def link(label: Float[Array, "*n"]) -> Float[Array, "*n"]:
-        # A closed form may predict the ends of the range, or beyond: scores must stay finite, and have a slope.
-        inside = means > means[0] + 1e-3, means < means[-1] - 1e-3
-        kept = np.flatnonzero(inside[0] & inside[1])
-        return jnp.interp(label, means[kept], grid[kept])
+        # A closed form may predict an end of the range, or beyond it: there the curve goes on straight.
+        below, above = jnp.minimum(label - means[0], 0), jnp.maximum(label - means[-1], 0)
+        return jnp.interp(label, means, grid) + slopes[0] * below + slopes[1] * above
 
     def loss(scores: Array, labels: Array, where: Array, weights: Array | None = None, key: Any = None) -> Array:
         del key

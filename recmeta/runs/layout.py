@@ -84,13 +84,17 @@ class Headline(TypedDict):
 
 
 class Validation(TypedDict):
-    """The value that chose the checkpoints: the mean over seeds of the best meta-validation; each seed's; its step."""
+    """The value that chose the checkpoints: the mean over seeds of the best meta-validation; each seed's; its step.
+
+    ``kept`` is the share of its correction that each seed keeps, of a learner that corrects something.
+    """
 
     name: str
     goal: Goal
     value: float
     seeds: list[float]
     steps: list[int]
+    kept: NotRequired[list[float]]
 
 
 class Speed(TypedDict):

@@ -117,7 +117,7 @@ def _mixture(
     order, the posterior has two parts. In each a variance is its estimate times degrees of freedom over chi-square; in
     one part the tasks' has two degrees more, in the other the trainings', and the larger estimate decides between them.
     Their weights are squared, and the trainings' grows as these are few: second order is not enough for two or three.
-    Coverage is then between 93.5 and 96.5 % for any number of trainings from two on, and any luck (docs/statistics.md).
+    In simulations of ten tasks and more coverage is from 93 to 97 %, whatever the luck (docs/statistics.md).
 
     Args:
         tasks, total: estimates of the variances.

@@ -289,6 +289,13 @@ def test_row_weights_that_are_not_used_are_said(problem):
         "row weights have no part in this learner: they change nothing"
     ]
 
+    def own(objective):
+        """A learner that weighs the rows in a loss of its own."""
+        made = learner(objective, {})
+        return made._replace(meta_grad=lambda params, batch, key: ({}, {"loss": (batch.weight * batch.label).sum()}))
+
+    assert compatibility.check_batch(own, objectives.mse(), weighted, {}) == []
+
 
 def test_an_augmentation_keeps_shapes(problem):
     compatibility.check_augmentation(lambda key, batch: batch._replace(label=-batch.label), problem)

@@ -324,11 +324,11 @@ def test_reporters_are_closed_though_the_checkpoints_can_not_be(settings, monkey
 
 
 def test_one_seed_that_diverges_fails_the_run_and_is_named():
-    experiment.check_converged([True, True], [3, 5])
+    experiment.check_converged(np.array([0.5, 0.7]), [3, 5])
     with pytest.raises(Diverged, match=r"^training diverged at seeds=\[5\]: .* the same: seeds=\[3,7\]$"):
-        experiment.check_converged([True, False, True], [3, 5, 7])
+        experiment.check_converged(np.array([0.5, np.inf, 0.7]), [3, 5, 7])
     with pytest.raises(Diverged, match=r"^training diverged at seeds=\[5\]: .* learner\.inner_rate$"):
-        experiment.check_converged([False], [5])
+        experiment.check_converged(np.array([np.inf]), [5])
 
 
 def test_the_attainable_error_is_that_of_the_headline_support_size(data, problem):

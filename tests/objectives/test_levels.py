@@ -70,9 +70,12 @@ def test_the_link_of_a_label_is_the_score_that_predicts_it():
     np.testing.assert_allclose(objective.predict(objective.link(label)), label, atol=2e-3)
     exact = brentq(lambda score: float(objective.predict(jnp.array(score))) - 3.5, -10, 10)
     np.testing.assert_allclose(objective.link(jnp.array(3.5)), exact, atol=2e-3)
-    ends = objective.link(jnp.array([0.0, 1.0, 5.0, 9.0]))
+    ends = objective.link(jnp.array([0.0, 1.0, 1.001, 4.999, 5.0, 9.0]))
     assert np.isfinite(ends).all()
-    assert ends[0] == ends[1] < ends[2] == ends[3]
+    assert (np.diff(ends) > 0).all()  # what is beyond an end keeps its order
+    slope = jax.vmap(jax.grad(objective.link))(jnp.array([-3.0, 0.5, 5.5, 9.0]))
+    assert (slope > 0).all()
+    assert slope[0] == slope[1]
 
 
 @pytest.mark.parametrize("changed", [{"discrete": False}, {"levels": (1.0,), "shares": (1.0,)}])

@@ -288,6 +288,8 @@ def descend(
             taken = number < jnp.asarray(depth)
             rates = jax.tree.map(lambda size: jnp.where(taken, size, 0.0), rates)
         moved = trees(lambda at, way, size: kernels.plus(at, kernels.scaled(way, size), number), fast, direction, rates)
+        # Under JAX_ENABLE_X64 Flax's parameters are single and rates double: a loop keeps the types it begins with.
+        moved = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), moved, fast)
         return (moved, memory), moved
 
     def walk(of_first_order: bool, state: tuple[Params, Any], numbers: Array) -> tuple[tuple[Params, Any], Params]:

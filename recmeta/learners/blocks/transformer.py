@@ -67,11 +67,12 @@ def apply(
     share = jax.nn.softmax(jnp.where(mask, logits, -jnp.inf), axis=-1)
     attended = dense.apply(params["out"], jnp.einsum("hnm,mhd->nhd", share, value).reshape(rows.shape))
     rows = rows + dropped(next(drop), attended, rate)
-    fed = _feed(params["feed"], norm(params["between"], rows))
+    fed = feed(params["feed"], norm(params["between"], rows))
     return rows + dropped(next(drop), fed, rate)
 
 
-def _feed(layers: Params, rows: Array) -> Array:
+def feed(layers: Params, rows: Float[Array, "n a"]) -> Float[Array, "n b"]:
+    """Two layers with a GELU between them."""
     return dense.linear(layers["layer_1"], jax.nn.gelu(dense.linear(layers["layer_0"], rows)))
 
 
