@@ -61,6 +61,7 @@ def run(elsewhere, small, monkeypatch):
         sys.modules.pop(path.stem, None)
 
 
+@pytest.mark.slow
 def test_it_trains_and_is_judged(elsewhere, small):
     """As it is typed, in a process of its own."""
     folder, typed = elsewhere

@@ -147,6 +147,7 @@ def values(lines: str):
     return [{k: v for k, v in json.loads(line).items() if k != "tasks_per_s"} for line in lines.splitlines()]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_as_if_never_killed(small, monkeypatch, kill_at, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     typed = [*small, "steps=6"]

@@ -45,6 +45,7 @@ def test_each_python_has_its_set(python):
         assert needed.specifier.contains(Version(there[needed.name]), prereleases=True), text
 
 
+@pytest.mark.slow
 def test_a_checkout_that_is_not_installed_runs(small, tmp_path):
     libraries = tmp_path / "libraries"
     libraries.mkdir()

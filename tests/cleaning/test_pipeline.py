@@ -131,6 +131,7 @@ def test_every_step_is_known_by_its_name():
     }
 
 
+@pytest.mark.slow
 def test_what_was_done_is_in_the_run_directory(small, tmp_path):
     typed = "cleaning.steps=[{step: kcore, users: 11},{step: bucket, buckets: 3, features: [item.year]}]"
     config = composed(*small, f"output={tmp_path}", typed)

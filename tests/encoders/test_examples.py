@@ -104,6 +104,7 @@ def test_trained_and_none_of_its_constants_is_in_what_a_checkpoint_holds(known, 
     assert paths(progress.state.params) - plain <= {"['tables']['table']", "['head']['log_scale']"}
 
 
+@pytest.mark.slow
 def test_a_seed_alone_is_that_seed_among_others_and_tested_twice_it_is_the_same(known):
     model = model_of(known, "frozen")
     alone, both = (trained(known, model, "ridge", seeds) for seeds in ([1], [0, 1]))

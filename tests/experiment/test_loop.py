@@ -109,6 +109,7 @@ def test_points_that_are_given_up_leave_and_the_others_are_as_they_would_be(whol
     assert found[3]["speed"]["wall_s"] > everyone[3]["speed"]["wall_s"] / 5
 
 
+@pytest.mark.slow
 def test_what_is_told_is_the_mean_of_the_bests_so_far(points, tmp_path):
     told = {}
 
@@ -148,6 +149,7 @@ def test_interrupted_it_goes_on_with_those_that_are_left(left, points, sizes, tm
     assert found[3]["scores"] == expected[3]["scores"], "to the last digit"
 
 
+@pytest.mark.slow
 def test_who_had_left_does_not_go_on_with_a_block_that_did(whole, points, tmp_path):
     """Interrupted after four of five were given up, and gone on with by a line that gives none up."""
     expected, _ = whole

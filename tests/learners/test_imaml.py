@@ -112,6 +112,7 @@ def melu_shaped():
     return {"spec": spec, "model": model, "objective": mse(), "inner_rate": 0.05, "adapts": "head"}, batch
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_steps_where_that_of_an_unrolled_loop_does():
     parts, batch = melu_shaped()
 

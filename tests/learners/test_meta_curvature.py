@@ -40,6 +40,7 @@ def test_it_is_differentiated_in_the_matrices_too(parts, batch, derivative_error
     assert derivative_error(learner, params, batch, only) < 1e-6
 
 
+@pytest.mark.slow
 def test_with_the_identity_it_is_maml(parts, batch):
     learned, fixed = meta_curvature(**parts, **SETTINGS), maml(**parts, **SETTINGS)
     params = learned.init(jax.random.key(0))

@@ -186,6 +186,7 @@ def test_of_a_new_item_what_its_features_say_is_heard(made):
     np.testing.assert_allclose(learner.adapt(params, task.context, task.support).mean, expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_in_training_the_query_tells_its_labels_and_not_that_it_was_rated(made, key):
     """As at test, where nothing but the support is known; so that the prior is learned at the sizes of supports."""
     learner, params = made

@@ -4,10 +4,12 @@ import runpy
 from pathlib import Path
 
 import jax
+import pytest
 
 BENCHMARK = Path(__file__).parents[2] / "scripts" / "benchmark.py"
 
 
+@pytest.mark.slow
 def test_its_tasks_are_of_the_size_it_says():
     there = runpy.run_path(str(BENCHMARK))
     problem = there["make_problem"](users=8)

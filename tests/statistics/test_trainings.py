@@ -145,6 +145,7 @@ def rates(times, tasks, splits=1, seeds=1, of_training=0.0, methods=14):
     return np.mean(found, axis=0)
 
 
+@pytest.mark.slow
 def test_equal_methods_are_better_and_worse_at_their_nominal_rates():
     """250 tables of 74 tasks: standard errors of 1.0, 1.0 and 1.4 points."""
     better, worse, unmarked = rates(250, 74)

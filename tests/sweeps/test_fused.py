@@ -153,6 +153,7 @@ def test_blocks_hold_so_many_seeds(small, monkeypatch, tmp_path):
     assert len(runs(tmp_path)) == 3
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_halved(small, monkeypatch, capfd, tmp_path):
     sizes = []
 
@@ -248,6 +249,7 @@ def test_what_is_done_is_not_done_again(small, monkeypatch, capfd, tmp_path):
     assert "2 of 3 runs are done" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_another_process_runs_is_skipped(small, monkeypatch, capfd, tmp_path):
     typed = [*small, "learner=none", f"output={tmp_path}", "protocol.seed=0,1"]
     assert call(monkeypatch, *FUSED, *typed) == 0

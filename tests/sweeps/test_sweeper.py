@@ -41,6 +41,7 @@ PRUNED = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_is_worse_is_given_up_early_and_that_is_no_failure(small, monkeypatch, capfd, tmp_path):
     typed = [*SEARCH, *small, *PRUNED, f"output={tmp_path}", "name=found"]
     assert call(monkeypatch, *typed) == 0
@@ -90,6 +91,7 @@ def test_a_trial_that_diverges_is_recorded_and_the_exit_code_is_1(small, monkeyp
     assert json.loads((tmp_path / "found" / layout.SEARCH).read_text()) == record
 
 
+@pytest.mark.slow
 def test_a_trial_that_does_not_compose_fails_alone(small, monkeypatch, capfd, tmp_path):
     typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small]
     typed += ["learner=ridge,maml", "learner.level_scale=0.5,1.0", f"output={tmp_path}", "name=found"]
@@ -102,6 +104,7 @@ def test_a_trial_that_does_not_compose_fails_alone(small, monkeypatch, capfd, tm
     assert "2 of the sweep's runs failed" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_was_tried_and_refused_can_be_said(small, monkeypatch, tmp_path):
     typed = [*SEARCH, "hydra/launcher=fused", "hydra.sweeper.sampler=grid", *small]
     assert call(monkeypatch, *typed, "learner.level_scale=0.5,-1", f"output={tmp_path}", "name=found") == 2
@@ -140,6 +143,7 @@ def test_presets_that_change_what_is_compared_are_refused():
             check_alike([*trained, trained[0] | {key: value}])
 
 
+@pytest.mark.slow
 def test_an_edited_config_is_another_search(small, monkeypatch, capfd, tmp_path):
     typed = [*SEARCH, "hydra.sweeper.trials=1", *small, *SPACE, f"output={tmp_path}", "name=found"]
     assert call(monkeypatch, *typed, "hydra/launcher=fused") == 0

@@ -47,6 +47,7 @@ def score(model, params, task):
     return model.score(params, model.encode(params, task.context, task.support, task.query.x))
 
 
+@pytest.mark.slow
 def test_queries_are_scored_as_with_a_whole_table(setting):
     model, params, batch = setting
     wanted = jax.vmap(lambda task: score(model, whole_table(model, params, task), task))(batch.task)
