@@ -11,9 +11,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from recmeta.config import components, schema, versions
+from recmeta.config.parts import supplied
 from recmeta.datasets.synthetic import synthetic
 from recmeta.encoders.features import features
 from recmeta.evaluation.predict import learner_predictions
+from recmeta.fitted.folds import cross_fit
 from recmeta.learners.bayes import bayes
 from recmeta.learners.fold_in import fold_in
 from recmeta.learners.joint import joint
@@ -79,7 +81,8 @@ def trained(world, cut):
         objective = mse() if labels == "rating" else bce()
         problem = cut(world, shots=(0, SHOTS), query=10, validation=0.1, validation_draws=1, labels=labels, task=task)
         model = make_model(partial(features, width=4), partial(dot, width=4), problem.spec, objective)
-        learner = (LEARNERS.get(name) or as_it_comes(name))(spec=problem.spec, model=model, objective=objective)
+        make = supplied(partial(LEARNERS.get(name) or as_it_comes(name)), *components.SUPPLIED["learner"])
+        learner = make(problem.spec, model, objective, partial(cross_fit, problem))
         # So fast, second derivatives through an inner loop that overshoots would now and then end a training.
         optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01))
 
