@@ -131,7 +131,7 @@ def test_an_encoder_a_scorer_a_data_set_and_an_objective_over_negatives(run, els
     summary = json.loads(path.read_text())
     assert 0 <= summary["scores"]["user_cold"]["model"]["auc"]["mean"] <= 1
     provenance = json.loads((path.parent / "provenance.json").read_text())
-    assert set(provenance["components"]) == {"frozen.py", "bilinear.py", "shop.py", "bpr.py"}
+    assert set(provenance["components"]) == {"frozen.py", "distance.py", "shop.py", "bpr.py"}
     assert provenance["hashes"]["constants"]
     assert any(
         "title" in note and "text" in note for note in provenance["split"]["notes"] + provenance["data"]["notes"]
