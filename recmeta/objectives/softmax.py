@@ -41,8 +41,7 @@ def sampled_softmax(*, spec: DataSpec, temperature: Temperature, smoothing: Smoo
         spec, temperature, smoothing: as of `softmax`.
 
     Reference: Bengio and Senécal, Adaptive importance sampling to accelerate training of a neural probabilistic
-    language model, IEEE Transactions on Neural Networks 2008; Yi et al., Sampling-bias-corrected neural modeling, RecSys
-    2019.
+    language model, IEEE Transactions on Neural Networks 2008; Yi et al., Sampling-bias-corrected neural modeling, 2019.
     """
 
     def expected(pairs: Contrast) -> Array:
