@@ -109,7 +109,7 @@ def test_gru_by_hand(problem, task, history):
         states.append(state)
         if there:
             value = jnp.append(row, (label - spec.mean) / ((spec.high - spec.low) / 2))
-            state = history.cell(state, value)[0]
+            state = history.reader.cell(state, value)[0]
     of_support, of_query = (history(task.context, support, x) for x in (None, task.query.x))
     np.testing.assert_allclose(of_support.context[:, 4:], jnp.stack(states), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(of_query.context[:, 4:], state[None], rtol=1e-5, atol=1e-6)
@@ -136,7 +136,7 @@ def test_a_prompt_is_read_as_rows_that_are_always_there_before_the_support(probl
     values = np.concatenate([encoder.prompt[...], np.concatenate([rows, labels[:, None]], 1)])
     state, states = jnp.zeros(3), []
     for value in values:
-        state = encoder.cell(state, jnp.array(value))[0]
+        state = encoder.reader.cell(state, jnp.array(value))[0]
         states.append(state)
     of_support, of_query = (encoder(task.context, task.support, x).context[:, 4:] for x in (None, task.query.x))
     np.testing.assert_allclose(of_support, jnp.stack(states[1:-1]), rtol=1e-5, atol=1e-6)
