@@ -45,7 +45,7 @@ KEPT = 256
 """How many components are kept: the points of a sweep share most, and to make those of one config takes 16 ms."""
 
 OPTIMIZER_RANGES: Mapping[str, Any] = {
-    **dict.fromkeys(("learning_rate", "trust_coefficient"), Annotated[float, Gt(0), Traced]),
+    **dict.fromkeys(("learning_rate", "adam_learning_rate", "trust_coefficient"), Annotated[float, Gt(0), Traced]),
     **dict.fromkeys(
         ("b1", "b2", "b3", "momentum", "decay", "decay_rate", "rho"), Annotated[float, Ge(0), Lt(1), Traced]
     ),

@@ -177,6 +177,22 @@ def fit_factor_model(
     return fold(fitted, users, rows, items.number, mean)
 
 
+def constant(problem: Problem, items: Catalogue) -> Folding:
+    """The model in which neither users nor items differ: mean and variance of all labels.
+
+    Args:
+        problem: what is fitted to.
+        items: the items that have a number.
+    """
+    label = np.asarray(problem.train.label, np.float64)
+    zeros = {name: jnp.zeros((items.size, *[1] * axes)) for name, axes in zip(TABLES, (0, 1, 0, 2, 1), strict=True)}
+    return Folding(
+        jnp.float32(label.mean()), jnp.float32(max(label.std(), 1e-3)), jnp.zeros(1), {}, jnp.asarray(items.number),
+        **zeros, about=jnp.zeros(2), about_slopes={}, about_unsure=jnp.float32(0), about_cov=jnp.zeros((1, 1)),
+        about_cross=jnp.zeros(1), first=jnp.array(0, jnp.int32),
+    )  # fmt: skip
+
+
 def fold(model: Factors, users: Known, items: Known, number: Int[np.ndarray, "items"], mean: float) -> Folding:
     """Change to coordinates in which users vary by the identity and noise has variance 1.
 

@@ -10,7 +10,7 @@ neural processes, prior-data fitted networks.
 What is read of an item (its vector and bias, the labels that it has had) is cross-fitted (`recmeta.fitted.folds`): a
 meta-train task reads what was fitted without its own fold's labels, as test tasks do.
 
-Trained by cross entropy over the levels, plus ``squared`` times the squared error of the mean, whatever the objective.
+Trained by cross entropy over the levels and by the squared error of the mean, weighted, whatever the objective.
 Of labels with more than a few values it corrects mean and variance of a normal instead. A ranking is by the mean.
 
 Changed from the papers: the base, whose logits are corrected; cross-fitting; attention that knows which items are
@@ -96,21 +96,26 @@ def in_context(
     blocks: Annotated[int, Ge(0)],
     dropout: Annotated[float, Ge(0), Lt(1)],
     squared: Annotated[float, Ge(0)],
+    entropy: Annotated[float, Ge(0)] = 1.0,
+    cross_fitted: bool = True,
 ) -> Learner:
     """Correct a closed form's predictive distribution by a transformer over the support.
 
     Args:
         spec, model, objective, cross_fit: given by recmeta.
-        base: what is corrected: the factor model, or user and item biases.
+        base: what is corrected: the factor model, user and item biases, or (none) the labels' mean and variance.
         rank: length of the factor model's vectors.
         width: of the transformer's rows, a multiple of ``heads``.
         heads: of its attention.
         blocks: number of its blocks; with 0 a query row sees the support through the base alone.
         dropout: share of numbers dropped in training.
-        squared: weight of the squared error, in units of the label's variance, beside the cross entropy.
+        squared: weight of the squared error of the mean, in label units.
+        entropy: weight of the cross entropy; 0: the squared error alone is learned.
+        cross_fitted: whether a meta-train task reads what was fitted without its fold; where not, what it reads has its
+            own labels in it, which no test task finds. For ablations.
 
     Raises:
-        UserError: where the width can't be dealt out to the heads.
+        UserError: where the width can't be dealt out to the heads, or nothing is learned.
 
     Reference: Hollmann et al., TabPFN, ICLR 2023, and Müller et al., Transformers can do Bayesian inference, ICLR 2022
     (in-context prediction); Kim et al., Attentive neural processes, ICLR 2019; the base is that of
@@ -118,7 +123,11 @@ def in_context(
     """
     if width % heads:
         raise UserError(f"learner.width={width} must be a multiple of learner.heads={heads}")
+    if not squared and not entropy:
+        raise UserError("learner.squared=0 and learner.entropy=0: nothing is learned; one must be above 0")
     fitted = cross_fit(partial(prepare, base=base, rank=rank))
+    if not cross_fitted:
+        fitted = fitted._replace(fold=jnp.zeros_like(fitted.fold))
     reader = partial(read_support, spec, model, fitted, dropout)
     output = len(spec.levels) if spec.discrete else 2
 
@@ -140,7 +149,7 @@ def in_context(
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         def one(params: Params, task, label: Array, visit) -> Array:
             fast = reader(params, task.context, task.support, visit.key)
-            lost = loss(spec, squared, corrected(fast, task.query), label)
+            lost = loss(spec, (squared, entropy), corrected(fast, task.query), label)
             return masked_mean(lost, task.query.mask, visit.weight)
 
         return mean_gradient(one, params, batch, visits(batch, key))
@@ -235,12 +244,13 @@ def expected_label(spec: DataSpec, found: Any) -> Float[Array, "n"]:
     return levels.mean_level(found, spec.levels) if spec.discrete else found[0]
 
 
-def loss(spec: DataSpec, squared: float, found: Any, label: Float[Array, "n"]) -> Float[Array, "n"]:
-    """Negative log-likelihood of each label, plus the weighted squared error of the mean."""
+def loss(spec: DataSpec, weights: tuple[float, float], found: Any, label: Float[Array, "n"]) -> Float[Array, "n"]:
+    """The squared error of the mean, and the negative log-likelihood of each label, by their weights."""
+    squared, entropy = weights
     error = jnp.square(expected_label(spec, found) - label)
     if spec.discrete:
-        return squared * error - levels.log_likelihood(found, label, spec.levels)
-    return squared * error + (jnp.log(found[1]) + error / found[1]) / 2
+        return squared * error - entropy * levels.log_likelihood(found, label, spec.levels)
+    return squared * error + entropy * (jnp.log(found[1]) + error / found[1]) / 2
 
 
 def _alike(rows: Rows, others: Rows, *, first: bool = False) -> Float[Array, "2 n m+1"]:

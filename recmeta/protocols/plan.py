@@ -21,8 +21,8 @@ from recmeta.types import Interactions, UserError
 Labels = Literal["rating", "liked"]
 Side = Literal["user", "item"]
 
-WARM, VALIDATION, TEST = 0, 1, 2
-"""Roles: known in training, kept for meta-validation, kept for meta-test."""
+WARM, VALIDATION, TEST, LEFT_OUT = 0, 1, 2, 3
+"""Roles: known in training, kept for meta-validation, kept for meta-test, in no part of the split."""
 
 
 class Histories(NamedTuple):
@@ -96,7 +96,7 @@ def digest(*parts) -> bytes:
 
 
 def roles_by_hash(
-    ids: np.ndarray, among: np.ndarray, *, seed: int, side: str, test: float, validation: float
+    ids: np.ndarray, among: np.ndarray, *, seed: int, side: str, test: float, validation: float, train: float = 1.0
 ) -> Int[np.ndarray, "N"]:
     """Give roles to entities by the rank of a hash of their raw id and the seed.
 
@@ -108,6 +108,7 @@ def roles_by_hash(
         seed: of the split.
         side: "user" or "item".
         test, validation: shares of those who take part.
+        train: share of the others that are `WARM`; the rest are `LEFT_OUT`. Who is in a share is in all larger ones.
 
     Raises:
         UserError: where the shares leave nobody to train on.
@@ -119,6 +120,8 @@ def roles_by_hash(
     roles = np.full(len(ids), WARM)
     roles[np.array(rank[:n_test], int)] = TEST
     roles[np.array(rank[n_test : n_test + n_validation], int)] = VALIDATION
+    others = rank[n_test + n_validation :]
+    roles[np.array(others[round(train * len(others)) :], int)] = LEFT_OUT
     return roles
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from annotated_types import Gt, Le
+
 from recmeta.protocols.assemble import assemble
 from recmeta.protocols.candidates import CandidateRule
 from recmeta.protocols.episodes import Episodes, Order, Part, plan_episodes
 from recmeta.protocols.plan import (
+    LEFT_OUT,
     TEST,
     VALIDATION,
     WARM,
@@ -35,6 +40,7 @@ def user_cold(
     validation: Part,
     episodes: Episodes,
     candidates: CandidateRule,
+    train: Annotated[float, Gt(0), Le(1)] = 1.0,
 ) -> Problem:
     """Split users into meta-train, meta-validation and meta-test, and fit on meta-train all that is fitted.
 
@@ -55,6 +61,8 @@ def user_cold(
         test, validation: shares of the users left.
         episodes: support and query sizes, and limits of a user's history; see `recmeta.protocols.episodes`.
         candidates: what a query row is ranked among; see `recmeta.protocols.candidates`.
+        train: share of the meta-train users that anything is fitted to or trained on, for learning curves; the others
+            are left out, and counted. A smaller share is part of a larger one, and test users stay the same.
 
     Raises:
         UserError: where no split is possible: too few users, no time to order by, a history too short.
@@ -63,13 +71,17 @@ def user_cold(
     planned = plan_episodes(data, episodes, order)
     everyone = histories(data, order=order, seed=seed)
     left = between(everyone, planned.least, episodes.max_history)
-    roles = roles_by_hash(data.users.ids, left.entity, seed=seed, side=task, test=test, validation=validation)
+    roles = roles_by_hash(
+        data.users.ids, left.entity, seed=seed, side=task, test=test, validation=validation, train=train
+    )
     role = roles[left.entity]
     who = f"{task}s"
     counts = {
         f"{who}_dropped_by_history_filter": len(everyone.entity) - len(left.entity),
         "rows_dropped_by_history_filter": len(everyone.row) - len(left.row),
     }
+    if train < 1:
+        counts[f"{who}_left_out_of_training"] = int((role == LEFT_OUT).sum())
     plan = Plan(
         train=only(left, role == WARM),
         validation=pick(data, only(left, role == VALIDATION), planned, seed=seed, draws=episodes.validation_draws),

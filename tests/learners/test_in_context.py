@@ -119,7 +119,7 @@ def test_dropout_is_drawn_anew_at_each_step_and_off_at_test(problem, moved):
 def test_the_gradient_is_that_of_its_loss(problem, many):
     """Finite differences in double precision, of the loss as the module's docstring has it, in numpy."""
     problem = problem._replace(spec=problem.spec.__class__(**vars(problem.spec) | {"discrete": not many}))
-    learner, _ = made(problem, squared=0.7)
+    learner, _ = made(problem, squared=0.7, entropy=1.3)
     from tests.learners.conftest import off_start, to_double
 
     batch = problem.gather(problem.train, problem.draw(jax.random.key(7), problem.train, 3))
@@ -152,7 +152,7 @@ def test_the_gradient_is_that_of_its_loss(problem, many):
         if not many:
             score, shares = (np.asarray(each) for each in predicted(flat))
             own = np.abs(np.asarray(batch.label)[..., None] - levels).argmin(-1)
-            lost = 0.7 * (score - batch.label) ** 2 - np.take_along_axis(shares, own[..., None], -1)[..., 0]
+            lost = 0.7 * (score - batch.label) ** 2 - 1.3 * np.take_along_axis(shares, own[..., None], -1)[..., 0]
             there = np.asarray(batch.task.query.mask)
             expected = np.mean([row[mask].mean() for row, mask in zip(lost, there, strict=True)])
             np.testing.assert_allclose(value(flat), expected, rtol=1e-6)
@@ -169,6 +169,27 @@ def test_biases_alone_as_its_base(problem, task):
     np.testing.assert_allclose(np.ptp(base(fitted, more).mean - found.mean), 0, atol=1e-5)
 
 
+def test_no_base_is_the_mean_of_all_labels(problem, task):
+    learner, fitted = made(problem, base="none")
+    score, _ = jax.jit(partial(outputs, learner))(learner.init(jax.random.key(0)), task)
+    label, levels = np.asarray(problem.train.label), np.array(problem.spec.levels)
+    np.testing.assert_allclose(fitted.fits.base.mean[0], label.mean(), rtol=1e-6)
+    shares = np.exp(of_normal(jnp.array([label.mean()]), jnp.array([label.var()]), problem.spec.levels))[0]
+    np.testing.assert_allclose(score, shares @ levels, rtol=1e-5)
+
+
+def test_without_cross_fitting_a_meta_train_task_reads_its_own_labels(problem, learner, moved):
+    """The ablation: the first fit, of all, for meta-train tasks as for others."""
+    plain, (other, _) = learner[0], made(problem, cross_fitted=False)
+    trained = jax.tree.map(lambda values: values[0], problem.gather(problem.train, problem.draw(
+        jax.random.key(7), problem.train, 3)).task)  # fmt: skip
+    tested = jax.tree.map(lambda values: values[1], problem.test["user_cold"].task)
+    program = [jax.jit(partial(outputs, each)) for each in (plain, other)]
+    trains, tests = ([each(moved, task)[0] for each in program] for task in (trained, tested))
+    assert np.abs(trains[0] - trains[1]).max() > 1e-4
+    np.testing.assert_array_equal(*tests)
+
+
 def test_it_can_be_shrunk_to_its_base(learner, moved, task):
     learner, _ = learner
     program = jax.jit(lambda params, share: outputs(learner, learner.shrink(params, share), task)[1])
@@ -182,3 +203,5 @@ def test_it_can_be_shrunk_to_its_base(learner, moved, task):
 def test_a_width_that_heads_do_not_divide_is_refused(problem):
     with pytest.raises(UserError, match=r"learner.width=5 must be a multiple of learner.heads=2"):
         made(problem, width=5)
+    with pytest.raises(UserError, match="one must be above 0"):
+        made(problem, squared=0.0, entropy=0.0)

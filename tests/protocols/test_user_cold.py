@@ -265,6 +265,19 @@ def test_liked_labels(data, cut, problem):
     assert (liked.spec.low, liked.spec.high, liked.spec.like, liked.spec.levels) == (0, 1, 1, (0, 1))
 
 
+def test_a_share_of_the_meta_train_users_is_part_of_a_larger_one(data, cut, problem):
+    """Tests and validation stay as they are; nothing is fitted to who is left out."""
+    half, quarter = cut(data, train=0.5), cut(data, train=0.25)
+    users = [set(np.asarray(each.train.entity).tolist()) for each in (problem, half, quarter)]
+    assert users[2] < users[1] < users[0]
+    assert [len(each) for each in users] == [24, 12, 6]
+    assert half.split.counts["users_left_out_of_training"] == 12
+    assert problem.test["user_cold"].task.query.x.keys() == half.test["user_cold"].task.query.x.keys()
+    np.testing.assert_array_equal(problem.test["user_cold"].label, half.test["user_cold"].label)
+    np.testing.assert_array_equal(problem.validation.label, half.validation.label)
+    assert half.spec.mean == pytest.approx(np.asarray(half.train.label).mean())
+
+
 def test_history_limits(data, cut):
     history = np.bincount(data.user)
     problem = cut(data, min_history=13, max_history=15)

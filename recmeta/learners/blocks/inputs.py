@@ -23,7 +23,8 @@ from recmeta.objectives import levels
 from recmeta.objectives.pointwise import masked_mean
 from recmeta.types import DataSpec, Features, Model, Params, Problem, Support
 
-Base = Literal["factor_model", "user_item_bias"]
+Base = Literal["factor_model", "user_item_bias", "none"]
+"""What is corrected: the factor model, biases alone, or the labels' mean and variance."""
 
 MOST_ROWS = 20
 """Support rows by which their number is measured."""
@@ -41,10 +42,12 @@ def prepare(problem: Problem, *, base: Base, rank: int) -> Callable[[Problem], F
 
     Args:
         problem: all of meta-train.
-        base: biases alone, or the factor model.
+        base: what is to be corrected.
         rank: of the factor model.
     """
     items = catalogue(problem)
+    if base == "none":
+        return lambda problem: Fits(factor_model.constant(problem, items), count_labels(problem, items))
     featured = base == "factor_model"
     start = factor_model.start_without_labels(problem, items, rank if featured else 0)
 

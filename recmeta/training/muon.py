@@ -1,0 +1,47 @@
+"""Muon: dense layers updated by the orthogonalised momentum, embedding tables and all else by Adam."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import optax
+from optax.contrib import MuonDimensionNumbers
+
+from recmeta.types import Params
+
+AS_ADAM = 0.2
+"""Root mean square of an update, in learning rates: about what Adam's is, so that its rates carry over."""
+
+
+def muon(learning_rate: float, adam_learning_rate: float, momentum: float = 0.95) -> optax.GradientTransformation:
+    """Build the optimizer.
+
+    The momentum of a matrix that inputs are multiplied by is replaced by the nearest orthogonal matrix (by five
+    Newton-Schulz iterations), so that all directions are learned at one rate. A table's rows are learned apart from
+    each other, and vectors have no directions: both are moved by Adam with Nesterov's momentum.
+
+    Args:
+        learning_rate: of matrices; of an update's root mean square a fifth.
+        adam_learning_rate: of tables, vectors and scalars.
+        momentum: of matrices.
+
+    Reference: Jordan et al., Muon, 2024; Liu et al., Muon is scalable for LLM training, 2025 (the scale of an update).
+    """
+    return optax.contrib.muon(
+        learning_rate,
+        beta=momentum,
+        consistent_rms=AS_ADAM,
+        adam_learning_rate=adam_learning_rate,
+        muon_weight_dimension_numbers=_matrices,
+    )
+
+
+def _matrices(params: Params) -> Any:
+    """Mark the matrices outside of ``params["tables"]``; all else is None."""
+
+    def one(path: tuple[Any, ...], leaf: Any) -> MuonDimensionNumbers | None:
+        in_table = getattr(path[0], "key", None) == "tables"
+        return MuonDimensionNumbers() if leaf.ndim == 2 and not in_table else None
+
+    return jax.tree_util.tree_map_with_path(one, params)
