@@ -24,10 +24,11 @@ class FusedLauncher(Launcher):
 
     Args:
         replicas: the most seeds, over all runs, in one program at a time.
+        beside: overrides of a run that is made beside each (`recmeta.sweeps.composing.with_beside`).
     """
 
-    def __init__(self, replicas: int) -> None:
-        self.replicas = replicas
+    def __init__(self, replicas: int, beside: Sequence[str] = ()) -> None:
+        self.replicas, self.beside = replicas, list(beside)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Store the loader and the config; called by Hydra."""
@@ -46,9 +47,10 @@ class FusedLauncher(Launcher):
             initial_job_idx: the number of the first.
             prune: stops runs early; None: never.
         """
-        from recmeta.sweeps import fused  # here: Hydra imports this module at every start
+        from recmeta.sweeps import composing, fused  # here: Hydra imports this module at every start
 
-        composed: Any = fused.compose(self.loader.load_sweep_config, self.config, job_overrides, initial_job_idx)
+        lines = composing.with_beside(job_overrides, self.beside)
+        composed: Any = fused.compose(self.loader.load_sweep_config, self.config, lines, initial_job_idx)
         total = self.config.hydra.sweeper.get("trials")  # a search asks for its trials in batches
         values = fused.run_sweep(composed, self.replicas, prune or fused.keep_all, initial_job_idx, total)
         return [fused.returned(each, value) for each, value in zip(composed, values, strict=True)]

@@ -139,6 +139,32 @@ def test_what_survives_leaves_out_what_fails_and_keeps_no_part_of_a_table(tmp_pa
     assert not (tmp_path / "kept").exists()
 
 
+# --- suite --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_suite_from_end_to_end_and_again(tmp_path):
+    """Two drawn tables, made small: a line of two learners, whose panel is made once, and the regret of both."""
+    small = ["dataset.users=150", "dataset.items=60", "dataset.per_user=[30,40]", "steps=4", "eval_every=2"]
+    beside = 'hydra.launcher.beside=["learner=none","baselines=[item_mean,user_item_bias]"]'
+    line = [sys.executable, "-m", "recmeta", "experiment=suite", "suite=world_noisy,like_shop", *small, beside]
+    for learner, runs in (("ridge", 4), ("joint", 6), ("none", 6)):
+        subprocess.run([*line, f"learner={learner}"], cwd=tmp_path, check=True)
+        assert len(list(tmp_path.rglob("summary.json"))) == runs
+    report = [sys.executable, "-m", "recmeta.results", "outputs/suite", "--regret", "--out", "kept"]
+    subprocess.run(report, cwd=tmp_path, check=True)
+    with (tmp_path / "kept" / "regret.csv").open() as stream:
+        found = list(csv.DictReader(stream))
+    assert {(one["row"], one["table"], one["shots"]) for one in found} == {
+        (f"learner={learner}", table, shots)
+        for learner in ("ridge", "joint") for table in ("world_noisy", "like_shop") for shots in ("5", "20")
+    }  # fmt: skip
+    for one in found:
+        assert one["rival"] in ("item_mean", "user_item_bias")
+        assert float(one["best"]) > float(one["optimum"]) > 0
+        assert one["family"] == "4"
+
+
 # --- the lines of READMEs -----------------------------------------------------------------------------------------
 
 LINES = [

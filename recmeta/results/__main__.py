@@ -12,13 +12,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from recmeta.results import render, status
-from recmeta.results.grids import Report, missing_lines
+from recmeta.results import regret, render, status
+from recmeta.results.grids import Report, justified, missing_lines
 from recmeta.results.judging import Judging
 from recmeta.results.latex import Style, check, read_names
 from recmeta.results.ranks import rankings
 from recmeta.results.runs import find
-from recmeta.results.screen import fold, has_width
+from recmeta.results.screen import fold, has_width, lay_out
 from recmeta.results.tables import tabulate
 from recmeta.results.write import FILES, LATEX, PAGE, TABLES, write
 from recmeta.statistics import CORRECTIONS, TESTS
@@ -59,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         names = read_names(options.names) if options.names else {}
         style = Style(options.metrics, options.methods, names, options.spread)
         with _printable():
+            if options.regret:
+                _regret(options.paths, options.out, how)
+                return 0
             command = f"python -m recmeta.results {shlex.join(given)}"
             _report(options.paths, options.searched, options.out, how, style, command)
     except UserError as error:
@@ -103,6 +106,26 @@ def _report(
         screen.print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
 
 
+def _regret(paths: Sequence[Path], out: Path | None, how: Judging) -> None:
+    """Print the regret of every learner, and write it as CSV."""
+    screen = Console(highlight=False, markup=False, emoji=False)
+    width = screen.width if has_width(screen) else WIDE
+    runs, missing = find(paths)
+    made = regret.regrets(runs, how)
+    table = regret.grid(made.found)
+    screen.print(table.title)
+    screen.print(lay_out(table.head, table.body, justified(table.head), width, keys=3), soft_wrap=True)
+    for line in ("", *regret.summary_lines(made.found), *made.notes, *missing_lines(missing)):
+        screen.print(fold(line, width), soft_wrap=True)
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / regret.CSV).write_text(regret.comma_separated(made.found), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
+        screen.print(f"written: {out / regret.CSV}", soft_wrap=True)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="recmeta-report",
@@ -135,6 +158,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--all", action="store_true", help="all settings of a method; default: the one that meta-validation chose"
     )
+    parser.add_argument(
+        "--regret", action="store_true",
+        help="instead: every learner's distance to the best baseline, over all data sets and support sizes",
+    )  # fmt: skip
     parser.add_argument("--by", metavar="COLUMN", help="also by buckets of shots, or of a column about tasks: activity")
     parser.add_argument(
         "--import", dest="imported", nargs="+", action="extend", default=[], type=Path, metavar="FILE",

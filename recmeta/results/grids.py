@@ -21,7 +21,9 @@ TESTED = {"t": "t-test", "wilcoxon": "Wilcoxon's test", "permutation": "sign-fli
 """The tests in words."""
 
 
-WORDS = ("", "method", "chosen", "by", "at an edge of the tried range", "differs in")
+WORDS = (
+    "", "method", "chosen", "by", "at an edge of the tried range", "differs in", "table", "metric", "rival", "verdict",
+)  # fmt: skip
 """Left-aligned columns: text, not numbers."""
 
 NOTHING = "-"

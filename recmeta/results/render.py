@@ -54,15 +54,15 @@ def comma_separated(report: Report) -> str:
         for row in table.rows:
             for name in table.metrics:
                 mark = row.mark if name == table.metric else ""
-                values = [*map(_plain, row.cells[name]), row.tasks, row.seeds, row.splits, mark]
+                values = [*map(plain, row.cells[name]), row.tasks, row.seeds, row.splits, mark]
                 lines.append(["complete", table.heading, "", row.label, row.kind, name, *values])
             for bucket, cell in table.bucketed.cells[row.label].items() if table.bucketed else ():
-                values = [*map(_plain, cell), table.bucketed.tasks[bucket] if table.bucketed else 0, row.seeds]
+                values = [*map(plain, cell), table.bucketed.tasks[bucket] if table.bucketed else 0, row.seeds]
                 where = ["complete", table.heading, bucket, row.label, row.kind, table.metric]
                 lines.append([*where, *values, row.splits, ""])
     lines += [[run.status, "", "", str(run.directory), *[""] * 9] for run in report.missing]
     head = ["status", "table", "bucket", "row", "kind", "metric", "mean", "lo", "hi"]
-    return _csv([*head, "tasks", "seeds", "splits", "mark"], lines)
+    return csv_text([*head, "tasks", "seeds", "splits", "mark"], lines)
 
 
 def comparisons(report: Report) -> str:
@@ -72,11 +72,11 @@ def comparisons(report: Report) -> str:
         found = one.comparison
         named = [table.heading, one.bucket, one.row, one.reference, table.metric, report.how.test]
         numbers = [found.difference, found.lo, found.hi, found.p, one.p, found.effect_size, found.detectable]
-        return [*named, *map(_plain, numbers), found.n, report.how.correction, one.family]
+        return [*named, *map(plain, numbers), found.n, report.how.correction, one.family]
 
     judged = [(table, one) for table in report.tables for one in _all(table)]
     head = ["table", "bucket", "row", "reference", "metric", "test", "difference", "lo", "hi", "p", "p_corrected"]
-    return _csv(
+    return csv_text(
         [*head, "effect_size", "detectable", "tasks", "correction", "family"],
         [line(table, one) for table, one in judged],
     )
@@ -90,9 +90,9 @@ def ledger(report: Report) -> str:
             words = [one.by, one.chosen, "; ".join(one.edges)]
             tried = "" if one.tried is None else one.tried
             lines.append(
-                [table.heading, one.method, one.kind, tried, one.failed, one.pruned, *words, _plain(one.seconds)]
+                [table.heading, one.method, one.kind, tried, one.failed, one.pruned, *words, plain(one.seconds)]
             )
-    return _csv(
+    return csv_text(
         ["table", "method", "kind", "tried", "failed", "pruned", "by", "chosen", "edges", "train_seconds"], lines
     )
 
@@ -102,11 +102,13 @@ def _all(table: Table) -> list[Judged]:
     return [*table.judged, *bucketed, *(table.ablation.judged if table.ablation else ())]
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
+    """A number unrounded, as a cell of CSV; empty where there is none."""
     return repr(float(value)) if isfinite(value) else ""
 
 
-def _csv(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+def csv_text(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    """CSV of a head and lines."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerows([head, *lines])

@@ -73,17 +73,17 @@ def sweep_runs(path: Path) -> list[tuple[str, ...]]:
         raise UserError(f"{path}: holds no sweep")
     fixed = at_key(config, "hydra.sweeper.params") or {}
     line = [*(f"{key}={values}" for key, values in fixed.items()), *(at_key(config, "hydra.overrides.task") or [])]
-    choices = []
+    choices: dict[str, list[str]] = {}  # what is typed stands in the place of what the config sweeps
     try:
         for override in OverridesParser.create().parse_overrides([str(text) for text in line]):
             key = override.get_key_element()
             if override.is_sweep_override():
-                choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+                choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
             else:
-                choices.append([f"{key}={override.get_value_element_as_str()}"])
+                choices[key] = [f"{key}={override.get_value_element_as_str()}"]
     except (HydraException, ValueError) as error:
         raise UserError(f"{path}: its line can't be read ({one_line(error)})") from error
-    return list(product(*choices))
+    return list(product(*choices.values()))
 
 
 def lines(found: Sequence[RunStatus]) -> Iterator[str]:

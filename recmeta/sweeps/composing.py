@@ -78,6 +78,29 @@ class Composer:
         return isinstance(override.value(), dict) or not self.is_group(key)
 
 
+def with_beside(lines: Sequence[Sequence[str]], beside: Sequence[str]) -> list[list[str]]:
+    """Add, before each run of a sweep, a run with other overrides in the place of its own of the same settings.
+
+    A run that has the first of these overrides itself is no run beside another, and is replaced.
+
+    >>> with_beside([["a=1", "learner=x"], ["a=1", "learner=none"]], ["learner=none", "b=2"])
+    [['a=1', 'learner=none', 'b=2'], ['a=1', 'learner=x'], ['a=1', 'learner=none', 'b=2']]
+
+    Args:
+        lines: the overrides of each run.
+        beside: of the runs that are added; none: no run is added.
+    """
+    if not beside:
+        return [list(line) for line in lines]
+    keys = {text.partition("=")[0] for text in beside}
+    made = []
+    for line in lines:
+        made.append([*(text for text in line if text.partition("=")[0] not in keys), *beside])
+        if beside[0] not in line:
+            made.append(list(line))
+    return made
+
+
 def lay(override: Override, config: DictConfig) -> None:
     """Set or delete a value in a composed config, as Hydra does.
 

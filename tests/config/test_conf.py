@@ -22,7 +22,7 @@ def composed(*overrides: str):
 
 def test_groups_are_the_folders():
     folders = {path.name for path in schema.CONF.iterdir() if path.is_dir()}
-    assert folders - {"experiment", "hydra", "shared"} == set(schema.GROUPS)
+    assert folders - {"experiment", "suite", "hydra", "shared"} == set(schema.GROUPS)
 
 
 def test_shared_blocks_are_no_choices():
@@ -65,6 +65,27 @@ def test_conventions(group, choice):
     if block["_target_"] is not None:
         assert block["_partial_"] is True
         assert block["_convert_"] == "all"
+
+
+@pytest.mark.parametrize("table", schema.choices("suite"))
+def test_every_table_of_the_suite_builds(table):
+    """With what is common to all, at the support sizes that are reported."""
+    config = composed("experiment=suite", f"suite={table}", "learner=ridge")
+    make_parts(config)
+    assert config["protocol"]["episodes"]["shots"] == [5, 20]
+    assert config["baselines"] == []
+    assert config["metric"] == config["metrics"][0]
+
+
+def test_the_suite_sweeps_over_all_its_tables_and_makes_the_panel_beside():
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), **versions.BASE):
+        made = compose("config", ["experiment=suite"], return_hydra_config=True).hydra
+    assert made.mode.name == "MULTIRUN"
+    assert sorted(made.sweeper.params.suite.split(",")) == schema.choices("suite")
+    assert made.launcher.beside[0] == "learner=none"
+    beside = composed("experiment=suite", *made.launcher.beside)
+    assert beside["baselines"] == composed("experiment=panel")["baselines"]
 
 
 @pytest.mark.parametrize("preset", schema.choices("experiment"))

@@ -87,14 +87,17 @@ def test_points_are_hydras_product(tmp_path):
     ]
 
 
-def test_points_are_what_hydras_own_sweeper_makes(tmp_path):
+@pytest.mark.parametrize("params", [{}, {"steps": "7,8", "suite": "a,b"}])
+def test_points_are_what_hydras_own_sweeper_makes(tmp_path, params):
+    """Of what a config sweeps too, in the place of which stands what is typed."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     line = ["learner=maml,ridge", "steps=choice(1,2)", "seeds=[0],[1]", "+x.y=1e-3", "~c"]
     path = tmp_path / "multirun.yaml"
-    path.write_text(yaml.safe_dump({"hydra": {"overrides": {"task": line}}}))
-    (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(line), None)
+    path.write_text(yaml.safe_dump({"hydra": {"overrides": {"task": line}, "sweeper": {"params": params}}}))
+    every = [*(f"{key}={value}" for key, value in params.items()), *line]
+    (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(every), None)
     assert [list(point) for point in sweep_runs(path)] == batch
 
 
