@@ -1,4 +1,4 @@
-"""The support read as a set: a network over the mean of what another makes of each row."""
+"""The support read as a set: one network for each row, and another over the mean of its outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The support read as a history: what a reader makes of it stands beside the context's own fields."""
+"""The support read as a history: a reader's output is put beside the context's own fields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recmeta.types import DataSpec, Encoding, Features, Support
 
 
 class History(nnx.Module):
-    """Fields on both sides, and on the context's side what has been read of the support, in its order.
+    """Fields on both sides, and on the context's side the state of a reader of the support, in its order.
 
     What a query row sees has read the whole support; what a support row sees has read the rows before it. A row that is
     not there changes nothing. Before all of them stands the prompt: learned rows, the same for every task unless they
@@ -53,7 +53,7 @@ class History(nnx.Module):
         return Encoding(jnp.concatenate([static, seen], axis=-1), rows)
 
     def _read(self, rows: Float[Array, "K d"], support: Support) -> Float[Array, "K+1 h"]:
-        """What was read before the first support row, which is the prompt, and after each."""
+        """Read the support: the state before its first row, which has seen the prompt alone, and after each."""
         labels = (support.y - self.mean) / self.half_range
         inputs, there = jnp.concatenate([rows, labels[:, None]], axis=-1), support.mask
         if self.prompts:
@@ -93,7 +93,7 @@ class Recurrent(nnx.Module):
 def of_prefixes(
     rows: Float[Array, "K d"], there: Bool[Array, "K"], read: Callable[[Array, Array], Float[Array, "K h"]]
 ) -> Float[Array, "K+1 h"]:
-    """What was read before the first row, zeros, and after each, by a reader that needs rows without gaps.
+    """Read rows without gaps: the state before the first, zeros, and after each.
 
     Args:
         rows: of which some may not be there.

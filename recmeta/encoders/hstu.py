@@ -1,4 +1,4 @@
-"""The support read by pointwise attention: no softmax, and a gate on what is read."""
+"""The support read by pointwise attention, without a softmax, and with a gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loss contrasts: each liked row with the rows that it should be above."""
+"""Pairs that a loss contrasts: each liked row with the rows that it should be above."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weighted approximate-rank pairwise loss: what is ranked far down costs more, by what its rank is estimated to be."""
+"""Weighted approximate-rank pairwise loss: a liked row costs the more, the lower it is ranked."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from recmeta.protocols.plan import (
 from recmeta.types import Interactions, Problem
 
 
+# Long: the signature and what it says are most of it.
 def user_cold(
     interactions: Interactions,
     *,
