@@ -10,7 +10,8 @@ neural processes, prior-data fitted networks.
 What is read of an item (its vector and bias, the labels that it has had) is cross-fitted (`recmeta.fitted.folds`): a
 meta-train task reads what was fitted without its own fold's labels, as test tasks do.
 
-Trained by cross entropy over the levels and by the squared error of the mean, weighted, whatever the objective.
+Trained by cross entropy over the levels and by each task's root mean squared error, which tables print the mean of,
+whatever the objective: of tasks that nobody can predict well neither makes more than of others.
 Of labels with more than a few values it corrects mean and variance of a normal instead. A ranking is by the mean.
 
 Changed from the papers: the base, whose logits are corrected; cross-fitting; attention that knows which items are
@@ -60,6 +61,9 @@ from recmeta.types import (
     UserError,
 )
 
+SMALLEST = 1e-6
+"""Added to a mean squared error, in squared label units, before its root is taken."""
+
 
 class Seen(NamedTuple):
     """An encoded support, with the parameters needed to score a query.
@@ -95,7 +99,7 @@ def in_context(
     heads: Annotated[int, Ge(1)],
     blocks: Annotated[int, Ge(0)],
     dropout: Annotated[float, Ge(0), Lt(1)],
-    squared: Annotated[float, Ge(0)],
+    rmse: Annotated[float, Ge(0)],
     entropy: Annotated[float, Ge(0)] = 1.0,
     cross_fitted: bool = True,
 ) -> Learner:
@@ -109,8 +113,8 @@ def in_context(
         heads: of its attention.
         blocks: number of its blocks; with 0 a query row sees the support through the base alone.
         dropout: share of numbers dropped in training.
-        squared: weight of the squared error of the mean, in label units.
-        entropy: weight of the cross entropy; 0: the squared error alone is learned.
+        rmse: weight of a task's root mean squared error, in half label ranges.
+        entropy: weight of the cross entropy; 0: the error alone is learned.
         cross_fitted: whether a meta-train task reads what was fitted without its fold; where not, what it reads has its
             own labels in it, which no test task finds. For ablations.
 
@@ -123,8 +127,8 @@ def in_context(
     """
     if width % heads:
         raise UserError(f"learner.width={width} must be a multiple of learner.heads={heads}")
-    if not squared and not entropy:
-        raise UserError("learner.squared=0 and learner.entropy=0: nothing is learned; one must be above 0")
+    if not rmse and not entropy:
+        raise UserError("learner.rmse=0 and learner.entropy=0: nothing is learned; one must be above 0")
     fitted = cross_fit(partial(prepare, base=base, rank=rank))
     if not cross_fitted:
         fitted = fitted._replace(fold=jnp.zeros_like(fitted.fold))
@@ -149,8 +153,11 @@ def in_context(
     def meta_grad(params: Params, batch: Batch, key: PRNGKeyArray):
         def one(params: Params, task, label: Array, visit) -> Array:
             fast = reader(params, task.context, task.support, visit.key)
-            lost = loss(spec, (squared, entropy), corrected(fast, task.query), label)
-            return masked_mean(lost, task.query.mask, visit.weight)
+            found, mean = corrected(fast, task.query), partial(masked_mean, mask=task.query.mask, weights=visit.weight)
+            error = mean(jnp.square(expected_label(spec, found) - label))
+            # A root has no slope at 0.
+            root = jnp.sqrt(error + SMALLEST) / ((spec.high - spec.low) / 2)
+            return entropy * mean(surprise(spec, found, label)) + rmse * root
 
         return mean_gradient(one, params, batch, visits(batch, key))
 
@@ -244,13 +251,12 @@ def expected_label(spec: DataSpec, found: Any) -> Float[Array, "n"]:
     return levels.mean_level(found, spec.levels) if spec.discrete else found[0]
 
 
-def loss(spec: DataSpec, weights: tuple[float, float], found: Any, label: Float[Array, "n"]) -> Float[Array, "n"]:
-    """The squared error of the mean, and the negative log-likelihood of each label, by their weights."""
-    squared, entropy = weights
-    error = jnp.square(expected_label(spec, found) - label)
+def surprise(spec: DataSpec, found: Any, label: Float[Array, "n"]) -> Float[Array, "n"]:
+    """The negative log-likelihood of each label; of a normal without its constant."""
     if spec.discrete:
-        return squared * error - entropy * levels.log_likelihood(found, label, spec.levels)
-    return squared * error + entropy * (jnp.log(found[1]) + error / found[1]) / 2
+        return -levels.log_likelihood(found, label, spec.levels)
+    mean, variance = found
+    return (jnp.log(variance) + jnp.square(mean - label) / variance) / 2
 
 
 def _alike(rows: Rows, others: Rows, *, first: bool = False) -> Float[Array, "2 n m+1"]:

@@ -14,7 +14,9 @@ AS_ADAM = 0.2
 """Root mean square of an update, in learning rates: about what Adam's is, so that its rates carry over."""
 
 
-def muon(learning_rate: float, adam_learning_rate: float, momentum: float = 0.95) -> optax.GradientTransformation:
+def muon(
+    learning_rate: float, adam_learning_rate: float, momentum: float = 0.95, weight_decay: float = 0.0
+) -> optax.GradientTransformation:
     """Build the optimizer.
 
     The momentum of a matrix that inputs are multiplied by is replaced by the nearest orthogonal matrix (by five
@@ -25,12 +27,14 @@ def muon(learning_rate: float, adam_learning_rate: float, momentum: float = 0.95
         learning_rate: of matrices; of an update's root mean square a fifth.
         adam_learning_rate: of tables, vectors and scalars.
         momentum: of matrices.
+        weight_decay: how far matrices are pulled to 0 at each step, in learning rates; nothing else is.
 
     Reference: Jordan et al., Muon, 2024; Liu et al., Muon is scalable for LLM training, 2025 (the scale of an update).
     """
     return optax.contrib.muon(
         learning_rate,
         beta=momentum,
+        weight_decay=weight_decay,
         consistent_rms=AS_ADAM,
         adam_learning_rate=adam_learning_rate,
         muon_weight_dimension_numbers=_matrices,

@@ -18,7 +18,7 @@ from recmeta.scorers.dot import dot
 from recmeta.types import UserError
 
 SETTINGS = {
-    "base": "factor_model", "rank": 2, "width": 4, "heads": 2, "blocks": 2, "dropout": 0.0, "squared": 0.3,
+    "base": "factor_model", "rank": 2, "width": 4, "heads": 2, "blocks": 2, "dropout": 0.0, "rmse": 0.6,
 }  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def test_dropout_is_drawn_anew_at_each_step_and_off_at_test(problem, moved):
 def test_the_gradient_is_that_of_its_loss(problem, many):
     """Finite differences in double precision, of the loss as the module's docstring has it, in numpy."""
     problem = problem._replace(spec=problem.spec.__class__(**vars(problem.spec) | {"discrete": not many}))
-    learner, _ = made(problem, squared=0.7, entropy=1.3)
+    learner, _ = made(problem, rmse=0.7, entropy=1.3)
     from tests.learners.conftest import off_start, to_double
 
     batch = problem.gather(problem.train, problem.draw(jax.random.key(7), problem.train, 3))
@@ -152,9 +152,12 @@ def test_the_gradient_is_that_of_its_loss(problem, many):
         if not many:
             score, shares = (np.asarray(each) for each in predicted(flat))
             own = np.abs(np.asarray(batch.label)[..., None] - levels).argmin(-1)
-            lost = 0.7 * (score - batch.label) ** 2 - 1.3 * np.take_along_axis(shares, own[..., None], -1)[..., 0]
-            there = np.asarray(batch.task.query.mask)
-            expected = np.mean([row[mask].mean() for row, mask in zip(lost, there, strict=True)])
+            surprise = -np.take_along_axis(shares, own[..., None], -1)[..., 0]
+            each = zip(surprise, score - batch.label, np.asarray(batch.task.query.mask), strict=True)
+            expected = np.mean([
+                1.3 * own[mask].mean() + 0.7 / 2 * np.sqrt((error[mask] ** 2).mean())  # half a range of 1 to 5 is 2
+                for own, error, mask in each
+            ])  # fmt: skip
             np.testing.assert_allclose(value(flat), expected, rtol=1e-6)
 
 
@@ -204,4 +207,4 @@ def test_a_width_that_heads_do_not_divide_is_refused(problem):
     with pytest.raises(UserError, match=r"learner.width=5 must be a multiple of learner.heads=2"):
         made(problem, width=5)
     with pytest.raises(UserError, match="one must be above 0"):
-        made(problem, squared=0.0, entropy=0.0)
+        made(problem, rmse=0.0, entropy=0.0)
