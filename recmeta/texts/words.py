@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
@@ -16,6 +17,7 @@ from jaxtyping import Bool, Float
 
 from recmeta.datasets.content import PACKED
 from recmeta.features.vector import vector
+from recmeta.runs.files import one_line
 from recmeta.texts.vocabulary import vectors_or_missing, words_of
 from recmeta.types import Column, Fitted, Preparation, UserError
 
@@ -127,11 +129,14 @@ def read_vectors(path: Path, sha256: str, most: int | None) -> WordVectors:
         raise UserError(f"{path}: sha256 is {found}, and the run was fitted with {sha256}; put that file there")
     row: dict[str, int] = {}
     vectors: list[np.ndarray] = []
-    with PACKED.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8", newline="\n") as file:
-        for number, (word, numbers) in enumerate(islice(_lines(path, file), most), start=1):
-            if word not in row:
-                row[word] = len(vectors)
-                vectors.append(_numbers(path, number, word, numbers))
+    try:
+        with PACKED.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8", newline="\n") as file:
+            for number, (word, numbers) in enumerate(islice(_lines(path, file), most), start=1):
+                if word not in row:
+                    row[word] = len(vectors)
+                    vectors.append(_numbers(path, number, word, numbers))
+    except (UnicodeDecodeError, OSError, EOFError, lzma.LZMAError) as error:
+        raise UserError(f"{path}: not word vectors as UTF-8 text, or damaged ({one_line(error)})") from error
     if not vectors:
         raise UserError(f"{path}: holds no vectors; a line must be a word and its numbers, separated by blanks")
     return WordVectors(row, np.stack(vectors))

@@ -87,6 +87,13 @@ def test_a_damaged_file_is_refused(text, problem, tmp_path):
         prepared(tmp_path / "vectors.txt")
 
 
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    for name, content in (("vectors.bin", b"3 2\nstar \xff\xfe\x00"), ("vectors.gz", b"star 1 2\n")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=rf"{name}: not word vectors as UTF-8 text, or damaged \("):
+            prepared(tmp_path / name)
+
+
 def test_a_missing_or_another_file_is_refused(tmp_path, vectors_file):
     with pytest.raises(UserError, match=r"text.file is not set"):
         words(file=None, weighting="mean", smoothing=0.1, most=None)
