@@ -16,7 +16,7 @@ from recmeta.evaluation.score import bounds
 from recmeta.features.kinds import arrays_of, names
 from recmeta.metrics import check, check_cutoff, check_floor
 from recmeta.runs.files import one_line
-from recmeta.types import Augmentation, Batch, Learner, Objective, Params, Problem, Tasks, UserError
+from recmeta.types import Augmentation, Batch, Learner, Objective, Params, Preparation, Problem, Tasks, UserError
 
 
 def check_problem(parts: Parts, problem: Problem, objective: Objective) -> None:
@@ -75,6 +75,17 @@ def _check_labels(parts: Parts, problem: Problem, objective: Objective) -> None:
             f"objective: {every}, and a constant has no loss; draw what was not liked (cleaning=implicit), choose an "
             "objective that contrasts with drawn negatives, or learner=none"
         )
+
+
+def check_text(preparation: Any) -> Preparation:
+    """Refuse a choice of text that returns no preparation.
+
+    Raises:
+        UserError: so.
+    """
+    if not isinstance(preparation, Preparation):
+        raise UserError(f"text: its target must return a Preparation, and returned a {type(preparation).__name__}")
+    return preparation
 
 
 def check_objective(objective: Any) -> None:

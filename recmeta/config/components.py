@@ -25,6 +25,7 @@ from recmeta.types import Traced, UserError
 
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "dataset": (),
+    "text": (),
     "protocol": ("interactions",),
     "encoder": ("spec", "rngs", "background", "transform"),
     "scorer": ("widths", "rngs"),
@@ -35,7 +36,7 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
 }
 """What Python passes to each group's component; everything else it takes stands in its yaml."""
 
-MAY_BE_NONE = ("learner", "augmentation")
+MAY_BE_NONE = ("text", "learner", "augmentation")
 """The groups that may have no target: nothing is made then."""
 
 TRACED = ("learner", "optimizer")

@@ -25,6 +25,7 @@ from recmeta.types import (
     Learner,
     Numbers,
     Objective,
+    Preparation,
     Problem,
     Reporter,
     UserError,
@@ -41,12 +42,13 @@ NO_CHOICE = (
 class Parts(NamedTuple):
     """All components of a config as partials, each checked; metrics, baselines and the schedule are made.
 
-    ``learner`` is None for the baselines alone, ``augmentation`` and ``schedule`` where there is none. ``numbers`` are
-    the learner's and the optimizer's settings that may be traced; the partials have them too.
+    ``learner`` is None for the baselines alone, ``text``, ``augmentation`` and ``schedule`` where there is none.
+    ``numbers`` are the learner's and the optimizer's settings that may be traced; the partials have them too.
     """
 
     dataset: Callable[[], Interactions]
     cleaning: Callable[[Interactions], Interactions]
+    text: Callable[[], Preparation] | None
     protocol: Callable[[Interactions], Problem]
     encoder: Callable[..., Any]
     scorer: Callable[..., Any]
@@ -76,7 +78,7 @@ def make_parts(config: Mapping[str, Any]) -> Parts:
     schedule = make_schedule(config["schedule"])
     measured = make_metrics(config["metrics"])
     metric = choosing_metric(config["metric"], config["metrics"], measured)
-    # Any: None where a group has no target, which only the learner's and the augmentation's may lack.
+    # Any: None where a group has no target, which only those of `MAY_BE_NONE` may lack.
     groups: dict[str, Any] = {group: component(group, config[group], given) for group, given in SUPPLIED.items()}
     steps: Any = tuple(component(where, block, ("interactions",)) for where, block in blocks(config["cleaning"]))
     groups["cleaning"] = partial(clean, steps=steps)

@@ -18,7 +18,7 @@ CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 """In an installed wheel, conf/ lies inside the package; in the repository, beside it."""
 
 GROUPS = (
-    "dataset", "cleaning", "protocol", "encoder", "scorer", "learner", "objective", "augmentation", "optimizer",
+    "dataset", "cleaning", "text", "protocol", "encoder", "scorer", "learner", "objective", "augmentation", "optimizer",
     "reporter",
 )  # fmt: skip
 """Group = folder under conf/ = one interface."""
@@ -51,6 +51,7 @@ class Root:
 
     dataset: Any = MISSING
     cleaning: Any = MISSING
+    text: Any = MISSING
     protocol: Any = MISSING
     encoder: Any = MISSING
     scorer: Any = MISSING

@@ -46,8 +46,8 @@ def book_crossing(*, path: PathLike = None, like: FiniteFloat = 8.0, explicit: b
 def goodbooks(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
     """Load goodbooks-10k: ratings, 1 to 5, of the ten thousand books with the most ratings.
 
-    Users have no features. Items have authors (multi), year (numeric) and language (categorical). There are no times:
-    the makers state that rows are sorted by time, which is not used.
+    Users have no features. Items have authors (multi), year (numeric), language (categorical) and title (text). There
+    are no times: the makers state that rows are sorted by time, which is not used.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
@@ -118,7 +118,9 @@ def read_goodbooks(members: Members) -> Tables:
             authors=pl.col("authors").str.split(", "),
             year=pl.col("original_publication_year").cast(pl.Float64),
             language="language_code",
+            title="title",
         ),
+        texts=["title"],
     )
 
 

@@ -9,16 +9,21 @@ from annotated_types import Ge
 
 from recmeta.datasets.archive import Members
 from recmeta.datasets.entry import Entry, PathLike, Tables, load
+from recmeta.datasets.relations import Edges
 from recmeta.datasets.sources import Archive
-from recmeta.datasets.text import shared
+from recmeta.datasets.text import read_columns, shared
 from recmeta.types import Interactions
+
+TEXTS = "raw-data.csv"
+"""The file of titles and abstracts."""
 
 
 def citeulike(*, path: PathLike = None, tag_items: Annotated[int, Ge(1)] = 5) -> Interactions:
     """Load CiteULike-a: articles that users keep. Every label is 1, so a protocol must draw negatives.
 
-    Users have no features. Items have tags (multi), which the users gave. The words of the abstracts and the citations
-    are not read. There are no times. Ids are the numbers of lines, from 0.
+    Users have no features. Items have tags (multi), the words that users gave, and where the archive has them, title
+    and abstract (text). ``cites`` is a relation between items, in both directions. There are no times. Ids are the
+    numbers of lines, from 0.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
@@ -34,21 +39,41 @@ def citeulike(*, path: PathLike = None, tag_items: Annotated[int, Ge(1)] = 5) ->
 
 
 def read(members: Members, tag_items: int) -> Tables:
-    """Read ``users.dat`` and ``item-tag.dat``: a line is a count, followed by that many numbers."""
+    """Read the lists, in which a line is a count, followed by that many numbers; and the texts, if they are there."""
     kept = _pairs(members.read("users.dat"), "user", "item")
-    tags = shared(_pairs(members.read("item-tag.dat"), "id", "tags"), "id", "tags", tag_items)
+    given = _pairs(members.read("item-tag.dat"), "id", "tag")
+    words = _lines(members.read("tags.dat"), "tags").to_frame().with_row_index("tag").cast({"tag": pl.String})
+    items = shared(given.join(words, on="tag", how="left"), "id", "tags", tag_items)
+    cited = _pairs(members.read("citations.dat"), "source", "target").with_columns(weight=pl.lit(1.0))
+    notes = ["every label is 1: a protocol must draw negatives (articles not kept)"]
+    if members.has(TEXTS):
+        items = items.join(_texts(members.read(TEXTS)), on="id", how="full", coalesce=True)
+    else:
+        notes.append(f"there is no {TEXTS} in {members.path.name}: articles have no title and no abstract")
     return Tables(
         kept.with_columns(label=pl.lit(1.0)),
-        items=tags,
-        notes=["every label is 1: a protocol must draw negatives (articles not kept)"],
+        items=items,
+        notes=notes,
+        texts=["title", "abstract"],
+        relations={"cites": Edges(("item", "item"), cited)},
     )
+
+
+def _texts(content: bytes) -> pl.DataFrame:
+    """Read titles and abstracts, whose articles are counted from 1."""
+    frame = read_columns(content, separator=",", quote='"', encoding="latin-1")
+    number = (pl.col("doc.id").cast(pl.Int64) - 1).cast(pl.String)
+    return frame.select(id=number, title="raw.title", abstract="raw.abstract")
+
+
+def _lines(content: bytes, name: str) -> pl.Series:
+    """The lines of a file, empty ones too: a line's number is its id."""
+    return pl.Series(name, content.decode().rstrip("\r\n").split("\n")).str.strip_chars()
 
 
 def _pairs(content: bytes, line: str, entry: str) -> pl.DataFrame:
     """Parse a list per line, whose first number is its length, into (number of the line, entry) pairs."""
-    # Not `read_lines`: a line's number is its id, so that an empty one counts.
-    text = pl.Series(entry, content.decode().rstrip("\r\n").split("\n")).str.strip_chars()
-    entries = text.str.split(" ").list.slice(1).to_frame().with_row_index(line)
+    entries = _lines(content, entry).str.split(" ").list.slice(1).to_frame().with_row_index(line)
     return entries.select(pl.col(line).cast(pl.String), entry).explode(entry).drop_nulls()
 
 

@@ -17,7 +17,9 @@ import polars as pl
 from recmeta.datasets.archive import Members, open_members
 from recmeta.datasets.fetch import fetch
 from recmeta.datasets.interactions import make_interactions
+from recmeta.datasets.relations import Edges
 from recmeta.datasets.sources import Source
+from recmeta.features.text import text
 from recmeta.types import Interactions, UserError
 
 PathLike = str | os.PathLike[str] | None
@@ -58,6 +60,8 @@ class Tables(NamedTuple):
         users, items: features, the id first; None where there are none.
         dropped: kind of rows left out of ``rows`` → their number.
         notes: lines for the user.
+        texts: the columns of ``users`` and ``items`` that are free text.
+        relations: name → edges by raw ids.
     """
 
     rows: pl.DataFrame
@@ -65,6 +69,8 @@ class Tables(NamedTuple):
     items: pl.DataFrame | None = None
     dropped: Mapping[str, int] = {}
     notes: Sequence[str] = ()
+    texts: Sequence[str] = ()
+    relations: Mapping[str, Edges] = {}
 
 
 def load(
@@ -98,8 +104,10 @@ def load(
         like=like,
         users=tables.users,
         items=tables.items,
+        kinds={side: dict.fromkeys(tables.texts, (text.name, {})) for side in ("user", "item")},
         dropped=tables.dropped,
         notes=[*notes, *tables.notes],
+        relations=tables.relations,
     )
 
 

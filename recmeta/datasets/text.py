@@ -79,6 +79,11 @@ def year_in(title: pl.Expr) -> pl.Expr:
     return title.str.extract(r"^.*\((\d{4})(?:[^)\d]\d{0,4})?\)").cast(pl.Float64)
 
 
+def without_year(title: pl.Expr) -> pl.Expr:
+    """Strip the year in brackets, and any brackets after it, off the end of a title: "Title (1995) (V)" is "Title"."""
+    return title.str.replace(r"\s*\(\d{4}(?:[^)\d]\d{0,4})?\)(?:\s*\([^()]*\))*\s*$", "").str.strip_chars()
+
+
 def split_known(values: pl.Expr, separator: str, unknown: str) -> pl.Expr:
     """Split values into lists, without the value that means none."""
     return values.str.split(separator).list.eval(pl.element().filter(pl.element() != unknown))

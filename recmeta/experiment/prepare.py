@@ -33,6 +33,7 @@ from recmeta.runs.directory import Previous
 from recmeta.runs.files import one_line
 from recmeta.runs.hashing import code_hash, components_hash, config_hash, file_hash
 from recmeta.runs.layout import Summary
+from recmeta.texts.noting import files_hash, with_texts
 from recmeta.training import warm_start
 from recmeta.training.chunk import MakeOptimizer
 from recmeta.training.optimizer import Schedule, outer_optimizer
@@ -90,7 +91,8 @@ class Prepared(NamedTuple):
         objective: made.
         learner, optimizer: make these of traced hyper-parameters; None for the baselines alone.
         constants: of the learner's model.
-        hashes: of data, protocol and code, and of the start and the constants where there are some.
+        hashes: of data, protocol and code; of the start, the constants, and the files that texts are encoded by, where
+            there are some.
         scored: from `recmeta.evaluation.score.make_scored`.
         reference: what the baselines do; worked out at the first call.
         unused: the groups whose component the learner makes no use of.
@@ -154,8 +156,10 @@ def plan(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool)
 
 
 def load(parts: Parts) -> tuple[Interactions, Problem]:
-    """Load the data, and split it."""
+    """Load the data, note how its texts become features, and split it."""
     data = parts.cleaning(parts.dataset())
+    if parts.text is not None:
+        data = with_texts(data, compatibility.check_text(parts.text()))
     return data, parts.protocol(data)
 
 
@@ -176,6 +180,7 @@ def prepare(run: PlannedRun, data: Interactions, problem: Problem) -> Prepared:
     learner, constants = make_learner(parts, problem, objective, fits)
     optimizer = shapes = start = None
     hashes = {"data": data.sha256, "protocol": problem.split.sha256, "code": code_hash()}
+    hashes |= {"text": files} if (files := files_hash(data)) else {}
     # Kinds of feature that are not recmeta's are known with the data alone.
     components = {**run.components, **{path.name: file_hash(path) for path in sources(data)}}
     hashes |= {"components": components_hash(components)} if components else {}

@@ -84,8 +84,8 @@ class Arrays(NamedTuple):
         size: state -> how many columns a design row has, column 0 of a vocabulary being the unknown value.
         encode: ``(state, raw values) -> [N, ...]``, of entities that it was fitted on and of new ones alike.
         complete: ``[N, ...] -> bool [N]``: which have a value that a model can read.
-        rows: size -> how many rows of the shared embedding table the kind needs. Where there are any, ``x`` are
-            integers: the rows to look up.
+        rows: size -> how many rows of the shared embedding table the kind needs. Where there are any, ``codes(x)`` are
+            the rows to look up.
         inputs: size -> how many inputs a linear map of its own has; 0: none.
         embed: ``(x, looked up [..., width] or None, map [inputs, width] or None) -> [..., width]``; zero for what is
             unknown.
@@ -94,6 +94,7 @@ class Arrays(NamedTuple):
         square: ``(x [K, ...], weight [size]) -> [K]``: the weighted inner product of each with itself.
         columns: ``(x [N, ...], size) -> sparse [N, size]``: design rows on the host.
         vectors: ``(x [N, ...], size) -> [N, d]``: what a cosine between items may be taken of; None: nothing.
+        codes: x -> integers, the rows of the table that it looks up; x itself, unless it holds more than these.
     """
 
     fit: Callable[[Column, Bool[np.ndarray, "N"]], State]
@@ -108,6 +109,7 @@ class Arrays(NamedTuple):
     square: Callable[[Array, Array], Float[Array, "K"]]
     columns: Callable[[np.ndarray, int], csr_array]
     vectors: Callable[[Array, int], Float[Array, "N d"]] | None = None
+    codes: Callable[[Array], Array] = lambda x: x
 
 
 class Words(NamedTuple):

@@ -18,9 +18,10 @@ from recmeta.features.multi import multi
 from recmeta.features.numeric import numeric
 from recmeta.features.text import text
 from recmeta.features.vector import vector
+from recmeta.features.weighted import weighted
 from recmeta.types import Field, Interactions, UserError
 
-KINDS = (vector, numeric, multi, categorical, text)
+KINDS = (vector, numeric, multi, categorical, text, weighted)
 """All kinds of recmeta's own, in the order in which they are asked whether a column is of them."""
 
 _BY_NAME = {kind.name: kind for kind in KINDS}

@@ -68,7 +68,7 @@ class Fields(nnx.Module):
         parts = []
         for field, offset, (inputs, place) in zip(self.fields, self.offsets, self.maps, strict=True):
             arrays, values = arrays_of(field), x[field.name]
-            looked_up = self.table[...][values + offset] if arrays.rows(field.size) else None
+            looked_up = self.table[...][arrays.codes(values) + offset] if arrays.rows(field.size) else None
             own = self.linear[str(inputs)][...][place] if inputs else None
             parts.append(arrays.embed(values, looked_up, own))
         return jnp.concatenate(parts, axis=-1)

@@ -12,7 +12,7 @@ from recmeta.runs.hashing import config_hash
 
 T = TypeVar("T")
 
-OF_DATA = ("dataset", "cleaning", "protocol")
+OF_DATA = ("dataset", "cleaning", "text", "protocol")
 """The config groups that define a problem."""
 
 

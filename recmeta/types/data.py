@@ -46,12 +46,14 @@ class Preparation(NamedTuple):
         fit: ``(column, seen) -> Fitted``; seen: bool ``[N]``, True where meta-train has the entity.
         apply: ``(column, state) -> Column``, of these entities or of one that is new. A function of a module: a saved
             run finds it by its name.
+        sha256: of files that it reads beside the data, as pretrained weights; "": none.
     """
 
     name: str
     gives: str
     fit: Callable[[Column, np.ndarray], Fitted]
     apply: Callable[[Column, Mapping[str, Any]], Column]
+    sha256: str = ""
 
 
 class Transform(NamedTuple):

@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from recmeta.config import schema, versions
+from recmeta.config.components import MAY_BE_NONE
 from recmeta.config.parts import make_parts
 from recmeta.learners.adaptation.inner import Inner
 from recmeta.protocols.candidates import CandidateRule
@@ -56,7 +57,7 @@ def test_builds(group, choice):
     if group == "reporter":
         assert len(parts.reporters) == len(config["reporter"])
     else:
-        assert (getattr(parts, group) is None) == (choice == "none" and group in ("learner", "augmentation"))
+        assert (getattr(parts, group) is None) == (choice == "none" and group in MAY_BE_NONE)
 
 
 @pytest.mark.parametrize(("group", "choice"), [pair for pair in EVERY if pair[0] not in ("cleaning", "reporter")])

@@ -71,6 +71,7 @@ def test_goodbooks_reads_the_whole_beside_its_samples(pack):
     assert {name: column.values.tolist() for name, column in data.items.features.items()} == {
         "authors": [("J.K. Rowling", "Mary GrandPré"), ("Homer",)],
         "language": ["eng", ""],
+        "title": ["A Stone (1, #1)", "Odyssey"],
         "year": [1997, -750],
     }
 

@@ -61,6 +61,7 @@ def test_ml_1m_from_the_wheel(wheel):
     }  # fmt: skip
     assert features(data.items) == {
         "genres": [("Sci-Fi",), ("Animation", "Children's", "Comedy")],
+        "title": ["Bell, Book: a Café", "Toy Story"],
         "year": [1958, 1995],
     }
     assert data.counts["item_rows_without_interactions"] == 1
@@ -81,7 +82,9 @@ def test_the_sets_that_come_as_csv(pack, loader, folder):
     assert data.label.tolist() == [0.5, 4, 5]
     assert (data.label_range, data.like) == ((0.5, 5), 4)
     assert data.items.ids.tolist() == ["1", "7"]
-    assert features(data.items) == {"genres": [("Adventure", "Animation"), ()], "year": [1995, 1958]}
+    titles = ["Toy Story", 'Bell, Book and "Candle"']
+    assert features(data.items) == {"genres": [("Adventure", "Animation"), ()], "title": titles, "year": [1995, 1958]}
+    assert data.items.features["title"].kind == "text"
     assert data.users.features == {}
 
 
@@ -89,7 +92,7 @@ def test_movietweetings_is_read_whole_beside_its_snapshots(pack):
     data = movietweetings(path=pack({f"MovieTweetings-master/{name}": text for name, text in TWEETS.items()}))
     assert data.items.ids.tolist() == ["0114508"]
     assert (data.label.tolist(), data.label_range) == ([8, 0], (0, 10))
-    assert features(data.items) == {"genres": [("Action", "Horror")], "year": [1995]}
+    assert features(data.items) == {"genres": [("Action", "Horror")], "title": ["Species"], "year": [1995]}
 
 
 def test_movietweetings_from_a_folder_of_its_files(tmp_path):
@@ -120,7 +123,7 @@ def test_the_real_ml_1m_has_the_published_numbers(real):
     per_user = np.bincount(real.user)
     assert (per_user.min(), np.median(per_user), per_user.max()) == (20, 96, 2314)
     assert (real.counts["duplicates"], real.counts["item_rows_without_interactions"]) == (0, 177)
-    assert real.sha256 == "8338d099fd48c77edaeee5571fdbb52ae26e4fc38ae1f2a10e6f81090e2c6d91"
+    assert real.sha256 == "734d9feb8e635ee86707b6fffe86178a8330d944868ebd3a8fba6e776a58546f"
 
 
 @pytest.mark.real

@@ -28,7 +28,8 @@ REVIEWS_2023 = "\n".join(
     for user, item, stars, time in (line.split(",") for line in STARS_2023.splitlines()[1:])
 )
 META_2018 = (
-    '{"category": ["Beauty", "Skin"], "brand": "Loud", "asin": "B000000001", "main_cat": "All Beauty"}\n'
+    '{"category": ["Beauty", "Skin"], "brand": "Loud", "title": "Loud soap", "asin": "B000000001", '
+    '"main_cat": "All Beauty"}\n'
     '{"category": [], "asin": "B000000003", "rank": "2,938,573 in Beauty"}\n'
 )
 META_2023 = (
@@ -69,8 +70,8 @@ def test_amazon_reviews_in_each_format(tmp_path, name, content):
     assert data.counts["duplicates"] == 1
 
 
-@pytest.mark.parametrize("content", [META_2018, META_2023])
-def test_amazon_metadata_of_each_edition(tmp_path, content):
+@pytest.mark.parametrize(("content", "title"), [(META_2018, "Loud soap"), (META_2023, "A")])
+def test_amazon_metadata_of_each_edition(tmp_path, content, title):
     (tmp_path / "stars.csv").write_text(STARS_2018)
     (tmp_path / "meta.json.gz").write_bytes(gzip.compress(content.encode()))
     data = amazon_reviews(path=tmp_path / "stars.csv", items=tmp_path / "meta.json.gz")
@@ -78,6 +79,7 @@ def test_amazon_metadata_of_each_edition(tmp_path, content):
         "brand": ["Loud", ""],
         "categories": [("Beauty", "Skin"), ()],
         "main_category": ["All Beauty", ""],
+        "title": [title, ""],
     }
     assert (data.counts["items_without_features"], data.counts["item_rows_without_interactions"]) == (1, 1)
 

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from recmeta.datasets import text
-from recmeta.datasets.text import read_columns, read_json_lines, read_lines, shared, split_known, year_in
+from recmeta.datasets.text import read_columns, read_json_lines, read_lines, shared, split_known, without_year, year_in
 from recmeta.types import UserError
 
 
@@ -69,3 +69,19 @@ def test_a_value_that_says_there_is_none_is_left_out():
 def test_values_that_few_share_are_left_out():
     pairs = pl.DataFrame({"id": ["a", "a", "b", "b", "c"], "tag": ["x", "x", "x", "y", "z"]})
     assert shared(pairs, "id", "tag", 2).to_dicts() == [{"id": "a", "tag": ["x"]}, {"id": "b", "tag": ["x"]}]
+
+
+@pytest.mark.parametrize(
+    ("title", "bare"),
+    [
+        ("Toy Story (1995)", "Toy Story"),
+        ("Time of the Great Giving (1995) (V)", "Time of the Great Giving"),
+        ("A Series (1976-1979)", "A Series"),
+        ("Seven (Se7en) (1995)", "Seven (Se7en)"),
+        ("2001: A Space Odyssey", "2001: A Space Odyssey"),
+        ("Class of (1999) returns", "Class of (1999) returns"),
+        ("Unfinished (199)", "Unfinished (199)"),
+    ],
+)
+def test_titles_lose_their_year(title, bare):
+    assert pl.Series([title]).to_frame("title").select(without_year(pl.col("title"))).item() == bare

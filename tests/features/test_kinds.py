@@ -20,6 +20,7 @@ RAW = {
     "multi": [["war", "drama"], None, ["drama"], ["crime", "drama", "war"]],
     "numeric": [30.0, None, 50.0, 1e6],
     "vector": [[3.0, 4.0], None, [0.0, 5.0], [-60.0, 80.0]],
+    "weighted": [{"war": 0.5, "drama": 2}, None, {"drama": 0.25}, {"crime": 1, "drama": 3, "war": 4}],
 }
 """Plain values of four entities; the second has none, and the last is not of meta-train."""
 
@@ -50,6 +51,8 @@ def test_arrays_by_hand():
     assert encoded("categorical") == [1, 0, 2, 0]  # cook, nurse; "spy" is of nobody in meta-train
     assert encoded("multi") == [[1, 2], [0, 0], [1, 0], [1, 2]]  # drama, war
     np.testing.assert_allclose(encoded("numeric"), [[-1, 0], [0, 1], [1, 0], [99996, 0]], rtol=1e-6)
+    drama, war = [1, 2], [2, 0.5]  # code and weight
+    assert encoded("weighted") == [[drama, war], [[0, 0], [0, 0]], [[1, 0.25], [0, 0]], [[1, 3], [2, 4]]]
     # Two vectors of length 5: that is the root of their mean squared length.
     np.testing.assert_allclose(encoded("vector"), [[0.6, 0.8, 0], [0, 0, 1], [0, 1, 0], [-12, 16, 0]], rtol=1e-6)
 
@@ -97,11 +100,12 @@ def test_embeddings_have_a_table_or_a_map_and_unknown_words_are_zero(coded):
     assert bool(rows) != bool(inputs)
     rng = np.random.default_rng(0)
     table, own = (jnp.asarray(rng.normal(size=(number, 5))) for number in (rows, inputs))
-    embedded = kind.arrays.embed(x, table[x] if rows else None, own if inputs else None)
+    embedded = kind.arrays.embed(x, table[kind.arrays.codes(x)] if rows else None, own if inputs else None)
     assert embedded.shape == (4, 5)
     if rows:
         design = kind.arrays.columns(arrays, size).toarray()
-        mean = design / np.maximum(design.sum(1, keepdims=True), 1)
+        total = design.sum(1, keepdims=True)
+        mean = design / np.where(total > 0, total, 1)
         np.testing.assert_allclose(embedded, mean @ np.asarray(table), rtol=1e-5)
         np.testing.assert_array_equal(embedded[1], 0)
     else:
@@ -115,7 +119,7 @@ def test_vectors_of_a_cosine_weigh_alike_whatever_their_kind(coded):
         assert kind.arrays.vectors is None
         return
     length = np.linalg.norm(kind.arrays.vectors(jnp.asarray(arrays), kind.arrays.size(fitted)), axis=1)
-    expected = {"categorical": [1, 0, 1, 0], "multi": [2, 0, 1, 2], "vector": [1, 0, 1, 1]}
+    expected = {"categorical": [1, 0, 1, 0], "multi": [2, 0, 1, 2], "vector": [1, 0, 1, 1], "weighted": [1, 0, 1, 1]}
     np.testing.assert_allclose(length**2, expected[kind.name], rtol=1e-6)
 
 
@@ -139,6 +143,8 @@ def test_the_hash_changes_with_a_value_and_with_what_is_missing(coded):
         ("vector", "a b", "'a b' is no list of numbers"),
         ("vector", ["a"], r"\['a'\] is no list of numbers"),
         ("text", 3, "3 is no text"),
+        ("weighted", ["war"], r"\['war'\] is no weight for each word"),
+        ("weighted", {"war": -1.0}, r"'war' has no weight of at least 0, but -1.0"),
     ],
 )
 def test_refuses_a_value_of_another_kind(name, value, said):
@@ -157,7 +163,7 @@ def test_refuses_what_is_no_kind(tmp_path, monkeypatch):
     (tmp_path / "odd.py").write_text("angle = 3\n")
     monkeypatch.syspath_prepend(tmp_path)
     for name, said in (
-        ("word", "kind=word: must be one of categorical, multi, numeric, text, vector, or one of your own"),
+        ("word", "kind=word: must be one of categorical, multi, numeric, text, vector, weighted, or one of your own"),
         ("nowhere.angle", "nowhere.angle: cannot be found"),
         ("odd.angle", "kind=odd.angle: is no recmeta.features.kind.Kind"),
     ):
@@ -168,7 +174,10 @@ def test_refuses_what_is_no_kind(tmp_path, monkeypatch):
 # --- nothing else branches on a kind ------------------------------------------------------------------------------
 
 OTHER_MEANINGS = {
-    ("config/schema.py", "text"),  # a type of setting, in words
+    ("config/schema.py", "text"),  # a type of setting, in words; and the group that reads texts
+    ("config/components.py", "text"),  # the same group
+    ("sweeps/groups.py", "text"),
+    ("experiment/prepare.py", "text"),  # a hash, of the files that texts are encoded by
     ("datasets/content.py", "text"),  # a column of lines of a file
     ("datasets/separated.py", "text"),  # the same
     ("datasets/quotes.py", "text"),
