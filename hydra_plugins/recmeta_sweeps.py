@@ -49,11 +49,12 @@ class FusedLauncher(Launcher):
         """
         from recmeta.sweeps import composing, fused  # here: Hydra imports this module at every start
 
-        lines = composing.with_beside(job_overrides, self.beside)
+        lines, asked = composing.with_beside(job_overrides, self.beside)
         composed: Any = fused.compose(self.loader.load_sweep_config, self.config, lines, initial_job_idx)
         total = self.config.hydra.sweeper.get("trials")  # a search asks for its trials in batches
         values = fused.run_sweep(composed, self.replicas, prune or fused.keep_all, initial_job_idx, total)
-        return [fused.returned(each, value) for each, value in zip(composed, values, strict=True)]
+        returned = [fused.returned(each, value) for each, value in zip(composed, values, strict=True)]
+        return [returned[place] for place in asked]  # a search reads one for each of its trials
 
 
 class OptunaSweeper(Sweeper):

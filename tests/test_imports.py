@@ -11,7 +11,8 @@ ROOT = Path(recmeta.__file__).parent
 ORDER = (
     "types", "numerics", "runs", "features", "datasets", "texts", "cleaning", "protocols", "fitted", "models",
     ("encoders", "scorers", "objectives", "augmentations"), "learners", "baselines", "metrics", "evaluation",
-    "baselines.tuning", "training", "reporters", "config", "experiment", ("sweeps", "trained"), "cli", "__main__",
+    "baselines.tuning", "training", "reporters", "config", "experiment", ("sweeps", "trained"), "cli",
+    ("python", "__main__"),
 )  # fmt: skip
 """The rooms, each of which imports those before it alone; of rooms in one place none imports another. A module's place
 is that of the longest name that it begins with."""

@@ -34,7 +34,7 @@ def _plain(value: str) -> str:
         read = ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return value  # Hydra's own form
-    return _written(read) if _is_foreign(read) else value
+    return written(read) if _is_foreign(read) else value
 
 
 def _is_foreign(value: Any) -> bool:
@@ -44,12 +44,14 @@ def _is_foreign(value: Any) -> bool:
     return value is None or (isinstance(value, list) and any(map(_is_foreign, value)))
 
 
-def _written(value: Any) -> str:
-    """A value in Hydra's grammar."""
+def written(value: Any) -> str:
+    """Write a value in Hydra's grammar, as it is typed."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_written(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {written(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_written, value)) + "]"
+        return "[" + ", ".join(map(written, value)) + "]"
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./-][\w./-]*", value):
+        return value
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)

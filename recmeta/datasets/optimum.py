@@ -47,7 +47,8 @@ def bayes_error(world: World, shots: int, *, draws: int = 1000, queries: int = 6
 
     Where labels are levels, the support says of each rating only between which bounds it lies, the prediction is a
     distribution over the levels, and the errors are those of its median ("mae") and its mean ("rmse"): `levels_error`.
-    By the draws they are uncertain by half a percent or so.
+    By the draws they are uncertain by half a percent or so, and a little too low: the error is worked out under the
+    drawn distribution itself, so that no method can quite reach it.
 
     Args:
         world: parameters of users and items.

@@ -11,6 +11,9 @@ import polars as pl
 
 from recmeta.types import UserError
 
+AT_ONCE = 20_000_000
+"""Most numbers that are drawn at a time."""
+
 GROUPS, GENRES = 8, 8
 """Number of groups of users, and of genres of items."""
 
@@ -147,8 +150,13 @@ def draw_items(popularity: np.ndarray, users: int, count: int, rng: np.random.Ge
         Efraimidis and Spirakis, Weighted random sampling with a reservoir, Information Processing Letters 2006: of
         numbers that are exponential with the items' popularities as rates, the lowest are such a draw.
     """
-    waiting = rng.exponential(size=(users, len(popularity))) / popularity
-    return rng.permuted(np.argpartition(waiting, count - 1, axis=1)[:, :count], axis=1)
+    step = max(1, AT_ONCE // len(popularity))  # as many numbers are drawn, and so the same ones, some at a time
+    blocks = [min(step, users - first) for first in range(0, users, step)]
+    found = [
+        np.argpartition(rng.exponential(size=(block, len(popularity))) / popularity, count - 1, axis=1)[:, :count]
+        for block in blocks
+    ]
+    return rng.permuted(np.concatenate(found), axis=1)
 
 
 def _draw_users(

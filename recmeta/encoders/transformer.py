@@ -66,6 +66,7 @@ class Attention(nnx.Module):
         self.map = Linear(ins, state, rngs=rngs)
         self.place = nnx.Param(0.02 * rngs.params.normal((length, state)))
         self.blocks = nnx.List([Block(state, heads=heads, dropout=dropout, rngs=rngs) for _ in range(blocks)])
+        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
         self.norm = nnx.LayerNorm(state, epsilon=1e-8, rngs=rngs)
         self.length, self.state = length, state
 
@@ -76,6 +77,7 @@ class Attention(nnx.Module):
             # A list of places, known when the program is made.
             place = self.place[...][jnp.minimum(jnp.arange(len(rows)), self.length - 1)]
             value = self.map(rows) + place
+            value = value if self.dropout is None else self.dropout(value)
             for block in self.blocks:
                 value = block(value)
             return self.norm(value)
@@ -106,7 +108,8 @@ def transformer(
         UserError: where the state can't be dealt out to the heads.
 
     Reference: Kang and McAuley, Self-attentive sequential recommendation (SASRec), ICDM 2018, equations 2 to 6.
-    Changed: labels are read beside the items, and the rows' embeddings are mapped to the state.
+    Changed: labels are read beside the items, the rows' embeddings are mapped to the state, heads are joined by a layer
+    of their own, and places are counted from the oldest row.
     """
     if state % heads:
         raise UserError(f"encoder.state={state} must be a multiple of encoder.heads={heads}")

@@ -157,9 +157,11 @@ def plan(config: Mapping[str, Any], overrides: Sequence[str], *, multirun: bool)
 
 def load(parts: Parts) -> tuple[Interactions, Problem]:
     """Load the data, note how its texts become features, and split it."""
+    # First: what it lacks is refused before anything is fetched.
+    text = None if parts.text is None else compatibility.check_text(parts.text())
     data = parts.cleaning(parts.dataset())
-    if parts.text is not None:
-        data = with_texts(data, compatibility.check_text(parts.text()))
+    if text is not None:
+        data = with_texts(data, text)
     return data, parts.protocol(data)
 
 

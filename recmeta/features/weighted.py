@@ -19,11 +19,20 @@ from recmeta.types import Column, UserError
 PAIR = r"^.+:\s*\d+(\.\d*)?([eE][+-]?\d+)?$"
 """A word and its weight in a file: ``war:0.5``."""
 
+SEVERAL = r":\s*\d+(\.\d*)?([eE][+-]?\d+)?\s*[,;| ]\s*\S.*:"
+"""Two of them that were taken for one."""
+
 
 def _parse(cells: Cells, settings: Settings) -> pl.Series:
     words = multi.reading.parse(cells, settings)
     pairs = words.list.eval(pl.element().str.contains(PAIR)).list.all().fill_null(True)
     cells.refuse(~pairs, "has a word without a weight; write each as word:weight, with a weight of at least 0")
+    several = words.list.eval(pl.element().str.contains(SEVERAL)).list.any().fill_null(False)
+    cells.refuse(several, "has several weights in one word: the separator is another one")
+    named = words.list.eval(pl.element().str.extract(r"^(.*):", 1).str.strip_chars())
+    cells.refuse(named.list.n_unique() < named.list.len(), "has a word twice")
+    weight = words.list.eval(pl.element().str.extract(r":\s*([^:]*)$", 1).cast(pl.Float32, strict=False))
+    cells.refuse(~weight.list.eval(pl.element().is_finite()).list.all().fill_null(True), "has a weight without bounds")
     return words
 
 
@@ -111,6 +120,7 @@ weighted = Kind(
         # Only where declared: a colon followed by a number stands in many texts.
         infers=lambda values: False,
         parse=_parse,
+        guess=multi.reading.guess,
         stores=lambda dtype: False,
         raw=_raw,
         known=lambda values: np.array([len(entry) for entry in values], int),

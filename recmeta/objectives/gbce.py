@@ -15,10 +15,10 @@ from recmeta.types import DataSpec, Objective, ScoredNegatives
 
 
 def gbce(*, spec: DataSpec, calibration: Annotated[float, Ge(0), Le(1)]) -> Objective:
-    """``-(beta log sigmoid(s) + sum log(1 - sigmoid(rival)))`` of each liked row. Scores only rank.
+    """``-(beta log sigmoid(s) + sum log(1 - sigmoid(rival))) / (k + 1)`` of each liked row. Scores only rank.
 
-    ``beta = a (t (1 - 1/a) + 1/a)``, ``t`` the calibration and ``a`` the number of negatives over the number of items
-    less one.
+    ``beta = a (t (1 - 1/a) + 1/a)``, ``t`` the calibration and ``a`` the number ``k`` of negatives that count over the
+    number of items less one.
 
     Args:
         spec: given by recmeta; says from which label on a row is liked, and how many items there are.
@@ -34,9 +34,10 @@ def gbce(*, spec: DataSpec, calibration: Annotated[float, Ge(0), Le(1)]) -> Obje
     ) -> Array:  # fmt: skip
         del key
         pairs = contrast(scores, labels, where, spec.like, negatives)
-        share = 1.0 if negatives is None else min(len(negatives.score) / max(others, 1.0), 1.0)
+        number = pairs.mask.sum(1)
+        share = jnp.ones(len(number)) if negatives is None else jnp.clip(number / max(others, 1.0), 1e-6, 1.0)
         beta = share * (calibration * (1 - 1 / share) + 1 / share)
         lost = beta * jax.nn.softplus(-scores) + jnp.where(pairs.mask, jax.nn.softplus(pairs.rival), 0).sum(1)
-        return masked_mean(lost, pairs.liked, weights)
+        return masked_mean(lost / (number + 1), pairs.liked, weights)
 
     return Objective(loss, rates=False, negatives=True)

@@ -39,22 +39,21 @@ def listnet(*, spec: DataSpec, temperature: Annotated[float, Gt(0)]) -> Objectiv
 def approx_ndcg(*, spec: DataSpec, temperature: Annotated[float, Gt(0)]) -> Objective:
     """One minus the NDCG of a task's rows, each rank a sum of sigmoids. Scores only rank.
 
-    Gains are ``2^g - 1``, ``g`` the label's place among the levels or, of real labels, in quarters of the range.
+    Gains are ``2^label - 1``, as of the metric ``ndcg``.
 
     Args:
-        spec: given by recmeta; says the levels.
+        spec: given by recmeta; says the highest label.
         temperature: what differences of scores are divided by in the sigmoids; the lower, the nearer is it to NDCG.
 
     Reference: Qin, Liu and Li, A general approximation framework for direct optimization of information retrieval
     measures, Information Retrieval 2010, equations 12 and 13.
     """
-    steps = len(spec.levels) - 1 if spec.discrete else 4
 
     def loss(scores: Array, labels: Array, where: Array, weights: Array | None = None, key: Any = None) -> Array:
         del key
         row = jnp.ones_like(scores) if weights is None else weights
-        place = (labels - spec.low) / (spec.high - spec.low) * steps
-        gain = jnp.where(where, row * (jnp.exp2(place) - 1), 0)
+        # In units of the highest label's: those of labels to 100 would have no finite sum.
+        gain = jnp.where(where, row * (jnp.exp2(labels - spec.high) - 2.0**-spec.high), 0)
         above = jax.nn.sigmoid((scores[None] - scores[:, None]) / temperature)
         # Each row is half above itself, which is no rank.
         rank = 0.5 + jnp.where(where[None], above, 0).sum(1)

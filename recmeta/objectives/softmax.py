@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import jax
@@ -35,7 +36,7 @@ def sampled_softmax(*, spec: DataSpec, temperature: Temperature, smoothing: Smoo
     """The softmax over all items, estimated from drawn ones. Scores only rank.
 
     The logit of a drawn item is less the log of how often it is expected among the draws, so that the sum over them has
-    the expectation of the sum over the catalogue. A drawn item that is the task's own is masked where it is drawn.
+    the expectation of the sum over the catalogue, the task's own rows apart: these are masked where they are drawn.
 
     Args:
         spec, temperature, smoothing: as of `softmax`.
@@ -47,9 +48,8 @@ def sampled_softmax(*, spec: DataSpec, temperature: Temperature, smoothing: Smoo
     def expected(pairs: Contrast) -> Array:
         if pairs.log_q is None:
             return jnp.zeros_like(pairs.rival)
-        # Of those that count: the others are as if they had not been drawn.
-        number = pairs.mask.sum(1, keepdims=True)
-        return pairs.log_q + jnp.log(jnp.maximum(number, 1))
+        # Of all draws: those that do not count had their share of the probability.
+        return jnp.broadcast_to(pairs.log_q + math.log(len(pairs.log_q)), pairs.rival.shape)
 
     return _objective(spec, temperature, smoothing, expected)
 

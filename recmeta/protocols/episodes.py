@@ -13,7 +13,7 @@ Share = Annotated[float, Ge(0), Lt(1)]
 Part = Annotated[float, Gt(0), Lt(1)]
 Count = Annotated[int, Ge(1)]
 Shots = Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)]
-TrainShots = Annotated[tuple[Count, ...], MinLen(1)] | None
+TrainShots = Annotated[tuple[Count, ...], MinLen(1)] | Literal["all"] | None
 Order = Literal["random", "time"]
 
 
@@ -41,7 +41,8 @@ class Episodes(NamedTuple):
     Attributes:
         shots: support sizes to evaluate at; supports are nested, the query is the same for all.
         query: rows per query.
-        train_shots: support sizes to train at, one drawn per visit; None for all of ``shots`` above 0.
+        train_shots: support sizes to train at, one drawn per visit; None for all of ``shots`` above 0, "all" for every
+            size up to the largest of them.
         train_query: the most query rows in training: up to so many of those that are not drawn for the support, also
             where the support is shown in part. A model of each item learns from every row that it is asked for, so that
             more of them train it faster than more visits do. None: ``query``.
@@ -105,7 +106,8 @@ def plan_episodes(data: Interactions, episodes: Episodes, order: Order) -> Episo
     shots, query = episodes.shots, episodes.query
     largest = max(*shots, 1)
     headline = max(shots) if episodes.headline is None else episodes.headline
-    train_shots = episodes.train_shots or tuple(k for k in shots if k > 0) or (largest,)
+    every = tuple(range(1, largest + 1)) if episodes.train_shots == "all" else episodes.train_shots
+    train_shots = every or tuple(k for k in shots if k > 0) or (largest,)
     if headline not in shots:
         raise UserError(f"protocol.episodes.headline={headline} is not one of protocol.episodes.shots={list(shots)}")
     if max(train_shots) > largest:

@@ -93,4 +93,6 @@ def user_cold(
         f"{len(left.entity)} of {len(everyone.entity)} {who} pass the history filter: lower protocol.episodes.shots, "
         "protocol.episodes.query or protocol.episodes.min_history"
     )
+    if train < 1:
+        hint += f", or raise protocol.train={train:g}"
     return assemble(data, check_enough(data, plan, hint), planned, who=who, candidates=candidates, seed=seed)

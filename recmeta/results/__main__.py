@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         style = Style(options.metrics, options.methods, names, options.spread)
         with _printable():
             if options.regret:
+                _refuse_unused(options)
                 _regret(options.paths, options.out, how)
                 return 0
             command = f"python -m recmeta.results {shlex.join(given)}"
@@ -104,6 +105,17 @@ def _report(
     if out is not None:
         written = write(report, out, style, command)
         screen.print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
+
+
+def _refuse_unused(options: argparse.Namespace) -> None:
+    """Refuse options without a part in a table of regrets."""
+    given = {
+        "--by": options.by, "--import": options.imported, "--searched": options.searched, "--against": options.against,
+        "--ablation": options.ablation, "--metrics": options.metrics, "--methods": options.methods,
+        "--names": options.names,
+    }  # fmt: skip
+    if unused := [name for name, value in given.items() if value]:
+        raise UserError(f"{', '.join(unused)}: of no use with --regret, which is over all tables")
 
 
 def _regret(paths: Sequence[Path], out: Path | None, how: Judging) -> None:

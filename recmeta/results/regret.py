@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from math import isnan, nan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from recmeta.results.grids import NOTHING, Grid, distinct
 from recmeta.results.judging import Judged, Judging
+from recmeta.results.labels import called, labels, method_settings
 from recmeta.results.pool import comparable
 from recmeta.results.render import csv_text, plain
 from recmeta.results.runs import Finished, typed
@@ -19,6 +21,9 @@ from recmeta.types import UserError
 
 NAMED_BY = "suite"
 """The group whose choice names a table (`conf/suite`), where the runs were made by one."""
+
+OF_TABLE = ("dataset", "cleaning", "protocol", "text", "objective", "metric", "point")
+"""Settings that are a table's own, and tell no learners apart."""
 
 CSV = "regret.csv"
 """File that ``--out`` writes."""
@@ -83,23 +88,42 @@ def regrets(runs: Sequence[Finished], how: Judging) -> Regrets:
     Raises:
         UserError: no table has both a learner and a baseline.
     """
-    groups = comparable(runs)
     tables = [
-        (group, shots, table)
-        for group in groups
+        (learner, group, shots, table)
+        for learner, own in _learners(runs).items()
+        for group in comparable(own)
         for shots in _sizes(group, how)
         for table in tabulate(group, how._replace(metric=how.metric or _metric(group), shots=shots))
     ]
-    names = _names([group for group, _, _ in tables], [table for _, _, table in tables])
+    names = _names([group for _, group, _, _ in tables], [table for *_, table in tables])
     made = [
-        (one, _regret(name, shots, table, one))
-        for name, (_, shots, table) in zip(names, tables, strict=True)
+        (one, _regret(name, shots, table, one)._replace(row=learner or one.row))
+        for name, (learner, _, shots, table) in zip(names, tables, strict=True)
         for one in table.judged
     ]
     if not made:
         raise UserError("--regret: no table has both a learner and a baseline; run the same with learner=none too")
     found = [one for row in dict.fromkeys(one.row for _, one in made) for one in _corrected(row, made, how)]
-    return Regrets(found, _notes(names, [table for _, _, table in tables], found))
+    return Regrets(found, _notes(names, [table for *_, table in tables], found))
+
+
+def _learners(runs: Sequence[Finished]) -> dict[str, list[Finished]]:
+    """The runs of each learner, with those of the baselines alone; one name for it in all tables.
+
+    Learners are told apart by the settings that are not the table's own: data, protocol, objective, metric.
+    """
+    alone = [run for run in runs if not run.trains]
+    own = [run for run in runs if run.trains]
+    methods: dict[str, dict[str, Any]] = {}
+    of: dict[str, list[Finished]] = {}
+    for run in own:
+        settings = {key: value for key, value in method_settings(run.config).items() if key not in OF_TABLE}
+        methods[digest := json.dumps(settings, sort_keys=True)] = settings
+        of.setdefault(digest, []).append(run)
+    names, _ = labels(list(methods.values()))
+    return {
+        called(name, of[digest][0].departs): [*of[digest], *alone] for name, digest in zip(names, methods, strict=True)
+    }
 
 
 def summary_lines(found: Sequence[Regret]) -> list[str]:
@@ -213,7 +237,8 @@ def _corrected(row: str, made: Sequence[tuple[Judged, Regret]], how: Judging) ->
 
 def _notes(names: Sequence[str], tables: Sequence[Table], found: Sequence[Regret]) -> list[str]:
     """Name the tables that lack a baseline, and those that a learner has not been run on."""
-    bare = [name for name, table in zip(names, tables, strict=True) if not table.judged]
+    judged = {name for name, table in zip(names, tables, strict=True) if table.judged}
+    bare = [name for name in names if name not in judged]
     lines = [f"note: no learner, or no baseline: {', '.join(dict.fromkeys(bare))}"] if bare else []
     for row in dict.fromkeys(one.row for one in found):
         there = {one.table for one in found if one.row == row}

@@ -100,7 +100,7 @@ def starts_over(previous: Previous, hashes: Mapping[str, str], *, force: bool) -
     >>> starts_over(interrupted._replace(forced=False), {"data": "d", "protocol": "p"}, force=True)
     True
     """
-    made_from = ("data", "protocol", "start", "constants", "components")
+    made_from = ("data", "protocol", "start", "constants", "text", "components")
     same = all(previous.hashes.get(key) == hashes.get(key) for key in made_from)
     return force and not (previous.forced and previous.summary is None and same)
 
@@ -114,7 +114,7 @@ def check_same(previous: Previous, hashes: Mapping[str, str], directory: Path) -
         Messages for the user: that the code has changed.
 
     Raises:
-        UserError: where the data, the split, the start or the model's constants have changed.
+        UserError: where the data, the split, the start, the model's constants or the encoder of texts have changed.
     """
     if not previous.hashes:
         return []
@@ -122,6 +122,7 @@ def check_same(previous: Previous, hashes: Mapping[str, str], directory: Path) -
         "data": "other data: the data", "protocol": "other data: the split of the data",
         "start": "another start: the run that it begins with",
         "constants": "other constants: arrays that nobody trains, as pretrained vectors, have",
+        "text": "other text features: the files that texts are encoded by have",
     }  # fmt: skip
     for key, change in changes.items():
         if previous.hashes.get(key) != hashes.get(key):

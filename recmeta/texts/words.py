@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import lzma
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
@@ -76,6 +77,11 @@ def _fit(column: Column, seen: Bool[np.ndarray, "N"], *, settings: Mapping[str, 
     table = _table(settings)
     counts = Counter(chain.from_iterable(map(words_of, texts)))
     total, found = sum(counts.values()), sum(n for word, n in counts.items() if word in table.row)
+    if counts and not found:
+        raise UserError(
+            f"{settings['file']}: holds none of the {len(counts):,} words of meta-train's texts: is it of another "
+            "language, or with capitals?"
+        )
     counted = {"words": len(counts), "words with a vector": sum(word in table.row for word in counts)}
     note = f"{found / max(total, 1):.1%} of the words have a vector"
     if settings["smoothing"] is not None:
@@ -135,7 +141,7 @@ def read_vectors(path: Path, sha256: str, most: int | None) -> WordVectors:
                 if word not in row:
                     row[word] = len(vectors)
                     vectors.append(_numbers(path, number, word, numbers))
-    except (UnicodeDecodeError, OSError, EOFError, lzma.LZMAError) as error:
+    except (UnicodeDecodeError, OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"{path}: not word vectors as UTF-8 text, or damaged ({one_line(error)})") from error
     if not vectors:
         raise UserError(f"{path}: holds no vectors; a line must be a word and its numbers, separated by blanks")

@@ -10,6 +10,10 @@ from optax.contrib import MuonDimensionNumbers
 
 from recmeta.types import Params
 
+NO_MATRICES = ("tables", "rates", "curvature", "prompt", "place", "back")
+"""Names of parameters with two axes that no input is multiplied by: tables, rates of an inner loop and factors of its
+gradients, learned rows, biases by place."""
+
 AS_ADAM = 0.2
 """Root mean square of an update, in learning rates: about what Adam's is, so that its rates carry over."""
 
@@ -24,8 +28,8 @@ def muon(
     each other, and vectors have no directions: both are moved by Adam with Nesterov's momentum.
 
     Args:
-        learning_rate: of matrices; of an update's root mean square a fifth.
-        adam_learning_rate: of tables, vectors and scalars.
+        learning_rate: of matrices; a fifth of it is the root mean square of an update.
+        adam_learning_rate: of tables, vectors, scalars, and all of `NO_MATRICES`.
         momentum: of matrices.
         weight_decay: how far matrices are pulled to 0 at each step, in learning rates; nothing else is.
 
@@ -42,10 +46,10 @@ def muon(
 
 
 def _matrices(params: Params) -> Any:
-    """Mark the matrices outside of ``params["tables"]``; all else is None."""
+    """Mark the matrices that inputs are multiplied by; all else is None."""
 
     def one(path: tuple[Any, ...], leaf: Any) -> MuonDimensionNumbers | None:
-        in_table = getattr(path[0], "key", None) == "tables"
-        return MuonDimensionNumbers() if leaf.ndim == 2 and not in_table else None
+        named = {getattr(step, "key", None) for step in path}
+        return MuonDimensionNumbers() if leaf.ndim == 2 and named.isdisjoint(NO_MATRICES) else None
 
     return jax.tree_util.tree_map_with_path(one, params)

@@ -98,6 +98,8 @@ def check(start: Start, shapes: Params, seeds: Sequence[int], hashes: Mapping[st
     for key, what in (("data", "other data"), ("protocol", "another split of the data")):
         if start.hashes.get(key) != hashes[key]:
             raise UserError(f"start: {start.directory} is a run on {what}: its tables are of other users and items")
+    if start.hashes.get("text") != hashes.get("text"):
+        raise UserError(f"start: {start.directory} is a run on other text features, by other files")
     missing = [seed for seed in seeds if seed not in start.seeds]
     if missing:
         raise UserError(f"start: {start.directory} has no seeds={missing}; it has seeds={list(start.seeds)}")

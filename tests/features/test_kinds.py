@@ -177,7 +177,10 @@ OTHER_MEANINGS = {
     ("config/schema.py", "text"),  # a type of setting, in words; and the group that reads texts
     ("config/components.py", "text"),  # the same group
     ("sweeps/groups.py", "text"),
+    ("results/regret.py", "text"),
     ("experiment/prepare.py", "text"),  # a hash, of the files that texts are encoded by
+    ("runs/directory.py", "text"),
+    ("training/warm_start.py", "text"),
     ("datasets/content.py", "text"),  # a column of lines of a file
     ("datasets/separated.py", "text"),  # the same
     ("datasets/quotes.py", "text"),

@@ -312,3 +312,22 @@ def test_categories_that_look_like_numbers_are_noted(read):
     said = "11 of 12 cells are numbers, and 'c. 1990' is none: correct it"
     assert f"item feature year: each value is taken for a category ({said})" in notes
     assert not any("taken for a category" in note for note in read("item,job\na,x\nb,x\nc,y\n")[1])
+
+
+def test_words_with_weights(read):
+    found, _ = read("item,tags\na,war:0.5|drama:2\nb,\nc,drama:1e-1\n", tags={"kind": "weighted"})
+    assert found["tags"] == ("weighted", [(("drama", 2.0), ("war", 0.5)), (), (("drama", 0.1),)])
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("war", "has a word without a weight"),
+        ("war:0.5,drama:2", "has several weights in one word"),
+        ("war:1|war:2", "has a word twice"),
+        ("war:1e999", "has a weight without bounds"),
+    ],
+)
+def test_refuses_weights_that_are_none(read, cell, said):
+    with pytest.raises(UserError, match=said):
+        read(f'item,tags\na,"{cell}"\nb,drama:1|war:2\n', tags={"kind": "weighted"})

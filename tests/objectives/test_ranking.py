@@ -93,6 +93,13 @@ def test_sampled_softmax_tends_to_the_full_one_however_items_are_drawn():
         others[picked].astype(np.float32), np.ones(20_000, bool), np.log(share)[picked].astype(np.float32)
     ))  # fmt: skip
     full = np.mean([np.log(np.exp(SCORE[i]) + np.exp(others).sum()) - SCORE[i] for i in LIKED])
+    # Rows of the task's own are drawn too, and do not count: the sum is over the others.
+    own = np.arange(100) < 30
+    masked = loss(CONTRASTS["sampled_softmax"], negatives=drawn(
+        others[picked].astype(np.float32), ~own[picked], np.log(share)[picked].astype(np.float32)
+    ))  # fmt: skip
+    rest = np.mean([np.log(np.exp(SCORE[i]) + np.exp(others[~own]).sum()) - SCORE[i] for i in LIKED])
+    assert abs(masked - rest) < 0.05 < abs(full - rest)
     plain = loss(partial(softmax, spec=SPEC, temperature=1.0, smoothing=0.0), negatives=drawn(
         others[picked].astype(np.float32), np.ones(20_000, bool)
     ))  # fmt: skip
@@ -101,9 +108,9 @@ def test_sampled_softmax_tends_to_the_full_one_however_items_are_drawn():
 
 @pytest.mark.parametrize("calibration", [0.0, 0.75, 1.0])
 def test_gbce_by_hand(calibration):
-    share = 4 / 100
+    share = 3 / 100  # the fourth does not count
     beta = share * (calibration * (1 - 1 / share) + 1 / share)
-    expected = [beta * np.log1p(np.exp(-SCORE[i])) + np.log1p(np.exp(RIVAL[:3])).sum() for i in LIKED]
+    expected = [(beta * np.log1p(np.exp(-SCORE[i])) + np.log1p(np.exp(RIVAL[:3])).sum()) / 4 for i in LIKED]
     make = partial(gbce, spec=SPEC, calibration=calibration)
     np.testing.assert_allclose(loss(make, negatives=drawn()), np.mean(expected), rtol=1e-6)
     assert beta == pytest.approx({0.0: 1.0, 1.0: share}.get(calibration, beta))
@@ -116,7 +123,7 @@ def test_listnet_by_hand():
 
 
 def test_approximate_ndcg_tends_to_ndcg_of_the_mean_rank_of_ties():
-    gain, rank = 2 ** (LABEL[:4] - 1) - 1, np.array([2.5, 4, 1, 2.5])  # two tie on second and third
+    gain, rank = 2 ** LABEL[:4] - 1, np.array([2.5, 4, 1, 2.5])  # two tie on second and third
     best = (np.sort(gain)[::-1] / np.log2(2 + np.arange(4))).sum()
     expected = 1 - (gain / np.log2(1 + rank)).sum() / best
     sharp = partial(approx_ndcg, spec=SPEC, temperature=1e-3)

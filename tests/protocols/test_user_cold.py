@@ -278,6 +278,12 @@ def test_a_share_of_the_meta_train_users_is_part_of_a_larger_one(data, cut, prob
     assert half.spec.mean == pytest.approx(np.asarray(half.train.label).mean())
 
 
+def test_all_support_sizes_are_those_up_to_the_largest(data, cut):
+    every, listed = cut(data, train_shots="all"), cut(data, train_shots=(1, 2, 3, 4, 5))
+    draws = [each.draw(jax.random.key(0), each.train, 50) for each in (every, listed)]
+    jax.tree.map(np.testing.assert_array_equal, *draws)
+
+
 def test_history_limits(data, cut):
     history = np.bincount(data.user)
     problem = cut(data, min_history=13, max_history=15)

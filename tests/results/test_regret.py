@@ -83,6 +83,35 @@ def test_the_mean_over_the_suite_and_what_is_missing(suite, make, config):
     assert regrets(find([suite])[0], Judging()).notes == ["note: no learner, or no baseline: third"]
 
 
+def test_two_settings_of_a_learner_are_two_learners_in_every_table(suite, make, config):
+    """Whichever meta-validation chose in a table, and whether both were run on it."""
+
+    def rate(value, **more):
+        one = config(**more)
+        return one | {"learner": {**one["learner"], "rate": value}}
+
+    nothing, other = {"shots": [5, 20], "baselines": {}}, {"dataset": {"_target_": "recmeta.datasets.other"}}
+    ranked = {"data": "data1", "metric": "ndcg@5", "goal": "max", "extra": gain}
+    for name, settings, more in [
+        ("first_a", rate(1.0), {}), ("first_b", rate(2.0), {}), ("second_a", rate(1.0, **other), ranked)
+    ]:  # fmt: skip
+        path = make(name, settings, {"model": NEAR}, chosen=nothing, **more)
+        (path / "overrides.yaml").write_text(json.dumps([f"suite={name.partition('_')[0]}"]))
+    made = regrets(find([suite])[0], Judging())
+    tables = {row: {one.table for one in made.found if one.row == row} for row in {one.row for one in made.found}}
+    both = {"first", "second"}
+    assert sorted(map(sorted, tables.values())) == sorted(map(sorted, [both, both, {"first"}]))
+    (alone,) = (row for row, found in tables.items() if found == {"first"})
+    assert "2" in alone
+    assert made.notes == [f"note: {alone} was not run on second: its mean regret is without"]
+
+
+@pytest.mark.parametrize("option", [["--by", "shots"], ["--against", "item_mean"], ["--ablation", "x"]])
+def test_options_without_a_part_in_it_are_refused(suite, capsys, option):
+    assert main([str(suite), "--regret", *option]) == 2
+    assert f"{option[0]}: of no use with --regret" in capsys.readouterr().err
+
+
 def test_a_learner_without_baselines_has_no_regret(make, config):
     path = make("alone", config(), {"model": NEAR}, chosen={"shots": [5, 20], "baselines": {}})
     with pytest.raises(UserError, match="run the same with learner=none"):

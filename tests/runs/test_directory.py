@@ -88,7 +88,15 @@ def test_checkpoints_of_unknown_data_are_not_gone_on_with(config, directory):
         run_directory.read(directory, config_hash(config))
 
 
-@pytest.mark.parametrize(("key", "what"), [("data", "the data changed"), ("protocol", "the split of the data changed")])
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("data", "the data changed"),
+        ("protocol", "the split of the data changed"),
+        ("constants", "as pretrained vectors, have changed"),
+        ("text", "the files that texts are encoded by have changed"),
+    ],
+)
 def test_other_data_is_refused(directory, key, what):
     before = run_directory.Previous(None, HASHES, forced=False)
     with pytest.raises(UserError, match=rf"{what} since; force=true discards it and runs again, another name= keeps"):

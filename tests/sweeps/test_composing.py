@@ -8,7 +8,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from recmeta.config import schema, versions
-from recmeta.sweeps.composing import Composer
+from recmeta.sweeps.composing import Composer, with_beside
 
 # OmegaConf 2.4, which comes with Hydra 1.4, has another name for it; 2.3 has this one alone.
 pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver")
@@ -116,3 +116,12 @@ def test_what_is_wrong_is_told_by_hydra(sweep, typed):
     with pytest.raises(HydraException) as theirs:
         loader.load_sweep_config(master, [typed])
     assert str(own.value) == str(theirs.value)
+
+
+def test_a_run_beside_another_has_none_of_the_settings_that_it_replaces():
+    """Nor anything within them, added or deleted: a panel has no inner rate."""
+    line = ["suite=a", "learner=maml", "learner.inner_rate=0.1", "+learner.more=1", "~learner.less", "steps=3"]
+    made, asked = with_beside([line], ["learner=none", "baselines=[ease]"])
+    assert made == [["suite=a", "steps=3", "learner=none", "baselines=[ease]"], line]
+    assert asked == [1]
+    assert with_beside([line, line], []) == ([line, line], [0, 1])

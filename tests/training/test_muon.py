@@ -10,6 +10,7 @@ RNG = np.random.default_rng(0)
 PARAMS = {
     "tables": {"row": RNG.normal(size=(9, 4)).astype(np.float32)},
     "scorer": {"kernel": RNG.normal(size=(6, 4)).astype(np.float32), "bias": RNG.normal(size=4).astype(np.float32)},
+    "rates": {"scorer": {"kernel": RNG.normal(size=(6, 4)).astype(np.float32)}},
 }
 GRADIENT = jax.tree.map(lambda leaf: RNG.normal(size=leaf.shape).astype(np.float32), PARAMS)
 
@@ -29,7 +30,9 @@ def test_a_matrix_moves_by_the_orthogonal_matrix_nearest_to_its_gradient():
 
 
 def test_tables_and_vectors_move_as_under_adam_with_nesterovs_momentum():
+    """And rates of an inner loop, which have the shapes of the matrices that they are of."""
     both, adam = update(muon(0.01, 0.001)), update(optax.nadam(0.001))
+    np.testing.assert_allclose(both["rates"]["scorer"]["kernel"], adam["rates"]["scorer"]["kernel"], rtol=1e-6)
     np.testing.assert_allclose(both["tables"]["row"], adam["tables"]["row"], rtol=1e-6)
     np.testing.assert_allclose(both["scorer"]["bias"], adam["scorer"]["bias"], rtol=1e-6)
 
