@@ -63,7 +63,7 @@ def test_tables_stand_apart_and_params_are_plain(problem, key):
     assert shapes == {(sizes["id"] + sizes["genre"], 2), (sizes["job"], 2)}
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(params))
     assert all(isinstance(part, dict) for part in params.values())
-    assert "cell" in params["encoder"]
+    assert "cell" in params["encoder"]["reader"]
 
 
 def test_scores_start_at_the_mean_in_the_objective_s_units(data, cut, key):
