@@ -196,7 +196,7 @@ def test_features_stay_with_whom_they_are_of(data):
         (lambda data: window(data, since=0), "tiny has no times"),
         (lambda data: window(replace(data, time=data.user), since="May"), "since=May: give seconds since"),
         (lambda data: window(replace(data, time=data.user), since=5, before=5), "since=5: must be earlier than "),
-        (lambda data: missing(data), "it takes categorical or multi or numeric or text or vector or weighted features, and"),
+        (lambda data: missing(data), "it takes categorical or multi or numeric or text or vector or weighted features"),
         (
             lambda data: missing(featured(data), features=("user.size",)),
             r"features=user.size: no such feature; the features are: user.age \(numeric\), user.job \(categorical\), ",

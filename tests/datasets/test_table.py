@@ -160,7 +160,7 @@ def test_refuses(write, content, settings, message):
         (
             ITEMS,
             {"plot": {"kind": "words"}},
-            "item_features.plot.kind=words: must be one of categorical, multi, numeric, text, vector, weighted, or one of",
+            "item_features.plot.kind=words: must be one of categorical, multi, numeric, text, vector, weighted, or one",
         ),
         (
             ITEMS,

@@ -75,9 +75,7 @@ LEARNERS = {
         meta_embedding, width=3, hidden=(4,), cold_weight=0.1, inner_steps=2, inner_rate=0.1, first_order=False
     ),
     "mwuf": partial(mwuf, width=3, hidden=(4,), inner_steps=2, inner_rate=0.1, first_order=False),
-    "in_context": partial(
-        in_context, base="factor_model", rank=2, width=4, heads=2, blocks=1, dropout=0.0, rmse=2.0
-    ),
+    "in_context": partial(in_context, base="factor_model", rank=2, width=4, heads=2, blocks=1, dropout=0.0, rmse=2.0),
     "stacked": partial(stacked, base="factor_model", rank=2, penalty=0.01),
     "reptile": partial(reptile, inner_steps=2, inner_rate=0.1, adapts="all"),
     "protonet": partial(protonet, classes="rating", width=3),
