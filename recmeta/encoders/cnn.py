@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from recmeta.encoders.history import History, earlier, of_prefixes
-from recmeta.models.layers import Linear
+from recmeta.models.layers import Dropout, Linear
 from recmeta.types import DataSpec
 
 
@@ -34,7 +34,7 @@ class Caser(nnx.Module):
         self.heights = nnx.List([Linear(height * ins, horizontal, rngs=rngs) for height in range(1, window + 1)])
         self.columns = Linear(window, vertical, rngs=rngs)
         self.output = Linear(window * horizontal + vertical * ins, state, rngs=rngs)
-        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
+        self.dropout = Dropout(dropout, rngs=rngs)
         self.window, self.state = window, state
 
     def __call__(self, rows: Float[Array, "K d"], there: Bool[Array, "K"]) -> Float[Array, "K+1 h"]:
@@ -50,7 +50,7 @@ class Caser(nnx.Module):
             found.append(jax.nn.relu(filters(patches)).max(1))
         found.append(self.columns(last.transpose(0, 2, 1)).reshape(len(rows), -1))
         value = jnp.concatenate(found, axis=1)
-        return jax.nn.relu(self.output(value if self.dropout is None else self.dropout(value)))
+        return jax.nn.relu(self.output(self.dropout(value)))
 
 
 def cnn(

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from recmeta.encoders.history import History, earlier, of_prefixes
-from recmeta.models.layers import Linear
+from recmeta.models.layers import Dropout, Linear
 from recmeta.types import DataSpec
 
 
@@ -53,7 +53,7 @@ class Dilated(nnx.Module):
 
     def __init__(self, ins: int, *, state: int, size: int, blocks: int, dropout: float, rngs: nnx.Rngs):
         self.map = Linear(ins, state, rngs=rngs)
-        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
+        self.dropout = Dropout(dropout, rngs=rngs)
         self.blocks = nnx.List([Block(state, size=size, dilation=4**at, rngs=rngs) for at in range(blocks)])
         self.state = state
 
@@ -61,8 +61,7 @@ class Dilated(nnx.Module):
         """Read rows."""
 
         def read(rows: Array, there: Array) -> Array:
-            value = self.map(rows)
-            value = jnp.where(there[:, None], value if self.dropout is None else self.dropout(value), 0)
+            value = jnp.where(there[:, None], self.dropout(self.map(rows)), 0)
             for block in self.blocks:
                 value = block(value)
             return value

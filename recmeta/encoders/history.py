@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from recmeta.models.fields import Fields
-from recmeta.types import DataSpec, Encoding, Features, Support
+from recmeta.types import DataSpec, Encoding, Features, Support, UserError
 
 
 class History(nnx.Module):
@@ -105,6 +105,16 @@ def of_prefixes(
     count = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(there, dtype=jnp.int32)])
     after = read(jnp.where(there[order, None], rows[order], 0), jnp.arange(len(there)) < count[-1])
     return jnp.concatenate([jnp.zeros((1, after.shape[1])), after])[count]
+
+
+def check_heads(state: int, heads: int) -> None:
+    """Refuse a state that can't be dealt out to the heads of an attention.
+
+    Raises:
+        UserError: so.
+    """
+    if state % heads:
+        raise UserError(f"encoder.state={state} must be a multiple of encoder.heads={heads}")
 
 
 def earlier(rows: Float[Array, "K d"], back: int) -> Float[Array, "K d"]:

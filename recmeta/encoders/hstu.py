@@ -10,9 +10,9 @@ from annotated_types import Ge, Lt
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from recmeta.encoders.history import History, of_prefixes
-from recmeta.models.layers import Linear
-from recmeta.types import DataSpec, UserError
+from recmeta.encoders.history import History, check_heads, of_prefixes
+from recmeta.models.layers import Dropout, Linear
+from recmeta.types import DataSpec
 
 
 class Block(nnx.Module):
@@ -33,7 +33,7 @@ class Block(nnx.Module):
         self.out = Linear(width, width, rngs=rngs)
         self.back = nnx.Param(jnp.zeros((heads, length)))
         self.before, self.within = (nnx.LayerNorm(width, rngs=rngs) for _ in range(2))
-        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
+        self.dropout = Dropout(dropout, rngs=rngs)
         self.heads, self.length = heads, length
 
     def __call__(self, rows: Float[Array, "K d"]) -> Float[Array, "K d"]:
@@ -47,7 +47,7 @@ class Block(nnx.Module):
         weight = jax.nn.silu(logits + self.back[...][:, distance]) / (1 + place)[:, None]
         weight = jnp.where(jnp.tri(len(rows), dtype=bool), weight, 0)
         read = self.within(jnp.einsum("hqk,khd->qhd", weight, value.reshape(split)).reshape(rows.shape)) * gate
-        return rows + self.out(read if self.dropout is None else self.dropout(read))
+        return rows + self.out(self.dropout(read))
 
 
 class Pointwise(nnx.Module):
@@ -105,8 +105,7 @@ def hstu(
     places alone, and not of times, which a support has not; labels are read beside the items; divided by the rows so
     far in place of the longest history.
     """
-    if state % heads:
-        raise UserError(f"encoder.state={state} must be a multiple of encoder.heads={heads}")
+    check_heads(state, heads)
 
     def reader(ins: int, rngs: nnx.Rngs) -> Pointwise:
         return Pointwise(ins, state=state, heads=heads, blocks=blocks, length=length, dropout=dropout, rngs=rngs)

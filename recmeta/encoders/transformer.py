@@ -10,9 +10,9 @@ from annotated_types import Ge, Lt
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from recmeta.encoders.history import History, of_prefixes
-from recmeta.models.layers import Linear
-from recmeta.types import DataSpec, UserError
+from recmeta.encoders.history import History, check_heads, of_prefixes
+from recmeta.models.layers import Dropout, Linear
+from recmeta.types import DataSpec
 
 
 class Block(nnx.Module):
@@ -29,14 +29,14 @@ class Block(nnx.Module):
         self.query, self.keys, self.value, self.out = (Linear(width, width, rngs=rngs) for _ in range(4))
         self.layers = nnx.List([Linear(width, width, rngs=rngs) for _ in range(2)])
         self.before, self.between = (nnx.LayerNorm(width, epsilon=1e-8, rngs=rngs) for _ in range(2))
-        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
+        self.dropout = Dropout(dropout, rngs=rngs)
         self.heads = heads
 
     def __call__(self, rows: Float[Array, "K d"]) -> Float[Array, "K d"]:
         """Read rows; each sees itself and those before it."""
-        rows = rows + self._dropped(self._attend(self.before(rows)))
+        rows = rows + self.dropout(self._attend(self.before(rows)))
         first, second = self.layers
-        return rows + self._dropped(second(self._dropped(jax.nn.relu(first(self.between(rows))))))
+        return rows + self.dropout(second(self.dropout(jax.nn.relu(first(self.between(rows))))))
 
     def _attend(self, rows: Array) -> Array:
         query, keys, value = (
@@ -45,9 +45,6 @@ class Block(nnx.Module):
         logits = jnp.einsum("qhd,khd->hqk", query, keys) / query.shape[-1] ** 0.5
         share = jax.nn.softmax(jnp.where(jnp.tri(len(rows), dtype=bool), logits, -jnp.inf), axis=-1)
         return self.out(jnp.einsum("hqk,khd->qhd", share, value).reshape(rows.shape))
-
-    def _dropped(self, rows: Array) -> Array:
-        return rows if self.dropout is None else self.dropout(rows)
 
 
 class Attention(nnx.Module):
@@ -66,7 +63,7 @@ class Attention(nnx.Module):
         self.map = Linear(ins, state, rngs=rngs)
         self.place = nnx.Param(0.02 * rngs.params.normal((length, state)))
         self.blocks = nnx.List([Block(state, heads=heads, dropout=dropout, rngs=rngs) for _ in range(blocks)])
-        self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
+        self.dropout = Dropout(dropout, rngs=rngs)
         self.norm = nnx.LayerNorm(state, epsilon=1e-8, rngs=rngs)
         self.length, self.state = length, state
 
@@ -76,8 +73,7 @@ class Attention(nnx.Module):
         def read(rows: Array, there: Array) -> Array:
             # A list of places, known when the program is made.
             place = self.place[...][jnp.minimum(jnp.arange(len(rows)), self.length - 1)]
-            value = self.map(rows) + place
-            value = value if self.dropout is None else self.dropout(value)
+            value = self.dropout(self.map(rows) + place)
             for block in self.blocks:
                 value = block(value)
             return self.norm(value)
@@ -111,8 +107,7 @@ def transformer(
     Changed: labels are read beside the items, the rows' embeddings are mapped to the state, heads are joined by a layer
     of their own, and places are counted from the oldest row.
     """
-    if state % heads:
-        raise UserError(f"encoder.state={state} must be a multiple of encoder.heads={heads}")
+    check_heads(state, heads)
 
     def reader(ins: int, rngs: nnx.Rngs) -> Attention:
         return Attention(ins, state=state, heads=heads, blocks=blocks, length=length, dropout=dropout, rngs=rngs)

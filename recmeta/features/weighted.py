@@ -20,7 +20,7 @@ PAIR = r"^.+:\s*\d+(\.\d*)?([eE][+-]?\d+)?$"
 """A word and its weight in a file: ``war:0.5``."""
 
 SEVERAL = r":\s*\d+(\.\d*)?([eE][+-]?\d+)?\s*[,;| ]\s*\S.*:"
-"""Two of them that were taken for one."""
+"""Two words, each with its weight, where another separator stands between them."""
 
 
 def _parse(cells: Cells, settings: Settings) -> pl.Series:

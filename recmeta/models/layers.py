@@ -55,3 +55,19 @@ class Rectifier(nnx.Module):
     def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
         """Apply it to rows."""
         return jax.nn.relu(x if self.norm is None else self.norm(x))
+
+
+class Dropout(nnx.Module):
+    """Flax's dropout, off at test; at a rate of 0 nothing at all, and no randomness is held.
+
+    Args:
+        rate: share of numbers dropped, below 1.
+        rngs: randomness.
+    """
+
+    def __init__(self, rate: float, *, rngs: nnx.Rngs):
+        self.layer = nnx.Dropout(rate, rngs=rngs) if rate else None
+
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+        """Apply it to rows."""
+        return x if self.layer is None else self.layer(x)

@@ -108,7 +108,7 @@ def regrets(runs: Sequence[Finished], how: Judging) -> Regrets:
 
 
 def _learners(runs: Sequence[Finished]) -> dict[str, list[Finished]]:
-    """The runs of each learner, with those of the baselines alone; one name for it in all tables.
+    """Group runs by learner, each with those of the baselines alone; a learner has one name in all tables.
 
     Learners are told apart by the settings that are not the table's own: data, protocol, objective, metric.
     """

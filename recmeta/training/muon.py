@@ -21,7 +21,7 @@ AS_ADAM = 0.2
 def muon(
     learning_rate: float, adam_learning_rate: float, momentum: float = 0.95, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    """Build the optimizer.
+    """Build Muon for the matrices that inputs are multiplied by, with Adam for all else.
 
     The momentum of a matrix that inputs are multiplied by is replaced by the nearest orthogonal matrix (by five
     Newton-Schulz iterations), so that all directions are learned at one rate. A table's rows are learned apart from
